@@ -1,0 +1,87 @@
+//! What can go wrong, said once: where it happened, what was expected and what came instead.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+/// The result of everything fallible in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of this crate. Every message names a place: a file, and the key, tensor, line or column in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Something handed to us is not what it has to be.
+    #[error("{place}: expected {expected}, got {got}")]
+    Mismatch {
+        /// File, and the key, tensor, line or column in it.
+        place: String,
+        /// What would have been right.
+        expected: String,
+        /// What was there.
+        got: String,
+    },
+    /// A file that could not be parsed.
+    #[error("{place}: {source}")]
+    Malformed {
+        /// File, and the part of it.
+        place: String,
+        /// What the parser said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The operating system refused.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An output that would overwrite something.
+    #[error("{path}: expected a path that does not exist yet, got an existing one; remove it or choose another", path = path.display())]
+    Exists {
+        /// The output path.
+        path: PathBuf,
+    },
+    /// The user asked to stop; what was done so far is kept.
+    #[error("interrupted; {kept}")]
+    Interrupted {
+        /// What remains on disk and how to go on from it.
+        kept: String,
+    },
+}
+
+impl Error {
+    /// `place` held `got` where `expected` was needed.
+    pub fn mismatch(place: impl Display, expected: impl Display, got: impl Display) -> Self {
+        Self::Mismatch { place: place.to_string(), expected: expected.to_string(), got: got.to_string() }
+    }
+
+    /// `place` could not be parsed.
+    pub fn malformed(place: impl Display, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Malformed { place: place.to_string(), source: source.into() }
+    }
+
+    /// For `map_err`: the system refused something about `path`.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    /// Whether the input is to blame (exit code 3) rather than the machine or this program.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Mismatch { .. } | Self::Malformed { .. } | Self::Exists { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                std::io::ErrorKind::NotFound
+                    | std::io::ErrorKind::NotADirectory
+                    | std::io::ErrorKind::IsADirectory
+                    | std::io::ErrorKind::InvalidData
+                    | std::io::ErrorKind::UnexpectedEof
+            ),
+            Self::Interrupted { .. } => false,
+        }
+    }
+}

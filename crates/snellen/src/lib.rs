@@ -1,0 +1,6 @@
+//! Snellen gives vision-language encoders an eye exam.
+
+pub mod error;
+pub mod scene;
+
+pub use error::{Error, Result};
