@@ -1,6 +1,9 @@
 //! Snellen gives vision-language encoders an eye exam.
 
+pub mod engine;
 pub mod error;
+pub mod model;
+pub mod output;
 pub mod scene;
 
 pub use error::{Error, Result};

@@ -1,0 +1,15 @@
+//! The operations, one idea a file, each beside its backward.
+
+mod attention;
+mod contrastive;
+mod elementwise;
+mod linear;
+mod norm;
+mod tokens;
+
+pub use attention::{mix, scores, softmax};
+pub use contrastive::contrastive_loss;
+pub use elementwise::{Activation, activate, add};
+pub use linear::linear;
+pub use norm::{layer_norm, unit_rows};
+pub use tokens::{embed, patches, prepend, repeat, select};

@@ -1,0 +1,100 @@
+//! From pictures and token ids to sequences, and from sequences to one token.
+
+use crate::engine::product::sum_rows;
+use crate::engine::{Real, Tape, Tensor};
+use rayon::prelude::*;
+
+/// `pixels [b, c, h, w]` -> `[b, patches, c * size * size]`: patches in reading order, values in order channel, row, column. Pixels
+/// beyond the last whole patch are dropped, as a strided convolution does.
+pub fn patches<F: Real>(tape: &mut Tape<F>, pixels: &Tensor<F>, size: usize) -> Tensor<F> {
+    let &[b, c, h, w] = pixels.shape() else { unreachable!("pixels are [batch, channel, row, column]") };
+    let (down, across) = (h / size, w / size);
+    let width = c * size * size;
+    let mut out = Vec::with_capacity(b * down * across * width);
+    for_each_patch_row(b, c, (h, w), size, |from| out.extend_from_slice(&pixels.data()[from..from + size]));
+    let (node, len) = (pixels.node, pixels.data().len());
+    tape.push(Tensor::new([b, down * across, width], out), &[pixels], move |dy, gradients| {
+        gradients.add(node, || {
+            let mut dx = vec![F::zero(); len];
+            let mut rows = dy.chunks(size);
+            for_each_patch_row(b, c, (h, w), size, |to| {
+                if let Some(row) = rows.next() {
+                    dx[to..to + size].copy_from_slice(row);
+                }
+            });
+            dx
+        });
+    })
+}
+
+/// Calls `at` with the offset of every row of every patch, in the order of the output.
+fn for_each_patch_row(b: usize, c: usize, (h, w): (usize, usize), size: usize, mut at: impl FnMut(usize)) {
+    for image in 0..b {
+        for (top, left) in (0..h / size).flat_map(|i| (0..w / size).map(move |j| (i * size, j * size))) {
+            for (channel, row) in (0..c).flat_map(|channel| (0..size).map(move |row| (channel, row))) {
+                at(((image * c + channel) * h + top + row) * w + left);
+            }
+        }
+    }
+}
+
+/// `token [d]` before every sequence of `x [b, n, d]` -> `[b, 1 + n, d]`.
+pub fn prepend<F: Real>(tape: &mut Tape<F>, token: &Tensor<F>, x: &Tensor<F>) -> Tensor<F> {
+    let &[b, n, d] = x.shape() else { unreachable!("sequences are [batch, token, unit]") };
+    let mut out = Vec::with_capacity(b * (n + 1) * d);
+    for sequence in x.data().chunks(n * d) {
+        out.extend_from_slice(token.data());
+        out.extend_from_slice(sequence);
+    }
+    let (token_node, x_node) = (token.node, x.node);
+    tape.push(Tensor::new([b, n + 1, d], out), &[token, x], move |dy, gradients| {
+        gradients.add(token_node, || sum_rows(dy.par_chunks((n + 1) * d).map(|s| s[..d].to_vec()), d));
+        gradients.add(x_node, || dy.chunks((n + 1) * d).flat_map(|s| &s[d..]).copied().collect());
+    })
+}
+
+/// The first `n` rows of `table [rows, d]`, for each of `b` sequences -> `[b, n, d]`.
+pub fn repeat<F: Real>(tape: &mut Tape<F>, table: &Tensor<F>, b: usize, n: usize) -> Tensor<F> {
+    let d = table.width();
+    let out = table.data()[..n * d].repeat(b);
+    let (node, len) = (table.node, table.data().len());
+    tape.push(Tensor::new([b, n, d], out), &[table], move |dy, gradients| {
+        gradients.add(node, || {
+            let mut sum = sum_rows(dy.par_chunks(n * d).map(<[F]>::to_vec), n * d);
+            sum.resize(len, F::zero());
+            sum
+        });
+    })
+}
+
+/// Rows of `table [vocabulary, d]` by id -> `[b, n, d]`; `ids` are `b` sequences of `n`.
+pub fn embed<F: Real>(tape: &mut Tape<F>, table: &Tensor<F>, ids: &[u32], n: usize) -> Tensor<F> {
+    let d = table.width();
+    let out = ids.iter().flat_map(|id| &table.data()[*id as usize * d..][..d]).copied().collect();
+    let (node, len, ids_kept) = (table.node, table.data().len(), ids.to_vec());
+    tape.push(Tensor::new([ids.len() / n, n, d], out), &[table], move |dy, gradients| {
+        gradients.add(node, || {
+            let mut sum = vec![F::zero(); len];
+            for (id, row) in ids_kept.iter().zip(dy.chunks(d)) {
+                super::super::product::add_into(&mut sum[*id as usize * d..][..d], row);
+            }
+            sum
+        });
+    })
+}
+
+/// Token `at[i]` of sequence `i` of `x [b, n, d]` -> `[b, d]`.
+pub fn select<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, at: &[usize]) -> Tensor<F> {
+    let &[b, n, d] = x.shape() else { unreachable!("sequences are [batch, token, unit]") };
+    let out = at.iter().enumerate().flat_map(|(i, t)| &x.data()[(i * n + t) * d..][..d]).copied().collect();
+    let (node, at) = (x.node, at.to_vec());
+    tape.push(Tensor::new([b, d], out), &[x], move |dy, gradients| {
+        gradients.add(node, || {
+            let mut dx = vec![F::zero(); b * n * d];
+            for ((i, t), row) in at.iter().enumerate().zip(dy.chunks(d)) {
+                dx[(i * n + t) * d..][..d].copy_from_slice(row);
+            }
+            dx
+        });
+    })
+}

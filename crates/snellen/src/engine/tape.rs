@@ -1,0 +1,89 @@
+//! Reverse-mode differentiation: operations leave their backwards on a tape, which is then played in reverse.
+
+use super::{Real, Tensor};
+
+/// From the gradient of an operation's output to those of its inputs.
+type Backward<F> = Box<dyn FnOnce(&[F], &mut Gradients<F>)>;
+
+/// A record of the operations of one forward.
+pub struct Tape<F> {
+    recording: bool,
+    /// `None` for leaves.
+    steps: Vec<Option<Backward<F>>>,
+}
+
+impl<F: Real> Tape<F> {
+    /// Keeps nothing: for running a model.
+    pub fn off() -> Self {
+        Self { recording: false, steps: Vec::new() }
+    }
+
+    /// Records: for training one.
+    pub fn on() -> Self {
+        Self { recording: true, steps: Vec::new() }
+    }
+
+    /// `tensor` as something to differentiate by; its number in [`Gradients`] is the count of leaves and operations so far.
+    pub fn leaf(&mut self, tensor: &Tensor<F>) -> Tensor<F> {
+        let mut tensor = tensor.clone();
+        if self.recording {
+            tensor.node = Some(self.steps.len());
+            self.steps.push(None);
+        }
+        tensor
+    }
+
+    /// The output of an operation on `inputs`; `backward` is kept only if one of them is to be differentiated.
+    pub(super) fn push(
+        &mut self,
+        mut output: Tensor<F>,
+        inputs: &[&Tensor<F>],
+        backward: impl FnOnce(&[F], &mut Gradients<F>) + 'static,
+    ) -> Tensor<F> {
+        if self.recording && inputs.iter().any(|input| input.node.is_some()) {
+            output.node = Some(self.steps.len());
+            self.steps.push(Some(Box::new(backward)));
+        }
+        output
+    }
+
+    /// The gradient of `loss`, a single value, with respect to every leaf.
+    pub fn backward(self, loss: &Tensor<F>) -> Gradients<F> {
+        let mut gradients = Gradients { by_node: vec![None; self.steps.len()] };
+        gradients.add(loss.node, || vec![F::one()]);
+        for (node, step) in self.steps.into_iter().enumerate().rev() {
+            if let Some(backward) = step
+                && let Some(gradient) = gradients.by_node[node].take()
+            {
+                backward(&gradient, &mut gradients);
+            }
+        }
+        gradients
+    }
+}
+
+/// Gradients by leaf.
+pub struct Gradients<F> {
+    by_node: Vec<Option<Vec<F>>>,
+}
+
+impl<F: Real> Gradients<F> {
+    /// The gradient with respect to a leaf; `None` where the loss does not depend on it.
+    pub fn of(&self, leaf: &Tensor<F>) -> Option<&[F]> {
+        self.by_node.get(leaf.node?)?.as_deref()
+    }
+
+    /// Adds to the gradient of `node`; what is not differentiated is not computed.
+    pub(super) fn add(&mut self, node: Option<usize>, gradient: impl FnOnce() -> Vec<F>) {
+        let Some(node) = node else { return };
+        let new = gradient();
+        match &mut self.by_node[node] {
+            Some(sum) => {
+                for (s, x) in sum.iter_mut().zip(new) {
+                    *s += x;
+                }
+            }
+            empty => *empty = Some(new),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Backwards against finite differences in f64, and determinism over threads.
+
+use snellen::engine::{Activation, Tape, Tensor, ops};
+
+/// Values that look random and are the same everywhere.
+fn values(n: usize, seed: u64) -> Vec<f64> {
+    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..n)
+        .map(|_| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            (x >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0
+        })
+        .collect()
+}
+
+fn tensor(shape: &[usize], seed: u64) -> Tensor<f64> {
+    Tensor::new(shape, values(shape.iter().product(), seed))
+}
+
+/// Compares the tape's gradient of a weighted sum of `f`'s output with central differences, for every value of every input.
+fn check(name: &str, inputs: &[Tensor<f64>], f: impl Fn(&mut Tape<f64>, &[Tensor<f64>]) -> Tensor<f64>) {
+    let weigh = |tape: &mut Tape<f64>, leaves: &[Tensor<f64>]| {
+        let y = f(tape, leaves);
+        let n = y.data().len();
+        let weights = Tensor::new([1, n], values(n, 99));
+        ops::linear(tape, &y.reshape([1, n]), &weights, None)
+    };
+    let mut tape = Tape::on();
+    let leaves: Vec<_> = inputs.iter().map(|t| tape.leaf(t)).collect();
+    let loss = weigh(&mut tape, &leaves);
+    let gradients = tape.backward(&loss);
+    for (i, leaf) in leaves.iter().enumerate() {
+        let gradient = gradients.of(leaf).unwrap_or_else(|| panic!("{name}: no gradient for input {i}"));
+        for at in 0..gradient.len() {
+            let moved = |by: f64| {
+                let mut inputs = inputs.to_vec();
+                inputs[i].data_mut()[at] += by;
+                weigh(&mut Tape::off(), &inputs).data()[0]
+            };
+            let h = 1e-5;
+            let expected = (moved(h) - moved(-h)) / (2.0 * h);
+            let got = gradient[at];
+            assert!(
+                (got - expected).abs() < 1e-7 * (1.0 + expected.abs()),
+                "{name}: input {i}[{at}]: {got} against {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn backwards_agree_with_finite_differences() {
+    check("linear", &[tensor(&[2, 3, 4], 1), tensor(&[5, 4], 2), tensor(&[5], 3)], |t, x| {
+        ops::linear(t, &x[0], &x[1], Some(&x[2]))
+    });
+    check("linear without bias", &[tensor(&[7, 4], 1), tensor(&[19, 4], 2)], |t, x| ops::linear(t, &x[0], &x[1], None));
+    for kind in [Activation::Gelu, Activation::QuickGelu] {
+        check("activate", &[tensor(&[3, 7], 4)], |t, x| ops::activate(t, &x[0], kind));
+    }
+    check("add", &[tensor(&[3, 2], 5), tensor(&[3, 2], 6)], |t, x| ops::add(t, &x[0], &x[1]));
+    check("add to itself", &[tensor(&[3, 2], 5)], |t, x| ops::add(t, &x[0], &x[0]));
+    check("layer_norm", &[tensor(&[3, 6], 7), tensor(&[6], 8), tensor(&[6], 9)], |t, x| {
+        ops::layer_norm(t, &x[0], &x[1], &x[2], 1e-3)
+    });
+    check("unit_rows", &[tensor(&[3, 5], 10)], |t, x| ops::unit_rows(t, &x[0]));
+    for causal in [false, true] {
+        check(
+            "attention",
+            &[tensor(&[2, 5, 3, 4], 11), tensor(&[2, 5, 3, 4], 12), tensor(&[2, 5, 3, 4], 13)],
+            |t, x| {
+                let scores = ops::scores(t, &x[0], &x[1], causal);
+                let pattern = ops::softmax(t, &scores);
+                ops::mix(t, &pattern, &x[2])
+            },
+        );
+    }
+    check("patches", &[tensor(&[2, 3, 5, 7], 14)], |t, x| ops::patches(t, &x[0], 2));
+    check("prepend", &[tensor(&[4], 15), tensor(&[2, 3, 4], 16)], |t, x| ops::prepend(t, &x[0], &x[1]));
+    check("repeat", &[tensor(&[5, 3], 17)], |t, x| ops::repeat(t, &x[0], 4, 3));
+    check("embed", &[tensor(&[6, 3], 18)], |t, x| ops::embed(t, &x[0], &[0, 5, 5, 2, 1, 0], 3));
+    check("select", &[tensor(&[3, 4, 2], 19)], |t, x| ops::select(t, &x[0], &[3, 0, 1]));
+    check("contrastive_loss", &[tensor(&[3, 4], 20), tensor(&[5, 4], 21), tensor(&[1], 22)], |t, x| {
+        ops::contrastive_loss(t, &x[0], &x[1], &x[2])
+    });
+}
+
+#[test]
+fn contrastive_loss_of_equal_logits_is_the_logarithm_of_the_choices() {
+    let (image, text, scale) =
+        (Tensor::new([3, 2], vec![1.0; 6]), Tensor::new([5, 2], vec![1.0; 10]), Tensor::new([1], vec![0.7]));
+    let loss = ops::contrastive_loss(&mut Tape::off(), &image, &text, &scale).data()[0];
+    assert!((loss - f64::midpoint(5f64.ln(), 3f64.ln())).abs() < 1e-12, "{loss}");
+}
+
+#[test]
+fn products_have_the_same_bytes_on_one_and_on_four_threads() {
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let single = |shape: &[usize], seed| {
+                Tensor::new(shape, tensor(shape, seed).data().iter().map(|x| *x as f32).collect::<Vec<f32>>())
+            };
+            let (x, w, b) = (single(&[523, 37], 1), single(&[61, 37], 2), single(&[61], 3));
+            let mut tape = Tape::on();
+            let (x, w, b) = (tape.leaf(&x), tape.leaf(&w), tape.leaf(&b));
+            let y = ops::linear(&mut tape, &x, &w, Some(&b));
+            let y = ops::layer_norm(&mut tape, &y, &b, &b, 1e-5);
+            let total = ops::linear(&mut tape, &y.clone().reshape([1, 523 * 61]), &single(&[1, 523 * 61], 4), None);
+            let gradients = tape.backward(&total);
+            let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            [
+                bits(y.data()),
+                bits(gradients.of(&x).unwrap()),
+                bits(gradients.of(&w).unwrap()),
+                bits(gradients.of(&b).unwrap()),
+            ]
+        })
+    };
+    assert_eq!(run(1), run(4));
+}
