@@ -1,11 +1,16 @@
 //! Scenes whose every object is known: what is drawn, where, in which colour, and how it is said in words.
 //!
-//! [`World`] is the vocabulary, the functions of [`generate`] make [`Scene`]s from it with a seed, [`render`] draws them,
-//! [`mask`] says exactly which pixels belong to which object, [`caption`] says them in words, [`labels`] and [`folder`] carry them to
-//! disk and back.
+//! [`World`] is the vocabulary and [`Pairs`] its combinations in use; the functions of [`generate`] make [`Scene`]s from them
+//! with a seed, [`render()`] draws them on a [`Canvas`], [`mask`] says exactly which pixels belong to which object, [`caption`]
+//! says them in words, [`labels`] and [`folder`] carry them to disk and back.
 
 mod factor;
+pub mod generate;
 mod object;
+mod pairs;
+mod world;
 
 pub use factor::{Concept, Factor};
 pub use object::{Color, Object, Position, Scene, Shape, World};
+pub use pairs::Pairs;
+pub use world::MAX_NAME;
