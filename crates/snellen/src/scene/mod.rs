@@ -4,13 +4,20 @@
 //! with a seed, [`render()`] draws them on a [`Canvas`], [`mask`] says exactly which pixels belong to which object, [`caption`]
 //! says them in words, [`labels`] and [`folder`] carry them to disk and back.
 
+mod canvas;
+mod coverage;
 mod factor;
 pub mod generate;
+pub mod mask;
 mod object;
+mod outline;
 mod pairs;
+mod render;
 mod world;
 
+pub use canvas::{Canvas, MAX_SIDE};
 pub use factor::{Concept, Factor};
 pub use object::{Color, Object, Position, Scene, Shape, World};
 pub use pairs::Pairs;
+pub use render::render;
 pub use world::MAX_NAME;
