@@ -5,6 +5,7 @@
 //! says them in words, [`labels`] and [`folder`] carry them to disk and back.
 
 mod canvas;
+pub mod caption;
 mod coverage;
 mod factor;
 pub mod generate;

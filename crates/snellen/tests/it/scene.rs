@@ -1,5 +1,6 @@
 //! Scenes: made, drawn, masked, said, written and read.
 
+mod caption;
 mod draw;
 mod generate;
 mod world;
