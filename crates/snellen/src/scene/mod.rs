@@ -9,6 +9,8 @@ pub mod caption;
 mod coverage;
 mod factor;
 pub mod generate;
+pub mod labels;
+pub mod labels_csv;
 pub mod mask;
 mod object;
 mod outline;

@@ -3,6 +3,8 @@
 mod caption;
 mod draw;
 mod generate;
+mod labels;
+mod study;
 mod world;
 
 use snellen::scene::{Color, Position, World};
