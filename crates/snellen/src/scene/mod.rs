@@ -8,6 +8,7 @@ mod canvas;
 pub mod caption;
 mod coverage;
 mod factor;
+pub mod folder;
 pub mod generate;
 pub mod labels;
 pub mod labels_csv;

@@ -2,6 +2,7 @@
 
 mod caption;
 mod draw;
+mod folder;
 mod generate;
 mod labels;
 mod study;
