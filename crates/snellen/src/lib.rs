@@ -4,6 +4,7 @@ pub mod engine;
 pub mod error;
 pub mod model;
 pub mod output;
+pub mod random;
 pub mod scene;
 
 pub use error::{Error, Result};

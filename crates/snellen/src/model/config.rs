@@ -305,8 +305,10 @@ impl<'a> Section<'a> {
             None if top.map.contains_key("transformers_version") => Ok(TextPooling::First(49407)),
             _ => match self.get("eos_token_id")?.as_u64() {
                 Some(2) => Ok(TextPooling::LargestId),
-                Some(id) if id <= u32::MAX as u64 => Ok(TextPooling::First(id as u32)),
-                _ => Err(Error::mismatch(self.key("eos_token_id"), "a token id", self.get("eos_token_id")?)),
+                id => match id.and_then(|id| u32::try_from(id).ok()) {
+                    Some(id) => Ok(TextPooling::First(id)),
+                    None => Err(Error::mismatch(self.key("eos_token_id"), "a token id", self.get("eos_token_id")?)),
+                },
             },
         }
     }
@@ -316,7 +318,8 @@ impl<'a> Section<'a> {
         for (key, value) in self.map {
             let neutral = NEUTRAL.iter().find(|(name, _)| name == key);
             if let Some((_, neutral)) = neutral {
-                if value.to_string() != *neutral && !value.is_null() {
+                let written = value.to_string();
+                if written != *neutral && !value.is_null() {
                     return Err(Error::mismatch(self.key(key), neutral, value));
                 }
             } else if !used.contains(&key.as_str()) && !INERT.contains(&key.as_str()) {

@@ -1,11 +1,27 @@
 //! Scenes whose every object is known: what is drawn, where, in which colour, and how it is said in words.
 //!
-//! [`World`] is the vocabulary, the functions of [`generate`] make [`Scene`]s from it with a seed, [`render`] draws them,
-//! [`mask`] says exactly which pixels belong to which object, [`caption`] says them in words, [`labels`] and [`folder`] carry them to
-//! disk and back.
+//! [`World`] is the vocabulary and [`Pairs`] its combinations in use; the functions of [`generate`] make [`Scene`]s from them
+//! with a seed, [`render()`] draws them on a [`Canvas`], [`mask`] says exactly which pixels belong to which object, [`caption`]
+//! says them in words, [`labels`] and [`folder`] carry them to disk and back.
 
+mod canvas;
+pub mod caption;
+mod coverage;
 mod factor;
+pub mod folder;
+pub mod generate;
+pub mod labels;
+pub mod labels_csv;
+pub mod mask;
 mod object;
+mod outline;
+mod pairs;
+mod render;
+mod world;
 
+pub use canvas::{Canvas, MAX_SIDE};
 pub use factor::{Concept, Factor};
 pub use object::{Color, Object, Position, Scene, Shape, World};
+pub use pairs::Pairs;
+pub use render::render;
+pub use world::MAX_NAME;

@@ -10,11 +10,11 @@ pub enum Shape {
     Circle,
     /// An upright square.
     Square,
-    /// An equilateral triangle, apex up.
+    /// As wide and as high as its box, apex up.
     Triangle,
-    /// A regular pentagon, a corner down.
+    /// A regular pentagon on the circle inscribed in the box, a corner down.
     Pentagon,
-    /// A regular hexagon, corners left and right.
+    /// A regular hexagon on the circle inscribed in the box, corners left and right.
     Hexagon,
 }
 
@@ -23,6 +23,7 @@ impl Shape {
     pub const ALL: [Self; 5] = [Self::Circle, Self::Square, Self::Triangle, Self::Pentagon, Self::Hexagon];
 
     /// The word for it in captions and labels.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Circle => "circle",
@@ -96,6 +97,7 @@ pub struct World {
 
 impl World {
     /// The toy world of arXiv 2508.16652: 5 shapes, 6 colours, 5 positions, one size, no jitter.
+    #[must_use]
     pub fn study() -> Self {
         let color = |name: &str, rgb| Color { name: name.to_owned(), rgb };
         let position = |name: &str, x, y| Position { name: name.to_owned(), x, y };

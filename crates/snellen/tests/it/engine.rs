@@ -33,7 +33,7 @@ fn check(name: &str, inputs: &[Tensor<f64>], f: impl Fn(&mut Tape<f64>, &[Tensor
     let gradients = tape.backward(&loss);
     for (i, leaf) in leaves.iter().enumerate() {
         let gradient = gradients.of(leaf).unwrap_or_else(|| panic!("{name}: no gradient for input {i}"));
-        for at in 0..gradient.len() {
+        for (at, &got) in gradient.iter().enumerate() {
             let moved = |by: f64| {
                 let mut inputs = inputs.to_vec();
                 inputs[i].data_mut()[at] += by;
@@ -41,7 +41,6 @@ fn check(name: &str, inputs: &[Tensor<f64>], f: impl Fn(&mut Tape<f64>, &[Tensor
             };
             let h = 1e-5;
             let expected = (moved(h) - moved(-h)) / (2.0 * h);
-            let got = gradient[at];
             assert!(
                 (got - expected).abs() < 1e-7 * (1.0 + expected.abs()),
                 "{name}: input {i}[{at}]: {got} against {expected}"

@@ -1,5 +1,6 @@
 //! Every integration test of the library, in one binary.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp, missing_docs)]
 
 mod engine;
 mod model;
+mod scene;

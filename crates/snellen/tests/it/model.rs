@@ -160,13 +160,13 @@ fn sites_have_names_that_read_back() {
 struct Leaves<'a, F> {
     source: Checkpoint,
     tape: &'a mut Tape<F>,
-    leaves: HashMap<String, Tensor<F>>,
+    by_name: HashMap<String, Tensor<F>>,
 }
 
 impl<F: Real> Parameters<F> for Leaves<'_, F> {
     fn get(&mut self, name: &str, shape: &[usize]) -> snellen::Result<Tensor<F>> {
         let leaf = self.tape.leaf(&self.source.get(name, shape)?);
-        self.leaves.insert(name.to_owned(), leaf.clone());
+        self.by_name.insert(name.to_owned(), leaf.clone());
         Ok(leaf)
     }
 }
@@ -179,10 +179,10 @@ fn gradients_agree<F: Real>(name: &str, tolerance: f64) {
     let mut parameters = Leaves {
         source: Checkpoint::read(&folder(name).join("model.safetensors")).unwrap(),
         tape: &mut tape,
-        leaves: HashMap::new(),
+        by_name: HashMap::new(),
     };
     let clip = Clip::new(&model.config, &mut parameters).unwrap();
-    let leaves = parameters.leaves;
+    let leaves = parameters.by_name;
     let pixels = tensor(&file, &format!("{name}/input.pixel_values"));
     let pixels = Tensor::new(pixels.shape(), pixels.data().iter().map(|x| F::of(*x as f64)).collect());
     let tokens = model.tokenizer.tokens(&ids(&file, &format!("{name}/input.input_ids"))).unwrap();

@@ -1,0 +1,192 @@
+use super::grid_world;
+use proptest::prelude::*;
+use snellen::scene::generate::toy;
+use snellen::scene::labels::{LabelRow, LabelTable};
+use snellen::scene::labels_csv::{parse_labels, read_labels, write_labels};
+use snellen::scene::{Concept, Factor, Pairs};
+
+fn parse(text: &str) -> LabelTable {
+    parse_labels("t.csv", text.as_bytes()).unwrap()
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    parse_labels("t.csv", bytes).unwrap_err().to_string()
+}
+
+fn written(table: &LabelTable) -> String {
+    let mut bytes = Vec::new();
+    write_labels(table, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn concept(factor: &str, value: &str) -> Concept {
+    Concept { factor: factor.into(), value: value.into() }
+}
+
+const STUDY: &str = "num_shapes,shape_0,color_0,position_0,filename,shape_1,color_1,position_1\n\
+    1,pentagon,red,BL,i/1.png,,,\n2,circle,blue,M,i/2.png,square,red,TL\n0,,,,i/3.png,,,\n";
+
+#[test]
+fn reads_the_layout_of_the_study() {
+    let table = parse(STUDY);
+    let factor = |name: &str, values: &[&str]| Factor {
+        name: name.into(),
+        values: values.iter().map(|&value| value.into()).collect(),
+    };
+    let shapes = factor("shape", &["circle", "pentagon", "square"]);
+    assert_eq!(table.factors, [shapes, factor("color", &["blue", "red"]), factor("position", &["BL", "M", "TL"])]);
+    assert_eq!(table.object_counts(), [1, 2, 0]);
+    assert_eq!(table.rows[1].objects, [[Some(0), Some(0), Some(1)], [Some(2), Some(1), Some(2)]]);
+    assert_eq!(table.present(&concept("color", "red")).unwrap(), [true, true, false]);
+    assert_eq!(table.present(&concept("shape", "circle")).unwrap(), [false, true, false]);
+    assert_eq!(table.concepts().len(), 8);
+    assert_eq!(table.concepts()[3].to_string(), "color=blue");
+}
+
+#[test]
+fn unknown_concepts_are_refused() {
+    let refused = |f, v| parse(STUDY).present(&concept(f, v)).unwrap_err().to_string();
+    assert!(refused("texture", "red").contains("[shape, color, position]"));
+    assert!(refused("color", "mauve").contains("[blue, red]"));
+}
+
+#[test]
+fn partly_labelled_objects_and_other_columns_are_fine() {
+    let table = parse("\u{feff}filename,note,shape_0,size_class_0,shape_1,_3,x_\r\na.png,\"x, \"\"y\",,big,,1,\r\n");
+    assert_eq!(table.factors[1].name, "size_class");
+    assert_eq!(table.factors.len(), 2);
+    assert_eq!(table.rows, [LabelRow { filename: "a.png".into(), objects: vec![vec![None, Some(0)]] }]);
+}
+
+#[test]
+fn a_table_without_objects_keeps_its_factors() {
+    let table = parse("filename,shape_0,color_0\na.png,,\n");
+    assert_eq!(written(&table), "filename,shape_0,color_0\na.png,,\n");
+    assert!(parse("filename\na.png\n").factors.is_empty());
+}
+
+#[test]
+fn bad_tables_are_refused_with_line_and_column() {
+    let long = format!("filename,s_0\na,{}\n", "x".repeat(1025));
+    let long_name = format!("filename,s_0\n{}a,x\n", "d/".repeat(2048));
+    let cases: [(&[u8], &str); 25] = [
+        (b"", "t.csv: expected a header"),
+        (b"file,shape_0\na,b\n", "t.csv:1: expected a column `filename`"),
+        (b"filename,shape_0,shape_0\n", "t.csv:1, column 3: expected a column name of its own, got `shape_0` again"),
+        (b"filename,filename\n", "column 2"),
+        (b"filename,shape_0,shape_2\n", "t.csv:1: expected a column `shape_1`, got `shape_2` without it"),
+        (b"filename,shape_1\n", "expected a column `shape_0`"),
+        (b"filename,shape_00\n", "column 2: expected an object number spelt 0, 1, 2, ..., got `shape_00`"),
+        (b"filename,shape_99999999999999999999\n", "column 2: expected an object number"),
+        (b"filename,s_0\na,x\nb\n", "t.csv:3: expected 2 fields, as in the header, got 1"),
+        (b"filename,s_0\na,x,y\n", "t.csv:2: expected 2 fields, as in the header, got 3"),
+        (
+            b"filename,s_0\r\na,x\r\n\r\n\r\na,y\r\n",
+            "t.csv:5, column 1 (`filename`): expected a file name of its own, got `a` again",
+        ),
+        (b"s_0,filename\nx,\n", "t.csv:2, column 2 (`filename`): expected a path inside"),
+        (b"filename,s_0\n/etc/passwd,x\n", "got \"/etc/passwd\""),
+        (b"filename,s_0\na/../../b,x\n", "got \"a/../../b\""),
+        (b"filename,s_0\n..,x\n", "got \"..\""),
+        (b"filename,s_0\n./a,x\n", "got \"./a\""),
+        (b"filename,s_0\nC:\\a.png,x\n", "column 1"),
+        (b"filename,s_0\na\\b,x\n", "column 1"),
+        (b"filename,s_0\na,x\0y\n", "t.csv:2, column 2 (`s_0`): expected text without control characters"),
+        (b"filename,s_0\na\0,x\n", "t.csv:2, column 1"),
+        (b"filename,s_0\na,\xff\n", "t.csv:2, column 2 (`s_0`): invalid utf-8"),
+        (b"filename,\xff_0\na,x\n", "t.csv:1, column 2: invalid utf-8"),
+        (b"filename,s_0,s_1\na,,x\n", "t.csv:2, column 3 (`s_1`): expected nothing, since object 0 is missing, got x"),
+        (long.as_bytes(), "column 2 (`s_0`): expected at most 1024 bytes, got 1025 bytes"),
+        (long_name.as_bytes(), "column 1 (`filename`): expected at most 4096 bytes"),
+    ];
+    for (bytes, part) in cases {
+        let message = refusal(bytes);
+        assert!(message.contains(part), "expected {part:?} in {message:?}");
+    }
+    for open in ["filename,s_0\nb,y\na,\"x\nb,y\n", "filename,note\nb,y\na,\"x\nc,y\n"] {
+        assert!(refusal(open.as_bytes()).contains("t.csv:3: expected every quotation mark closed"), "{open:?}");
+    }
+}
+
+#[test]
+fn files_too_large_are_refused_unread() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len((1 << 26) + 1).unwrap();
+    assert!(read_labels(file.path()).unwrap_err().to_string().contains("expected at most 67108864 bytes"));
+    assert!(read_labels(std::path::Path::new("no/such/labels.csv")).unwrap_err().is_bad_input());
+}
+
+#[test]
+fn tables_that_could_not_be_read_back_are_not_written() {
+    let refused = |change: fn(&mut LabelTable)| {
+        let mut table = parse(STUDY);
+        change(&mut table);
+        let mut out = Vec::new();
+        let message = write_labels(&table, &mut out).unwrap_err().to_string();
+        assert!(out.is_empty());
+        message
+    };
+    assert!(refused(|t| t.rows[1].filename = "i/1.png".into()).contains("row 1"));
+    assert!(refused(|t| t.rows[1].objects[0][2] = Some(3)).contains("row 1, object 0: expected an index below 3"));
+    assert!(refused(|t| t.rows[1].objects[0] = vec![None; 3]).contains("row 1, object 0"));
+    assert!(refused(|t| t.rows[1].objects[0] = vec![Some(0)]).contains("3 values"));
+    assert!(refused(|t| t.factors[0].values[0].clear()).contains("factor `shape`"));
+    assert!(refused(|t| t.factors[0].name = "color".into()).contains("factor `color`"));
+    assert!(refused(|t| t.factors[0].values[0] = "square".into()).contains("`square` twice"));
+}
+
+#[test]
+fn labels_of_scenes_keep_the_order_of_the_world() {
+    let world = grid_world();
+    let scenes = toy(&world, &Pairs::all(&world), 1..=5, 40, 2).unwrap();
+    let names: Vec<String> = (0..40).map(|i| format!("{i}.png")).collect();
+    let table = LabelTable::from_scenes(&world, &scenes, &names).unwrap();
+    assert_eq!(table.factors, world.factors());
+    for (i, scene) in scenes.iter().enumerate() {
+        for concept in table.concepts() {
+            assert_eq!(table.present(&concept).unwrap()[i], scene.concepts(&world).contains(&concept), "{i} {concept}");
+        }
+    }
+    assert_eq!(parse(&written(&table)), table.canonical());
+    assert!(LabelTable::from_scenes(&world, &scenes, &names[1..]).is_err());
+}
+
+fn tables() -> impl Strategy<Value = LabelTable> {
+    let factor = ("[a-z][a-z_,\" ]{0,5}[a-z]", prop::collection::btree_set("\\PC{1,6}", 1..5))
+        .prop_map(|(name, values)| Factor { name, values: values.into_iter().collect() });
+    let factors = prop::collection::vec(factor, 1..4).prop_filter("distinct names", |factors| {
+        (1..factors.len()).all(|k| factors[..k].iter().all(|other| other.name != factors[k].name))
+    });
+    (factors, prop::collection::vec(prop::collection::vec(any::<[Option<u32>; 3]>(), 0..4), 0..8)).prop_map(
+        |(factors, images)| {
+            let value = |(factor, value): (&Factor, Option<u32>)| value.map(|value| value % factor.values.len() as u32);
+            let object = |object: [Option<u32>; 3]| -> Vec<_> { factors.iter().zip(object).map(value).collect() };
+            let row = |(i, objects): (usize, Vec<[Option<u32>; 3]>)| LabelRow {
+                filename: format!("d/{i}.png"),
+                objects: objects.into_iter().map(object).filter(|object| object.iter().any(Option::is_some)).collect(),
+            };
+            let rows = images.into_iter().enumerate().map(row).collect();
+            LabelTable { factors, rows }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(table in tables()) {
+        let text = written(&table);
+        let read = parse(&text);
+        prop_assert_eq!(&read, &table.canonical());
+        prop_assert_eq!(written(&read), text);
+    }
+
+    #[test]
+    fn no_bytes_bring_it_down(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse_labels("t.csv", bytes.as_slice());
+        let mut labelled = b"filename,a_0,b_0,a_1\n".to_vec();
+        labelled.extend(bytes);
+        if let Ok(table) = parse_labels("t.csv", labelled.as_slice()) {
+            table.check().unwrap();
+        }
+    }
+}
