@@ -1,8 +1,9 @@
-//! Resampling of 8-bit pictures, to the digit as Pillow does it.
+//! Resampling of 8-bit pictures, to the digit as Pillow 13 does it.
 //!
-//! Models are sensitive to how a picture was resized, and resizing crates agree with Pillow only roughly: pass order, intermediate rounding and
-//! fixed-point precision all show. Pillow (`src/libImaging/Resample.c`) resamples along rows, rounds to 8 bits, then along columns;
-//! weights are normalised in f64 and rounded to 22 fractional bits.
+//! Models are sensitive to how a picture was resized, and resizing crates agree with Pillow only roughly: pass order,
+//! intermediate rounding and fixed-point precision all show. Pillow (`src/libImaging/Resample.c`) resamples along rows, rounds to
+//! 8 bits, then along columns; weights are normalised in f64 and rounded to 22 fractional bits. Since version 13 the passes change
+//! places where the height shrinks by more than twice the pixels that the width does; earlier versions never exchange them.
 
 use super::preprocess::Filter;
 
@@ -17,27 +18,39 @@ struct Window {
 
 /// `pixels` (RGB, `from` rows and columns) -> RGB with `to` rows and columns.
 pub(super) fn resample(pixels: &[u8], from: [usize; 2], to: [usize; 2], filter: Filter) -> Vec<u8> {
-    let [rows, columns] = from;
     let Some((support, kernel)) = kernel(filter) else { return nearest(pixels, from, to) };
-    let mut wide = pixels.to_vec();
-    if columns != to[1] {
-        let windows = windows(columns, to[1], support, kernel);
-        wide = Vec::with_capacity(rows * to[1] * 3);
-        for row in pixels.chunks(columns * 3) {
-            for window in &windows {
-                for channel in 0..3 {
-                    wide.push(weigh(window, |i| row[i * 3 + channel]));
-                }
-            }
+    let lost = |axis: usize| from[axis] as i64 - to[axis] as i64;
+    let vertical_first = lost(0) > 0 && lost(0) > 2 * lost(1);
+    let windows = |axis: usize| windows(from[axis], to[axis], support, kernel);
+    let mut out = pixels.to_vec();
+    for axis in if vertical_first { [0, 1] } else { [1, 0] } {
+        if from[axis] != to[axis] {
+            out = match axis {
+                1 => along_rows(&out, from[1], &windows(1)),
+                _ => along_columns(&out, if vertical_first { from[1] } else { to[1] }, &windows(0)),
+            };
         }
     }
-    if rows == to[0] {
-        return wide;
+    out
+}
+
+/// Rows of `width` pixels -> rows of as many as there are windows.
+fn along_rows(pixels: &[u8], width: usize, windows: &[Window]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pixels.len() / width * windows.len());
+    for row in pixels.chunks(width * 3) {
+        for window in windows {
+            out.extend((0..3).map(|channel| weigh(window, |i| row[i * 3 + channel])));
+        }
     }
-    let stride = to[1] * 3;
-    let mut out = Vec::with_capacity(to[0] * stride);
-    for window in windows(rows, to[0], support, kernel) {
-        out.extend((0..stride).map(|at| weigh(&window, |i| wide[i * stride + at])));
+    out
+}
+
+/// Rows of `width` pixels -> as many of them as there are windows.
+fn along_columns(pixels: &[u8], width: usize, windows: &[Window]) -> Vec<u8> {
+    let stride = width * 3;
+    let mut out = Vec::with_capacity(windows.len() * stride);
+    for window in windows {
+        out.extend((0..stride).map(|at| weigh(window, |i| pixels[i * stride + at])));
     }
     out
 }
