@@ -1,2 +1,25 @@
-//! x
-fn main() {}
+//! The `snellen` command: one file per subcommand under `command`.
+
+mod command;
+mod exit;
+mod terminal;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// An eye exam for vision-language encoders.
+#[derive(Parser)]
+#[command(name = "snellen", version, about, long_about = None, propagate_version = true)]
+struct Cli {
+    /// Threads to compute on; results do not depend on it. All cores where not given
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+
+    #[command(subcommand)]
+    command: command::Command,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    exit::code(command::run(cli.command, cli.threads))
+}

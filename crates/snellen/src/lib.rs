@@ -2,6 +2,8 @@
 
 pub mod engine;
 pub mod error;
+pub mod exam;
+pub mod lab;
 pub mod model;
 pub mod output;
 pub mod random;

@@ -21,6 +21,8 @@ pub struct Checkpoint {
     weights: Weights,
     /// BLAKE3 of the file, in hexadecimal.
     pub hash: String,
+    /// What the header says beside the tensors.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl Checkpoint {
@@ -35,7 +37,14 @@ impl Checkpoint {
             }
             weights.insert(name, Tensor::new(shape, data));
         }
-        Ok(Self { path: path.to_owned(), weights, hash: blake3::hash(&bytes).to_hex().to_string() })
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| Error::malformed(path.display(), e))?;
+        let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+        Ok(Self { path: path.to_owned(), weights, hash: blake3::hash(&bytes).to_hex().to_string(), metadata })
+    }
+
+    /// The weights, as they were read.
+    pub fn into_weights(self) -> Weights {
+        self.weights
     }
 
     /// Refuses weights that no part of the model asked for: they would mean another architecture.
@@ -83,8 +92,24 @@ impl<F: Real> Parameters<F> for Checkpoint {
     }
 }
 
-/// Writes weights as safetensors; the same weights give the same bytes.
-pub fn write(path: &Path, weights: &Weights) -> Result<()> {
+impl Parameters<f32> for Weights {
+    fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {
+        look_up(self, name, shape)
+    }
+}
+
+/// A weight in memory, shared rather than copied.
+pub(crate) fn look_up(weights: &Weights, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {
+    let place = || format!("weight `{name}`");
+    let tensor = weights.get(name).ok_or_else(|| Error::mismatch(place(), format!("shape {shape:?}"), "none"))?;
+    if tensor.shape() != shape {
+        return Err(Error::mismatch(place(), format!("shape {shape:?}"), format!("{:?}", tensor.shape())));
+    }
+    Ok(tensor.clone())
+}
+
+/// Writes weights as safetensors with one entry of metadata; the same weights give the same bytes.
+pub fn write(path: &Path, weights: &Weights, (key, value): (&str, &str)) -> Result<()> {
     let bytes: BTreeMap<&String, Vec<u8>> =
         weights.iter().map(|(name, t)| (name, t.data().iter().flat_map(|x| x.to_le_bytes()).collect())).collect();
     let views: Vec<(&String, TensorView<'_>)> = bytes
@@ -94,7 +119,7 @@ pub fn write(path: &Path, weights: &Weights) -> Result<()> {
             TensorView::new(Dtype::F32, shape, bytes).map(|view| (*name, view)).map_err(|e| Error::malformed(name, e))
         })
         .collect::<Result<_>>()?;
-    let metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let metadata = std::collections::HashMap::from([(key.to_owned(), value.to_owned())]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(|e| Error::malformed(path.display(), e))?;
     output::write_file(path, &file)
 }

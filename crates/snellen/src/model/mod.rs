@@ -7,6 +7,7 @@ mod block;
 pub mod checkpoint;
 pub mod clip;
 pub mod config;
+mod encode;
 pub mod hook;
 pub mod preprocess;
 mod resample;

@@ -44,10 +44,21 @@ impl Tokenizer {
     pub fn read(folder: &Path, config: &TextConfig) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| Error::malformed(path.display(), e))?;
+        Self::from_json(&bytes, &path, config)
+    }
+
+    /// From the contents of a `tokenizer.json`; `path` is its name for messages.
+    pub fn from_json(bytes: &[u8], path: &Path, config: &TextConfig) -> Result<Self> {
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| Error::malformed(path.display(), e))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| Error::malformed(path.display(), e))?;
-        Ok(Self { inner, path, vocabulary: config.vocabulary, positions: config.positions, pooling: config.pooling })
+        Ok(Self {
+            inner,
+            path: path.to_owned(),
+            vocabulary: config.vocabulary,
+            positions: config.positions,
+            pooling: config.pooling,
+        })
     }
 
     /// Token ids of `texts`, special tokens included, padded to the longest with the id that ends it. Padding cannot be seen from

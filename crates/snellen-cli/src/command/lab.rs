@@ -1,0 +1,86 @@
+//! `snellen lab`
+
+use crate::terminal;
+use clap::{Args, Subcommand};
+use snellen::Result;
+use snellen::lab::{Evaluation, Event, Recipe, TrainConfig, train};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+/// What to do in the lab.
+#[derive(Subcommand)]
+pub enum Lab {
+    /// Train a model by a recipe
+    Train(Train),
+    /// List the recipes that come with the program
+    Recipes,
+}
+
+/// Arguments of `lab train`.
+#[derive(Args)]
+pub struct Train {
+    /// Name of a recipe (`snellen lab recipes`), or a TOML file
+    #[arg(long)]
+    recipe: String,
+    /// Folder for the model, in the Hugging Face CLIP layout
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Of the weights, the scenes and the combinations held out
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Go on from the last evaluation of an interrupted run in DIR
+    #[arg(long)]
+    resume: bool,
+    /// Print the last evaluation as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `snellen lab`.
+pub fn run(lab: Lab) -> Result<()> {
+    match lab {
+        Lab::Recipes => Recipe::names().try_for_each(|name| {
+            let recipe = Recipe::named_or_read(name)?;
+            terminal::say(format!("{name:<12} {}", recipe.purpose))
+        }),
+        Lab::Train(args) => {
+            let recipe = Recipe::named_or_read(&args.recipe)?;
+            let interrupted = terminal::interrupted();
+            let images = recipe.training.batch as u64;
+            let bar = terminal::bar(recipe.training.steps as u64 * images, "training (images)");
+            let mut first = true;
+            let config = TrainConfig { seed: args.seed, resume: args.resume };
+            let last = train(&recipe, &config, &args.out, &mut |event| {
+                match event {
+                    Event::Step { step, loss } => {
+                        if first {
+                            // A resumed run does not start at nothing.
+                            bar.set_position((*step as u64 - 1) * images);
+                            bar.reset_eta();
+                        }
+                        first = false;
+                        bar.set_position(*step as u64 * images);
+                        bar.set_message(format!("step {step}, loss {loss:.3}"));
+                    }
+                    Event::Evaluated(evaluation) => bar.suspend(|| eprintln!("{}", line(evaluation))),
+                }
+                !interrupted.load(Ordering::SeqCst)
+            });
+            bar.finish_and_clear();
+            let last = last?;
+            if args.json {
+                let json = serde_json::to_string(&last).map_err(|e| snellen::Error::malformed("json", e))?;
+                return terminal::say(json);
+            }
+            terminal::say(format!("{}\n{}", line(&last), args.out.display()))
+        }
+    }
+}
+
+fn line(e: &Evaluation) -> String {
+    let held_out = e.pair_held_out.map_or(String::new(), |x| format!(" / {x:.2} held out"));
+    format!(
+        "step {:>5}  loss {:.3}  shape {:.2}  colour {:.2}  combination {:.2} seen{held_out}  replaced {:.2} shape / {:.2} colour  swap {:.2}",
+        e.step, e.loss, e.shape, e.color, e.pair_seen, e.replaced_shape, e.replaced_color, e.swap
+    )
+}

@@ -1,0 +1,61 @@
+//! Initial weights.
+
+use crate::engine::Tensor;
+use crate::model::checkpoint::{Parameters, Weights};
+use crate::model::{Clip, ClipConfig};
+use crate::{Result, random};
+use rand::RngExt;
+
+/// CLIP's first temperature: `ln(1 / 0.07)`.
+const LOGIT_SCALE: f32 = 2.6593;
+
+/// Fresh weights for `config`, by name.
+///
+/// Matrices are normal with variance `1 / inputs`, divided by `2 layers` where they write to the residual stream (as in GPT-2 and
+/// CLIP); embeddings have a deviation of 0.02; gains are 1 and biases 0.
+pub(super) fn weights(config: &ClipConfig, seed: u64) -> Result<Weights> {
+    let mut source = Fresh { weights: Weights::new(), seed, config };
+    Clip::<f32>::new(config, &mut source)?;
+    Ok(source.weights)
+}
+
+struct Fresh<'a> {
+    weights: Weights,
+    seed: u64,
+    config: &'a ClipConfig,
+}
+
+impl Parameters<f32> for Fresh<'_> {
+    fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {
+        let n = shape.iter().product();
+        let layers =
+            if name.starts_with("text") { self.config.text.tower.layers } else { self.config.vision.tower.layers };
+        let data = if name == "logit_scale" {
+            vec![LOGIT_SCALE; n]
+        } else if name.contains("embedding") && !name.contains("patch_embedding") {
+            normal(self.seed, name, n, 0.02)
+        } else if shape.len() > 1 {
+            let inputs: usize = shape[1..].iter().product();
+            let writes = name.contains("out_proj") || name.contains("fc2");
+            let deviation = (1.0 / inputs as f64).sqrt() / if writes { (2.0 * layers as f64).sqrt() } else { 1.0 };
+            normal(self.seed, name, n, deviation)
+        } else if name.ends_with("weight") {
+            vec![1.0; n]
+        } else {
+            vec![0.0; n]
+        };
+        let tensor = Tensor::new(shape, data);
+        self.weights.insert(name.to_owned(), tensor.clone());
+        Ok(tensor)
+    }
+}
+
+/// Normal numbers by the Box-Muller transform.
+fn normal(seed: u64, name: &str, n: usize, deviation: f64) -> Vec<f32> {
+    let mut rng = random::stream(seed, name, 0);
+    let mut draw = || {
+        let (u, v): (f64, f64) = (rng.random(), rng.random());
+        (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    };
+    (0..n).map(|_| (draw() * deviation) as f32).collect()
+}

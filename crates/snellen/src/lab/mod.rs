@@ -1,0 +1,15 @@
+//! Small CLIPs trained from scratch on generated scenes: models whose every training picture is known.
+//!
+//! A [`Recipe`] says what is trained on what, [`train()`] does it with a seed and leaves a folder in the Hugging Face CLIP layout that
+//! [`Model::load`](crate::model::Model::load) reads like any other, with the recipe and the training log beside the weights.
+
+mod adamw;
+mod batch;
+mod init;
+mod recipe;
+mod state;
+mod train;
+mod vocabulary;
+
+pub use recipe::{Recipe, RecipeModel, RecipeScenes, RecipeTraining};
+pub use train::{Evaluation, Event, Origin, TrainConfig, train};

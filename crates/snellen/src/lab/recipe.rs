@@ -1,0 +1,212 @@
+//! What is trained on what.
+
+use crate::engine::Activation;
+use crate::model::config::{TextPooling, TowerConfig};
+use crate::model::preprocess::Filter;
+use crate::model::{ClipConfig, Preprocessing, TextConfig, VisionConfig};
+use crate::scene::{MAX_SIDE, Pairs, World};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A training run but for its seed. Written as TOML; `snellen lab recipes` lists those that come with the program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// One line on what this model is for.
+    pub purpose: String,
+    /// Sizes.
+    pub model: RecipeModel,
+    /// Pictures and captions.
+    pub scenes: RecipeScenes,
+    /// Optimisation.
+    pub training: RecipeTraining,
+    /// What the pictures are made of.
+    pub world: World,
+}
+
+/// Sizes of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeModel {
+    /// Height and width of the pictures, in pixels.
+    pub image: usize,
+    /// Height and width of a patch, in pixels; divides `image`.
+    pub patch: usize,
+    /// Width of both residual streams.
+    pub width: usize,
+    /// Hidden units of every MLP.
+    pub mlp: usize,
+    /// Attention heads of both towers; divides `width`.
+    pub heads: usize,
+    /// Blocks of the vision tower.
+    pub vision_layers: usize,
+    /// Blocks of the text tower.
+    pub text_layers: usize,
+    /// Width of the embeddings.
+    pub embedding: usize,
+    /// The longest caption, in tokens, with its two special ones.
+    pub positions: usize,
+}
+
+/// Pictures and captions of a training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeScenes {
+    /// Numbers of objects; one is drawn for each picture, so a number that stands twice comes twice as often.
+    pub objects: Vec<usize>,
+    /// How many combinations of shape and colour are never shown.
+    pub held_out: usize,
+    /// Captions around the objects, `{}` standing for them.
+    pub templates: Vec<String>,
+    /// Probability that a caption leaves the shape, and that it leaves the colour of an object unsaid.
+    pub unsaid: f64,
+    /// Whether each picture's caption with two colours exchanged is one more wrong answer.
+    pub swapped_negatives: bool,
+}
+
+/// Optimisation of a training run: AdamW (arXiv 1711.05101), linear warm-up, then a cosine to zero.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeTraining {
+    /// Number of updates.
+    pub steps: usize,
+    /// Pictures of each.
+    pub batch: usize,
+    /// The largest learning rate.
+    pub learning_rate: f64,
+    /// Updates until it is reached.
+    pub warmup: usize,
+    /// Decay of matrices; gains, biases and the logit scale have none.
+    pub weight_decay: f64,
+    /// Decay rates of the two moments.
+    pub betas: [f64; 2],
+    /// The longest gradient, in Euclidean norm over all weights.
+    pub clip: f64,
+    /// Updates between two evaluations, which are also what `--resume` goes on from.
+    pub evaluate_every: usize,
+}
+
+/// Recipes that come with the program, by name.
+const NAMED: [(&str, &str); 1] = [("toy", include_str!("../../recipes/toy.toml"))];
+
+impl Recipe {
+    /// The names of the recipes that come with the program.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMED.into_iter().map(|(name, _)| name)
+    }
+
+    /// The recipe of that name, or else the one in the file of that name.
+    pub fn named_or_read(name: &str) -> Result<Self> {
+        match NAMED.iter().find(|(known, _)| *known == name) {
+            Some((_, text)) => Self::parse(text, name),
+            None if Path::new(name).is_file() => {
+                let text = std::fs::read_to_string(name).map_err(Error::io(name))?;
+                Self::parse(&text, name)
+            }
+            None => {
+                let names: Vec<_> = Self::names().collect();
+                Err(Error::mismatch(
+                    "recipe",
+                    format!("a TOML file, or one of: {}", names.join(", ")),
+                    format!("`{name}`"),
+                ))
+            }
+        }
+    }
+
+    /// From TOML; `place` is the file's name for messages.
+    pub fn parse(text: &str, place: &str) -> Result<Self> {
+        let recipe: Self = toml::from_str(text).map_err(|e| Error::malformed(place, e))?;
+        recipe.check(place)?;
+        Ok(recipe)
+    }
+
+    pub(super) fn check(&self, place: &str) -> Result<()> {
+        let (m, s, t) = (&self.model, &self.scenes, &self.training);
+        let refuse = |key: &str, expected: &str, got: &dyn std::fmt::Display| {
+            Err(Error::mismatch(format!("{place}: {key}"), expected, got))
+        };
+        self.world.check()?;
+        let sizes =
+            [m.image, m.patch, m.width, m.mlp, m.heads, m.vision_layers, m.text_layers, m.embedding, m.positions];
+        if let Some(size) = sizes.iter().find(|size| !(1..=4096).contains(*size)) {
+            return refuse("model", "sizes from 1 to 4096", size);
+        }
+        if m.image as u64 > MAX_SIDE as u64 || m.image % m.patch != 0 {
+            return refuse("model.patch", "a divisor of model.image", &m.patch);
+        }
+        if m.width % m.heads != 0 {
+            return refuse("model.heads", "a divisor of model.width", &m.heads);
+        }
+        if s.objects.is_empty() || s.objects.iter().any(|n| *n == 0 || *n > self.world.positions.len()) {
+            return refuse("scenes.objects", "numbers from 1 to that of positions", &format!("{:?}", s.objects));
+        }
+        if let Some(template) = s.templates.iter().find(|t| t.matches("{}").count() != 1) {
+            return refuse("scenes.templates", "one `{}` in each", template);
+        }
+        if s.templates.is_empty() {
+            return refuse("scenes.templates", "at least one", &"none");
+        }
+        if !(0.0..=0.5).contains(&s.unsaid) {
+            return refuse("scenes.unsaid", "a probability of at most 0.5", &s.unsaid);
+        }
+        if t.steps == 0 || t.batch < 2 || t.batch > 1 << 14 || t.evaluate_every == 0 || t.warmup >= t.steps {
+            return refuse(
+                "training",
+                "steps above warmup, batch from 2 to 16384, evaluate_every above 0",
+                &format!("{t:?}"),
+            );
+        }
+        let positive = [t.learning_rate, t.clip];
+        if positive.iter().any(|x| !(x.is_finite() && *x > 0.0)) || !(0.0..1.0).contains(&t.weight_decay) {
+            return refuse("training", "learning_rate and clip above 0, weight_decay from 0 to 1", &format!("{t:?}"));
+        }
+        if t.betas.iter().any(|b| !(0.0..1.0).contains(b)) {
+            return refuse("training.betas", "numbers from 0 to 1", &format!("{:?}", t.betas));
+        }
+        Ok(())
+    }
+
+    /// The combinations that training shows under `seed`; [`Pairs::complement`] gives those it never does.
+    pub fn seen(&self, seed: u64) -> Result<Pairs> {
+        Pairs::holding_out(&self.world, self.scenes.held_out, seed)
+    }
+
+    /// The model's configuration, given the size of its vocabulary, whose last id ends a text.
+    pub(super) fn config(&self, vocabulary: usize) -> ClipConfig {
+        let m = &self.model;
+        let tower = |layers| TowerConfig {
+            width: m.width,
+            layers,
+            heads: m.heads,
+            mlp: m.mlp,
+            activation: Activation::QuickGelu,
+            eps: 1e-5,
+        };
+        ClipConfig {
+            vision: VisionConfig { tower: tower(m.vision_layers), image: m.image, patch: m.patch },
+            text: TextConfig {
+                tower: tower(m.text_layers),
+                vocabulary,
+                positions: m.positions,
+                pooling: TextPooling::First(vocabulary as u32 - 1),
+            },
+            projection: m.embedding,
+        }
+    }
+
+    /// Pictures of any size are accepted; those of the training size pass untouched but for the scale, -1 to 1.
+    pub(super) fn preprocessing(&self) -> Preprocessing {
+        let image = self.model.image;
+        Preprocessing {
+            filter: Filter::Bicubic,
+            resize: Some(crate::model::preprocess::Resize::ShortestEdge(image)),
+            crop: Some([image; 2]),
+            rescale: 1.0 / 255.0,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            image,
+        }
+    }
+}

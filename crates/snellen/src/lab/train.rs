@@ -1,0 +1,302 @@
+//! The training loop.
+
+use super::adamw::{self, AdamW};
+use super::state::State;
+use super::{Recipe, batch, init, vocabulary};
+use crate::engine::{Tape, Tensor, ops};
+use crate::exam::composition::{composition, outcome};
+use crate::exam::recognition::recognition;
+use crate::model::checkpoint::{self, Parameters, Weights};
+use crate::model::{Clip, ClipConfig, Model, Preprocessing, Tokenizer};
+use crate::scene::Pairs;
+use crate::{Error, Result, output};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Beside a model made here: how it was made.
+const RECIPE: &str = "recipe.toml";
+/// Beside it: one [`Evaluation`] a row.
+const LOG: &str = "training.csv";
+/// While training: what `resume` goes on from.
+const STATE: &str = "training.safetensors";
+
+/// How a recipe is run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainConfig {
+    /// Of the weights, the scenes and what is held out.
+    pub seed: u64,
+    /// Whether to go on from what an earlier run left in the folder.
+    pub resume: bool,
+}
+
+/// A recipe and its seed, as written beside the model they made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Of the weights, the scenes and what is held out.
+    pub seed: u64,
+    /// What was trained on what.
+    pub recipe: Recipe,
+}
+
+impl Origin {
+    /// How the model in `folder` was made; `None` if it was not made here.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(RECIPE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let origin: Self = toml::from_str(&text).map_err(|e| Error::malformed(path.display(), e))?;
+        origin.recipe.check(&path.display().to_string())?;
+        Ok(Some(origin))
+    }
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        let text = toml::to_string(self).map_err(|e| Error::malformed(RECIPE, e))?;
+        output::write_file(&folder.join(RECIPE), text.as_bytes())
+    }
+}
+
+/// What is known of the model at one moment of its training; accuracies from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Updates so far.
+    pub step: usize,
+    /// Mean loss since the evaluation before, in nats.
+    pub loss: f64,
+    /// Shape of single objects; chance is 1 / shapes.
+    pub shape: f64,
+    /// Colour of single objects; chance is 1 / colours.
+    pub color: f64,
+    /// Combination of single objects, among those seen in training; chance is 1 / combinations.
+    pub pair_seen: f64,
+    /// The same among those held out; empty where none are.
+    pub pair_held_out: Option<f64>,
+    /// Two-object captions against the same with one shape replaced; chance is 1/2.
+    pub replaced_shape: f64,
+    /// Against the same with one colour replaced; chance is 1/2.
+    pub replaced_color: f64,
+    /// Against the same with the colours exchanged; chance is 1/2.
+    pub swap: f64,
+}
+
+/// What the loop reports.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// An update was made.
+    Step {
+        /// Updates so far.
+        step: usize,
+        /// Its loss, in nats.
+        loss: f64,
+    },
+    /// The model was evaluated, and can be resumed from here.
+    Evaluated(Evaluation),
+}
+
+/// Trains `recipe` into the folder `out`, which must not exist unless `config.resume`. `observe` is told of every event and says whether
+/// to go on.
+pub fn train(
+    recipe: &Recipe,
+    config: &TrainConfig,
+    out: &Path,
+    observe: &mut dyn FnMut(&Event) -> bool,
+) -> Result<Evaluation> {
+    let mut run = Run::begin(recipe, config, out)?;
+    let steps = recipe.training.steps;
+    let mut losses = Vec::new();
+    while run.state.step < steps {
+        let loss = run.update()?;
+        losses.push(loss);
+        let step = run.state.step;
+        let mut go_on = observe(&Event::Step { step, loss });
+        if step % recipe.training.evaluate_every == 0 || step == steps {
+            let evaluation = run.evaluate(losses.iter().sum::<f64>() / losses.len() as f64)?;
+            losses.clear();
+            run.save(evaluation.clone())?;
+            go_on &= observe(&Event::Evaluated(evaluation));
+        }
+        if !go_on && step < steps {
+            let kept = format!("training up to the last evaluation is in {}; go on with --resume", out.display());
+            return Err(Error::Interrupted { kept });
+        }
+    }
+    run.finish()
+}
+
+/// A training run in its folder.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    seed: u64,
+    out: &'a Path,
+    seen: Pairs,
+    model: ClipConfig,
+    preprocessing: Preprocessing,
+    tokenizer_json: Vec<u8>,
+    tokenizer: Tokenizer,
+    state: State,
+    log: Vec<Evaluation>,
+}
+
+impl<'a> Run<'a> {
+    fn begin(recipe: &'a Recipe, config: &TrainConfig, out: &'a Path) -> Result<Self> {
+        let (json, words) = vocabulary::tokenizer(recipe);
+        let model = recipe.config(words);
+        let tokenizer_json = serde_json::to_vec_pretty(&json).map_err(|e| Error::malformed("tokenizer.json", e))?;
+        let tokenizer = Tokenizer::from_json(&tokenizer_json, &out.join("tokenizer.json"), &model.text)?;
+        let weights = init::weights(&model, config.seed)?;
+        let origin = Origin { seed: config.seed, recipe: recipe.clone() };
+        let (mut state, mut log) = (State { step: 0, adam: AdamW::new(&weights), weights }, Vec::new());
+        if config.resume {
+            let left = Origin::read(out)?;
+            if left.as_ref() != Some(&origin) {
+                let got = if left.is_some() { "another recipe or seed" } else { "no recipe.toml" };
+                return Err(Error::mismatch(out.display(), "a run of this recipe and seed to resume", got));
+            }
+            let path = out.join(STATE);
+            if path.is_file() {
+                state = State::read(&path, &state.weights)?;
+                log = read_log(&out.join(LOG), state.step)?;
+            } else if out.join("model.safetensors").is_file() {
+                return Err(Error::mismatch(out.display(), "a run to resume", "a finished one"));
+            }
+        } else {
+            if out.symlink_metadata().is_ok() {
+                return Err(Error::Exists { path: out.to_owned() });
+            }
+            std::fs::create_dir_all(out).map_err(Error::io(out))?;
+            origin.write(out)?;
+        }
+        let seen = recipe.seen(config.seed)?;
+        let preprocessing = recipe.preprocessing();
+        Ok(Self { recipe, seed: config.seed, out, seen, model, preprocessing, tokenizer_json, tokenizer, state, log })
+    }
+
+    /// One update; its loss.
+    fn update(&mut self) -> Result<f64> {
+        let step = self.state.step + 1;
+        let batch = batch::draw(self.recipe, &self.seen, (&self.preprocessing, &self.tokenizer), (self.seed, step))?;
+        let mut tape = Tape::on();
+        let mut leaves = Leaves { weights: &self.state.weights, tape: &mut tape, by_name: BTreeMap::new() };
+        let clip = Clip::new(&self.model, &mut leaves)?;
+        let leaves = leaves.by_name;
+        let images = clip.embed_images(&mut tape, &batch.pixels, &mut ())?;
+        let texts = clip.embed_texts(&mut tape, &batch.tokens, &mut ())?;
+        let (images, texts) = (ops::unit_rows(&mut tape, &images), ops::unit_rows(&mut tape, &texts));
+        let loss = ops::contrastive_loss(&mut tape, &images, &texts, clip.logit_scale());
+        let value = loss.data()[0] as f64;
+        if !value.is_finite() {
+            return Err(Error::mismatch(
+                format!("training, step {step}"),
+                "a finite loss; lower the learning rate",
+                value,
+            ));
+        }
+        let gradients = tape.backward(&loss);
+        let of = |(name, leaf): (&String, &Tensor<f32>)| gradients.of(leaf).map(|g| (name.clone(), g.to_vec()));
+        let gradients = leaves.iter().filter_map(of).collect();
+        drop((clip, leaves));
+        let rate = adamw::rate(&self.recipe.training, step);
+        self.state.adam.update(&mut self.state.weights, &gradients, (step, rate), &self.recipe.training);
+        self.state.step = step;
+        Ok(value)
+    }
+
+    /// The model as it is now.
+    fn model(&self) -> Result<Model> {
+        Ok(Model {
+            config: self.model.clone(),
+            clip: Clip::new(&self.model, &mut self.state.weights.clone())?,
+            preprocessing: self.preprocessing.clone(),
+            tokenizer: Tokenizer::from_json(&self.tokenizer_json, &self.out.join("tokenizer.json"), &self.model.text)?,
+            folder: self.out.to_owned(),
+            weights_hash: String::new(),
+        })
+    }
+
+    fn evaluate(&self, loss: f64) -> Result<Evaluation> {
+        let (model, world) = (self.model()?, &self.recipe.world);
+        let templates: Vec<&str> = self.recipe.scenes.templates.iter().map(String::as_str).collect();
+        // Scenes of another stream than training's, the same at every evaluation.
+        let seed = self.seed ^ 0x5eed;
+        let single = recognition(&model, world, &templates, 1, seed)?;
+        let double = composition(&model, world, (&self.seen, &self.seen), &templates, (200, seed))?;
+        let among = |seen: bool| {
+            let of = |object: &crate::scene::Object| self.seen.contains(object.shape, object.color) == seen;
+            let kept = single.scenes.iter().zip(&single.pair).filter(|(s, _)| of(&s.objects[0])).map(|(_, o)| *o);
+            mean(kept.collect())
+        };
+        let right = |margins: &[[f64; 2]]| mean(margins.iter().flatten().map(|m| outcome(*m)).collect());
+        Ok(Evaluation {
+            step: self.state.step,
+            loss,
+            shape: mean(single.shape.clone()),
+            color: mean(single.color.clone()),
+            pair_seen: among(true),
+            pair_held_out: (self.recipe.scenes.held_out > 0).then(|| among(false)),
+            replaced_shape: right(&double.replaced_shape),
+            replaced_color: right(&double.replaced_color),
+            swap: right(&double.swap),
+        })
+    }
+
+    fn save(&mut self, evaluation: Evaluation) -> Result<()> {
+        self.log.push(evaluation);
+        write_log(&self.out.join(LOG), &self.log)?;
+        self.state.write(&self.out.join(STATE))
+    }
+
+    /// Writes the model; the state is no longer needed.
+    fn finish(self) -> Result<Evaluation> {
+        let json = |name: &str, value: &serde_json::Value| {
+            let bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::malformed(name, e))?;
+            output::write_file(&self.out.join(name), &bytes)
+        };
+        json("config.json", &self.model.to_json())?;
+        json("preprocessor_config.json", &self.preprocessing.to_json())?;
+        json("tokenizer_config.json", &vocabulary::tokenizer_config(self.recipe.model.positions))?;
+        output::write_file(&self.out.join("tokenizer.json"), &self.tokenizer_json)?;
+        checkpoint::write(&self.out.join("model.safetensors"), &self.state.weights, ("format", "pt"))?;
+        let state = self.out.join(STATE);
+        std::fs::remove_file(&state).map_err(Error::io(&state))?;
+        let missing = || Error::mismatch(self.out.join(LOG).display(), "an evaluation after the last step", "none");
+        self.log.last().cloned().ok_or_else(missing)
+    }
+}
+
+/// Weights as leaves of a tape.
+struct Leaves<'a> {
+    weights: &'a Weights,
+    tape: &'a mut Tape<f32>,
+    by_name: BTreeMap<String, Tensor<f32>>,
+}
+
+impl Parameters<f32> for Leaves<'_> {
+    fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {
+        let leaf = self.tape.leaf(&checkpoint::look_up(self.weights, name, shape)?);
+        self.by_name.insert(name.to_owned(), leaf.clone());
+        Ok(leaf)
+    }
+}
+
+fn mean(values: Vec<f64>) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn write_log(path: &Path, log: &[Evaluation]) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in log {
+        writer.serialize(row).map_err(|e| Error::malformed(path.display(), e))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| Error::malformed(path.display(), e.to_string()))?;
+    output::write_file(path, &bytes)
+}
+
+/// The rows up to `step`.
+fn read_log(path: &Path, step: usize) -> Result<Vec<Evaluation>> {
+    let mut reader = csv::Reader::from_path(path).map_err(|e| Error::malformed(path.display(), e))?;
+    let rows: Vec<Evaluation> =
+        reader.deserialize().collect::<Result<_, _>>().map_err(|e| Error::malformed(path.display(), e))?;
+    Ok(rows.into_iter().filter(|row| row.step <= step).collect())
+}
