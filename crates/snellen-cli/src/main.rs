@@ -1,5 +1,6 @@
 //! The `snellen` command: one file per subcommand under `command`.
 
+mod bundled;
 mod command;
 mod exit;
 mod terminal;

@@ -1,6 +1,8 @@
 //! What a person at a terminal sees while waiting. Nothing of it goes to a pipe or a file.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use snellen::exam::Stages;
+use snellen::record::Progress;
 use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +16,43 @@ pub fn bar(total: u64, what: &str) -> ProgressBar {
     }
     bar.set_message(what.to_owned());
     bar
+}
+
+/// A bar per stage of a longer piece of work; Ctrl-C stops it between two steps.
+pub struct Bars;
+
+impl Bars {
+    /// Listens for Ctrl-C from now on.
+    pub fn new() -> Self {
+        interrupted();
+        Self
+    }
+}
+
+impl Stages for Bars {
+    fn begin(&self, stage: &str) -> Box<dyn Progress + '_> {
+        Box::new(Bar(bar(0, stage)))
+    }
+}
+
+/// The bar of one stage; gone when it ends.
+struct Bar(ProgressBar);
+
+impl Progress for Bar {
+    fn advance(&self, done: usize, total: usize) {
+        self.0.set_length(total as u64);
+        self.0.set_position(done as u64);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        interrupted().load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 /// Writes a line to standard output.

@@ -1,6 +1,10 @@
 //! The subcommands.
 
+mod exam;
 mod lab;
+mod measure;
+mod record;
+mod scenes;
 
 use clap::Subcommand;
 use snellen::{Error, Result};
@@ -8,6 +12,14 @@ use snellen::{Error, Result};
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Hold the whole exam: scenes, activations, measures, report
+    Exam(exam::Exam),
+    /// Draw scenes with their labels, masks and captions
+    Scenes(scenes::Scenes),
+    /// Record a model's activations on a folder of images
+    Record(record::Record),
+    /// Measure the units of a recording
+    Measure(measure::Measure),
     /// Train small CLIPs from scratch on generated scenes
     #[command(subcommand)]
     Lab(lab::Lab),
@@ -20,6 +32,10 @@ pub fn run(command: Command, threads: Option<u16>) -> Result<()> {
         pool.map_err(|e| Error::malformed("threads", e))?;
     }
     match command {
-        Command::Lab(lab) => lab::run(lab),
+        Command::Exam(args) => exam::run(args),
+        Command::Scenes(args) => scenes::run(&args),
+        Command::Record(args) => record::run(args),
+        Command::Measure(args) => measure::run(&args),
+        Command::Lab(args) => lab::run(args),
     }
 }

@@ -10,6 +10,7 @@
 pub mod ops;
 mod product;
 mod real;
+mod reduce;
 mod tape;
 mod tensor;
 

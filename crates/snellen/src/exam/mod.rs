@@ -1,5 +1,12 @@
-//! The exam: what a model recognises and what it binds, on scenes made for the question.
+//! The exam: what a model recognises, what it binds, and which units stand for what, on scenes made for the question.
 
 pub mod composition;
+mod findings;
 pub mod recognition;
 mod scores;
+mod sitting;
+mod summary;
+mod units;
+
+pub use sitting::{ExamConfig, Stages, examine};
+pub use units::measure as measure_units;

@@ -1,6 +1,7 @@
 //! Scaled dot-product attention in three steps, so that scores and pattern can be read and changed between them.
 
 use crate::engine::product::{product, rows};
+use crate::engine::reduce::{sum_of, sum_of_two};
 use crate::engine::{Real, Tape, Tensor};
 use faer::Accum;
 use rayon::prelude::*;
@@ -36,8 +37,8 @@ pub fn softmax<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
     out.par_chunks_mut(n * n).for_each(|rows| {
         for row in rows.chunks_mut(n) {
             let max = row.iter().copied().fold(F::neg_infinity(), F::max);
-            row.iter_mut().for_each(|x| *x = (*x - max).exp());
-            let scale = F::one() / row.iter().copied().sum::<F>();
+            row.iter_mut().for_each(|x| *x = (*x - max).power_of_e());
+            let scale = F::one() / sum_of(row, |x| x);
             row.iter_mut().for_each(|x| *x *= scale);
         }
     });
@@ -48,7 +49,7 @@ pub fn softmax<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
             let mut dx = dy.to_vec();
             dx.par_chunks_mut(n * n).zip(pattern.data().par_chunks(n * n)).for_each(|(dx, y)| {
                 for (dx, y) in dx.chunks_mut(n).zip(y.chunks(n)) {
-                    let along = dx.iter().zip(y).map(|(g, y)| *g * *y).sum::<F>();
+                    let along = sum_of_two(dx, y, |g, y| g * y);
                     for (g, y) in dx.iter_mut().zip(y) {
                         *g = (*g - along) * *y;
                     }

@@ -1,6 +1,7 @@
 //! Normalisation of rows.
 
 use crate::engine::product::{add_into, sum_rows};
+use crate::engine::reduce::{sum_of, sum_of_two};
 use crate::engine::{Real, Tape, Tensor};
 use rayon::prelude::*;
 
@@ -61,21 +62,21 @@ pub fn layer_norm<F: Real>(
 /// Mean and reciprocal standard deviation of a row.
 fn moments<F: Real>(x: &[F], eps: f64) -> (F, F) {
     let n = F::of(x.len() as f64);
-    let mean = x.iter().copied().sum::<F>() / n;
-    let variance = x.iter().map(|x| (*x - mean) * (*x - mean)).sum::<F>() / n;
+    let mean = sum_of(x, |x| x) / n;
+    let variance = sum_of(x, |x| (x - mean) * (x - mean)) / n;
     (mean, F::one() / (variance + F::of(eps)).sqrt())
 }
 
 fn row_gradient<F: Real>(dx: &mut [F], x: &[F], dy: &[F], gain: &[F], eps: f64) {
     let n = F::of(x.len() as f64);
     let (mean, scale) = moments(x, eps);
-    let (mut sum, mut dot) = (F::zero(), F::zero());
-    for ((x, dy), g) in x.iter().zip(dy).zip(gain) {
-        sum += *dy * *g;
-        dot += *dy * *g * (*x - mean) * scale;
+    for ((dx, dy), g) in dx.iter_mut().zip(dy).zip(gain) {
+        *dx = *dy * *g;
     }
-    for (((dx, x), dy), g) in dx.iter_mut().zip(x).zip(dy).zip(gain) {
-        *dx = scale * (*dy * *g - sum / n - (*x - mean) * scale * dot / n);
+    let sum = sum_of(dx, |g| g) / n;
+    let dot = sum_of_two(dx, x, |g, x| g * (x - mean)) * scale / n;
+    for (dx, x) in dx.iter_mut().zip(x) {
+        *dx = scale * (*dx - sum - (*x - mean) * scale * dot);
     }
 }
 
@@ -84,7 +85,7 @@ pub fn unit_rows<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
     let d = x.width();
     let mut out = x.data().to_vec();
     for row in out.chunks_mut(d) {
-        let length = row.iter().map(|x| *x * *x).sum::<F>().sqrt();
+        let length = sum_of(row, |x| x * x).sqrt();
         row.iter_mut().for_each(|x| *x /= length);
     }
     let (x, y) = (x.clone(), Tensor::new(x.shape(), out));
@@ -93,8 +94,8 @@ pub fn unit_rows<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
         gradients.add(x.node, || {
             let mut dx = dy.to_vec();
             for ((dx, x), y) in dx.chunks_mut(d).zip(x.data().chunks(d)).zip(unit.data().chunks(d)) {
-                let length = x.iter().map(|x| *x * *x).sum::<F>().sqrt();
-                let along = dx.iter().zip(y).map(|(g, y)| *g * *y).sum::<F>();
+                let length = sum_of(x, |x| x * x).sqrt();
+                let along = sum_of_two(dx, y, |g, y| g * y);
                 for (g, y) in dx.iter_mut().zip(y) {
                     *g = (*g - along * *y) / length;
                 }

@@ -1,0 +1,29 @@
+//! The model that comes with the program, so that `snellen exam` needs nothing else.
+
+use snellen::{Error, Result};
+use std::path::Path;
+
+/// Its name in reports.
+pub const NAME: &str = "toy (bundled)";
+
+/// The files of its folder.
+const FILES: [(&str, &[u8]); 6] = [
+    ("config.json", include_bytes!("../../../models/toy/config.json")),
+    ("model.safetensors", include_bytes!("../../../models/toy/model.safetensors")),
+    ("preprocessor_config.json", include_bytes!("../../../models/toy/preprocessor_config.json")),
+    ("tokenizer.json", include_bytes!("../../../models/toy/tokenizer.json")),
+    ("tokenizer_config.json", include_bytes!("../../../models/toy/tokenizer_config.json")),
+    ("recipe.toml", include_bytes!("../../../models/toy/recipe.toml")),
+];
+
+/// Runs `f` on a temporary folder with the bundled model, read by the ordinary loader.
+pub fn with_model<T>(f: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let parent = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+    let folder = parent.path().join("toy");
+    std::fs::create_dir(&folder).map_err(Error::io(&folder))?;
+    for (name, bytes) in FILES {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).map_err(Error::io(&path))?;
+    }
+    f(&folder)
+}

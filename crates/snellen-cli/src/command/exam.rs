@@ -1,0 +1,85 @@
+//! `snellen exam`
+
+use crate::bundled;
+use crate::terminal::{self, Bars};
+use clap::Args;
+use snellen::exam::{ExamConfig, examine};
+use snellen::model::Model;
+use snellen::report::{Rate, Report};
+use snellen::Result;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `exam`.
+#[derive(Args)]
+pub struct Exam {
+    /// Folder of a CLIP in the Hugging Face layout; a small bundled one where not given
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Folder with labels.csv for the unit measures; generated scenes where not given
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// New folder for the report and everything it was made from
+    #[arg(long, value_name = "DIR", default_value = "snellen-exam")]
+    out: PathBuf,
+    /// Of scenes, halves and nulls
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print report.json, nothing else
+    #[arg(long)]
+    json: bool,
+    /// Don't open the report in a browser
+    #[arg(long)]
+    no_open: bool,
+}
+
+/// Runs `snellen exam`.
+pub fn run(args: Exam) -> Result<()> {
+    let bars = Bars::new();
+    // Before anything is computed.
+    if args.out.symlink_metadata().is_ok() {
+        return Err(snellen::Error::Exists { path: args.out });
+    }
+    let mut config = ExamConfig::standard(args.seed)?;
+    config.images = args.images;
+    let report = match &args.model {
+        Some(folder) => {
+            let name = folder.canonicalize().ok().and_then(|f| f.file_name().map(|n| n.to_string_lossy().into_owned()));
+            examine(&Model::load(folder)?, &name.unwrap_or_default(), &config, &args.out, &bars)?
+        }
+        None => bundled::with_model(|folder| examine(&Model::load(folder)?, bundled::NAME, &config, &args.out, &bars))?,
+    };
+    if args.json {
+        return terminal::say(String::from_utf8_lossy(&report.to_json()?).trim_end());
+    }
+    summarise(&report, &args.out)?;
+    if !args.no_open && std::io::stdout().is_terminal() {
+        // The report is written; that no browser is there is no failure.
+        let _ = opener::open(args.out.join("report.html"));
+    }
+    Ok(())
+}
+
+fn summarise(report: &Report, out: &Path) -> Result<()> {
+    let line = |name: &str, rate: &Rate| {
+        let a = &rate.accuracy;
+        terminal::say(format!(
+            "{name:<28} {:>5.1} %  [{:>5.1}, {:>5.1}]  chance {:>4.1} %",
+            100.0 * a.estimate, 100.0 * a.lo, 100.0 * a.hi, 100.0 * rate.chance
+        ))
+    };
+    let optional = |name: &str, rate: &Option<Rate>| rate.as_ref().map_or(Ok(()), |rate| line(name, rate));
+    let (seen, bound) = (&report.recognition, &report.composition);
+    terminal::say(format!("Eye exam of {}\n", report.model.name))?;
+    line("shape", &seen.shape)?;
+    line("colour", &seen.color)?;
+    line("combination", &seen.pair)?;
+    optional("  seen in training", &seen.pair_seen)?;
+    optional("  held out of training", &seen.pair_held_out)?;
+    optional("a shape replaced", &bound.replaced_shape)?;
+    optional("a colour replaced", &bound.replaced_color)?;
+    line("colours exchanged (swap)", &bound.swap)?;
+    terminal::say("")?;
+    report.findings.iter().try_for_each(|finding| terminal::say(format!("- {finding}")))?;
+    terminal::say(format!("\n{}", out.join("report.html").display()))
+}

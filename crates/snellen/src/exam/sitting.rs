@@ -1,0 +1,181 @@
+//! One sitting of the exam: scenes, record, measure, report, each stage through the run folder.
+
+use super::composition::composition;
+use super::recognition::recognition;
+use super::{findings, summary, units};
+use crate::lab::Origin;
+use crate::measure::{Confidence, Criterion};
+use crate::model::Model;
+use crate::output::StagedDir;
+use crate::record::{Progress, RecordConfig, Source, TokenPolicy, record};
+use crate::report::{Gallery, Picture, Report, SceneSet, write_html};
+use crate::scene::caption::{TEMPLATES, Wording, caption};
+use crate::scene::folder::write_folder;
+use crate::scene::{Canvas, Pairs, Scene, World, generate, render};
+use crate::Result;
+use std::path::{Path, PathBuf};
+
+/// How an exam is held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExamConfig {
+    /// Of scenes, halves and nulls.
+    pub seed: u64,
+    /// A folder of labelled images for the unit measures; generated scenes where there is none.
+    pub images: Option<PathBuf>,
+    /// Generated scenes for the unit measures.
+    pub scenes: usize,
+    /// Swap twins.
+    pub twins: usize,
+    /// How often each combination is shown at each position.
+    pub repeats: usize,
+    /// Sites of the unit measures, as [`record`] takes them.
+    pub sites: Vec<String>,
+    /// The token policy of the unit measures.
+    pub tokens: TokenPolicy,
+    /// Of every interval.
+    pub confidence: Confidence,
+}
+
+impl ExamConfig {
+    /// What `snellen exam` does unless it is told otherwise.
+    pub fn standard(seed: u64) -> Result<Self> {
+        Ok(Self {
+            seed,
+            images: None,
+            scenes: 1000,
+            twins: 300,
+            repeats: 2,
+            sites: vec!["blocks.*.mlp.hook_post".to_owned(), "image_embeds".to_owned()],
+            tokens: TokenPolicy::Mean,
+            confidence: Confidence::new(0.95)?,
+        })
+    }
+}
+
+/// Told which stage begins; gives who is told how far it has come.
+pub trait Stages {
+    /// `stage` begins.
+    fn begin(&self, stage: &str) -> Box<dyn Progress + '_>;
+}
+
+impl Stages for () {
+    fn begin(&self, _: &str) -> Box<dyn Progress + '_> {
+        Box::new(())
+    }
+}
+
+/// Pictures of each kind of scene in the report.
+const EXAMPLES: usize = 8;
+
+/// Examines `model` into the new folder `out`: `scenes/` (unless images are given), `run/` with the recording and
+/// `unit_concepts.parquet`, `report.json`, `report.html`.
+///
+/// A model of the lab is shown its own world and asked in its own templates, and is told apart on combinations it has seen and
+/// those held out; any other is shown the study's toy world.
+pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stages: &dyn Stages) -> Result<Report> {
+    let staged = StagedDir::begin(out)?;
+    let origin = Origin::read(&model.folder)?;
+    let seen = origin.as_ref().map(|o| o.recipe.seen(o.seed)).transpose()?;
+    let world = origin.as_ref().map_or_else(toy_world, |o| o.recipe.world.clone());
+    let templates: Vec<&str> = match &origin {
+        Some(origin) => origin.recipe.scenes.templates.iter().map(String::as_str).collect(),
+        None => TEMPLATES.to_vec(),
+    };
+    let side = model.config.vision.image as u32;
+    let canvas = Canvas::plain(side, side);
+    let all = Pairs::all(&world);
+
+    let stage = stages.begin("single objects");
+    let single = recognition(model, &world, &templates, config.repeats, config.seed)?;
+    drop(stage);
+    let stage = stages.begin("swap twins");
+    // Seen combinations only, so that a failure is one of binding and not of unseen combinations.
+    let known = seen.as_ref().unwrap_or(&all);
+    let double = composition(model, &world, (known, known), &templates, (config.twins, config.seed))?;
+    let held_out = seen.as_ref().map(Pairs::complement).filter(|pairs| !pairs.as_slice().is_empty());
+    let unseen = held_out.as_ref().map(|pairs| composition(model, &world, (pairs, &all), &templates, (config.twins, config.seed)));
+    // Too few combinations held out to make twins of: nothing is said of them.
+    let unseen = unseen.and_then(Result::ok);
+    drop(stage);
+
+    let toys = match &config.images {
+        Some(_) => None,
+        None => {
+            let stage = stages.begin("drawing scenes");
+            let most = world.shapes.len().min(world.colors.len()).min(world.positions.len());
+            let toys = generate::toy(&world, &all, 1..=most, config.scenes, config.seed)?;
+            write_folder(&staged.path().join("scenes"), &world, &toys, &canvas)?;
+            drop(stage);
+            Some(toys)
+        }
+    };
+    let folder = config.images.clone().unwrap_or_else(|| staged.path().join("scenes"));
+    let source = Source::open(&folder)?;
+    let run = staged.path().join("run");
+    let recording = RecordConfig { sites: config.sites.clone(), policies: vec![config.tokens], batch: 32, seed: config.seed };
+    let stage = stages.begin("recording activations");
+    record(model, &source, &recording, &run, stage.as_ref())?;
+    drop(stage);
+    let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
+    let stage = stages.begin("measuring units");
+    let measured = units::measure(&run, &criterion, stage.as_ref())?;
+    drop(stage);
+
+    let stage = stages.begin("report");
+    let scene_sets = |toys: Option<&[Scene]>| -> Result<(Vec<SceneSet>, Vec<Vec<Picture>>)> {
+        let twins: Vec<Scene> = double.twins.iter().flat_map(|t| [t.scene.clone(), t.twin.clone()]).collect();
+        let mut sets = vec![("single objects", "recognition, by attribute and by combination", &single.scenes[..])];
+        sets.push(("swap twins", "binding: the two captions hold the same words", &twins[..]));
+        if let Some(toys) = toys {
+            sets.push(("toy scenes", "unit measures: one to five objects, no value twice", toys));
+        }
+        let mut described = Vec::new();
+        let mut pictures = Vec::new();
+        for (name, purpose, scenes) in sets {
+            described.push(SceneSet { name: name.to_owned(), purpose: purpose.to_owned(), images: scenes.len() });
+            pictures.push(examples(scenes, &world, &canvas)?);
+        }
+        Ok((described, pictures))
+    };
+    let (mut scenes, scene_pictures) = scene_sets(toys.as_deref())?;
+    if toys.is_none() {
+        let purpose = "unit measures: the images that were given".to_owned();
+        scenes.push(SceneSet { name: "images".to_owned(), purpose, images: source.filenames.len() });
+    }
+    let mut report = Report {
+        schema: crate::report::SCHEMA,
+        snellen: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: config.seed,
+        confidence: config.confidence,
+        model: summary::model(model, name, origin.as_ref(), held_out.as_ref(), &world),
+        scenes,
+        recognition: summary::recognition(&single, &world, seen.as_ref(), config.confidence)?,
+        composition: summary::composition(&double, unseen.as_ref(), config)?,
+        units: measured,
+        findings: Vec::new(),
+    };
+    report.findings = findings::findings(&report);
+    let gallery = Gallery { scenes: scene_pictures, units: units::pictures(model, &source, &report.units)? };
+    report.write_json(staged.path())?;
+    write_html(staged.path(), &report, &gallery)?;
+    drop(stage);
+    staged.publish()?;
+    Ok(report)
+}
+
+/// The study's toy world, its objects a little different in size and place from picture to picture.
+fn toy_world() -> World {
+    World { size: [0.18, 0.22], jitter: 0.015, ..World::study() }
+}
+
+/// Some of `scenes`, evenly spread, two neighbours at a time so that twins stand side by side.
+fn examples(scenes: &[Scene], world: &World, canvas: &Canvas) -> Result<Vec<Picture>> {
+    let pairs = scenes.len() / 2;
+    let shown = (EXAMPLES / 2).min(pairs);
+    let at = (0..shown).flat_map(|i| [2 * (i * pairs / shown), 2 * (i * pairs / shown) + 1]);
+    at.map(|i| {
+        let said = caption(&scenes[i], world, &Wording::plain(scenes[i].objects.len()));
+        Picture::new(&render(&scenes[i], world, canvas), said, None)
+    })
+    .collect()
+}

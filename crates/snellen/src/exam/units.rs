@@ -1,0 +1,141 @@
+//! From a recording to unit measures, and from those to pictures of the strongest units.
+
+use crate::engine::Tape;
+use crate::measure::table::UnitConcepts;
+use crate::measure::{Criterion, Design, Encodings, Matrix, UnitConcept, encodes};
+use crate::model::{ActivationMut, Hook, Model, Point, Site};
+use crate::record::{ActivationStore, Progress, Source, TokenPolicy, read_pixels};
+use crate::report::{Picture, SiteUnits, UnitCard, Units};
+use crate::scene::labels_csv::read_labels;
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Images shown of a unit.
+const TOP: usize = 6;
+
+/// Measures every array of the recording in `run`, writes `unit_concepts.parquet` there, and sums up.
+pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Result<Units> {
+    let labels_path = run.join(crate::record::LABELS);
+    if !labels_path.is_file() {
+        return Err(Error::mismatch(run.display(), "a run with labels.csv: its images had labels", "none"));
+    }
+    let design = Design::from_labels(&read_labels(&labels_path)?)?;
+    let store = ActivationStore::open(run)?;
+    let [_, held_out] = design.halves(criterion.seed);
+    let mut units = Units {
+        concepts: design.concepts().iter().map(ToString::to_string).collect(),
+        q: criterion.q,
+        min_effect: criterion.min_effect,
+        images: design.images(),
+        sites: Vec::new(),
+        strongest: Vec::new(),
+    };
+    let mut tables = Vec::new();
+    let mut best: Vec<Option<UnitCard>> = vec![None; design.concepts().len()];
+    let arrays: Vec<_> = store.arrays().iter().filter(|a| a.policy != TokenPolicy::All).collect();
+    for (done, array) in arrays.iter().enumerate() {
+        progress.advance(done, arrays.len());
+        if progress.is_cancelled() {
+            return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
+        }
+        let (shape, values) = store.read(array.site, array.policy)?;
+        let matrix = Matrix::new(shape[0], shape[1..].iter().product(), values)?;
+        let Encodings { cells, summary } = encodes(&matrix, &design, criterion)?;
+        let name = array.path();
+        for cell in cells.iter().filter(|cell| cell.encodes) {
+            let (Some(chosen), Some(reported)) = (cell.chosen, cell.held_out) else { continue };
+            let concept = cell.concept as usize;
+            if best[concept].as_ref().is_none_or(|card| card.effect.abs() < reported.effect.abs()) {
+                let (top_images, base_rate) = top(&matrix, cell, reported.effect, &held_out, design.present(concept));
+                best[concept] = Some(UnitCard {
+                    site: array.site.to_string(),
+                    tokens: array.policy.to_string(),
+                    unit: cell.unit,
+                    concept: units.concepts[concept].clone(),
+                    effect: reported.effect,
+                    effect_lo: reported.effect_lo,
+                    effect_hi: reported.effect_hi,
+                    q: chosen.q,
+                    top_with_concept: top_images.iter().filter(|i| design.present(concept)[**i]).count(),
+                    top_images,
+                    base_rate,
+                });
+            }
+        }
+        units.sites.push(SiteUnits {
+            site: array.site.to_string(),
+            tokens: array.policy.to_string(),
+            units: summary.units,
+            flagged: summary.flagged.len(),
+            encoding: summary.encoding,
+            null: summary.null,
+        });
+        tables.push((name, cells));
+    }
+    progress.advance(arrays.len(), arrays.len());
+    UnitConcepts { concepts: design.concepts().to_vec(), sites: tables }.write(&run.join("unit_concepts.parquet"))?;
+    units.strongest = best.into_iter().flatten().collect();
+    units.strongest.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
+    Ok(units)
+}
+
+/// The rows of `among` that lie furthest in the direction of `effect`, and the share of `among` that show the concept.
+fn top(matrix: &Matrix, cell: &UnitConcept, effect: f64, among: &[usize], present: &[bool]) -> (Vec<usize>, f64) {
+    let sign = if effect < 0.0 { -1.0 } else { 1.0 };
+    let mut ranked = among.to_vec();
+    let value = |i: &usize| sign * matrix.row(*i)[cell.unit as usize];
+    ranked.sort_by(|a, b| value(b).total_cmp(&value(a)).then(a.cmp(b)));
+    let with = among.iter().filter(|i| present[**i]).count();
+    (ranked.into_iter().take(TOP).collect(), with as f64 / among.len() as f64)
+}
+
+/// The top images of the strongest units, each under the unit's own map of it.
+pub(super) fn pictures(model: &Model, source: &Source, units: &Units) -> Result<Vec<Vec<Picture>>> {
+    units.strongest.iter().map(|card| of_unit(model, source, card)).collect()
+}
+
+fn of_unit(model: &Model, source: &Source, card: &UnitCard) -> Result<Vec<Picture>> {
+    let paths: Vec<_> = card.top_images.iter().map(|row| source.path(*row)).collect();
+    let mut map = PatchMap { site: card.site.parse()?, unit: card.unit as usize, rows: Vec::new() };
+    model.clip.embed_images(&mut Tape::off(), &read_pixels(&paths, &model.preprocessing)?, &mut map)?;
+    let sign = if card.effect < 0.0 { -1.0 } else { 1.0 };
+    let all = || map.rows.iter().flatten().map(|x| sign * *x);
+    let (low, high) = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
+    let grid = model.config.vision.grid();
+    let mut pictures = Vec::new();
+    for (i, path) in paths.iter().enumerate() {
+        let image = image::open(path).map_err(|e| Error::malformed(path.display(), e))?.to_rgb8();
+        let shown = model.preprocessing.shown(&image);
+        let values: Option<Vec<f32>> =
+            map.rows.get(i).map(|row| row.iter().map(|x| (sign * *x - low) / (high - low).max(f32::MIN_POSITIVE)).collect());
+        let name = &source.filenames[card.top_images[i]];
+        pictures.push(Picture::new(&shown, name.clone(), values.as_deref().map(|v| (v, grid)))?);
+    }
+    Ok(pictures)
+}
+
+/// A unit's activation on every patch; nothing where its site has no patches.
+struct PatchMap {
+    site: Site,
+    unit: usize,
+    rows: Vec<Vec<f32>>,
+}
+
+impl Hook for PatchMap {
+    fn wants(&self, site: Site) -> bool {
+        site == self.site
+    }
+
+    fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
+        let (images, tokens) = (x.shape[0], x.shape[1]);
+        if x.shape.len() < 3 {
+            return Ok(());
+        }
+        let width = x.data.len() / (images * tokens);
+        let first = usize::from(site.point != Point::Embed);
+        for image in x.data.chunks(tokens * width) {
+            self.rows.push(image.chunks(width).skip(first).map(|token| token[self.unit]).collect());
+        }
+        Ok(())
+    }
+}

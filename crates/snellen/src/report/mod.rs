@@ -1,0 +1,249 @@
+//! What an exam found: plain structs with a schema number, written as JSON, and a page that shows them.
+//!
+//! The page shows nothing but what `report.json` says and pictures: it is rendered from the JSON.
+
+mod html;
+
+pub use html::{Gallery, Picture, write_html};
+
+use crate::measure::{Confidence, Counts, Difference, Proportion};
+use crate::model::Preprocessing;
+use crate::{Error, Result, output};
+use serde::Serialize;
+use std::path::Path;
+
+/// The `schema` that is written.
+pub const SCHEMA: u32 = 1;
+
+/// The contents of `report.json`. Accuracies are from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Version of snellen that made it.
+    pub snellen: String,
+    /// Of scenes, halves and nulls.
+    pub seed: u64,
+    /// Of every interval.
+    pub confidence: Confidence,
+    /// Who was examined.
+    pub model: ModelCard,
+    /// What was shown.
+    pub scenes: Vec<SceneSet>,
+    /// What is seen.
+    pub recognition: Recognition,
+    /// What is bound.
+    pub composition: Composition,
+    /// Which units stand for what.
+    pub units: Units,
+    /// What the numbers say, in sentences, and what they do not.
+    pub findings: Vec<String>,
+}
+
+/// The model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelCard {
+    /// Name of its folder, or of the bundled model.
+    pub name: String,
+    /// BLAKE3 of the weights' file.
+    pub weights_hash: String,
+    /// Number of weights.
+    pub parameters: usize,
+    /// The vision tower.
+    pub vision: TowerCard,
+    /// The text tower.
+    pub text: TowerCard,
+    /// Height and width of the input, in pixels.
+    pub image: usize,
+    /// Height and width of a patch, in pixels.
+    pub patch: usize,
+    /// Width of the embeddings.
+    pub embedding: usize,
+    /// How pictures become pixels.
+    pub preprocessing: Preprocessing,
+    /// How it was trained, where it was trained by `snellen lab`.
+    pub origin: Option<OriginCard>,
+}
+
+/// A tower's sizes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TowerCard {
+    /// Blocks.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Hidden units of every MLP.
+    pub mlp: usize,
+}
+
+/// How a model of the lab was made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OriginCard {
+    /// What its recipe is for.
+    pub purpose: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Updates.
+    pub steps: usize,
+    /// Pictures that it saw.
+    pub images: usize,
+    /// Combinations that it never saw.
+    pub held_out: Vec<String>,
+}
+
+/// Some of the scenes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SceneSet {
+    /// `single objects`, `swap twins`, ...
+    pub name: String,
+    /// What for.
+    pub purpose: String,
+    /// How many.
+    pub images: usize,
+}
+
+/// An accuracy beside what guessing would give.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rate {
+    /// The accuracy and its interval.
+    #[serde(flatten)]
+    pub accuracy: Proportion,
+    /// That of guessing.
+    pub chance: f64,
+}
+
+/// Zero-shot recognition of single objects.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recognition {
+    /// The shape among all shapes.
+    pub shape: Rate,
+    /// The colour among all colours.
+    pub color: Rate,
+    /// The combination among all combinations.
+    pub pair: Rate,
+    /// Of the combinations seen in training; `None` where the training is not known.
+    pub pair_seen: Option<Rate>,
+    /// Of those held out of it.
+    pub pair_held_out: Option<Rate>,
+    /// Seen less held out.
+    pub generalisation_gap: Option<Difference>,
+    /// The combination's accuracy, by combination.
+    pub pairs: Vec<PairRate>,
+}
+
+/// One combination.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PairRate {
+    /// Its shape.
+    pub shape: String,
+    /// Its colour.
+    pub color: String,
+    /// Whether training showed it; `None` where the training is not known.
+    pub seen: Option<bool>,
+    /// Mean outcome of its pictures.
+    pub accuracy: f64,
+    /// Its pictures.
+    pub n: usize,
+}
+
+/// Swap twins and replaced attributes, on the same pictures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Composition {
+    /// Right caption against the one with the colours exchanged.
+    pub swap: Rate,
+    /// Right caption against one with a shape replaced; `None` where there is no third shape.
+    pub replaced_shape: Option<Rate>,
+    /// Right caption against one with a colour replaced.
+    pub replaced_color: Option<Rate>,
+    /// Exact ties among the swaps.
+    pub ties: usize,
+    /// Mean of the swap margins, as cosines, over their deviation.
+    pub d_prime: f64,
+    /// Replaced accuracy, mean of the two, less swap accuracy; paired bootstrap over twins.
+    pub gap: Option<Difference>,
+    /// Winoground's text score: both captions right.
+    pub text_score: Rate,
+    /// Winoground's image score: both pictures right.
+    pub image_score: Rate,
+    /// Winoground's group score: both.
+    pub group_score: Rate,
+    /// Swaps whose scenes hold only combinations held out of training (their twins any).
+    pub swap_held_out: Option<Rate>,
+}
+
+/// The unit measures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Units {
+    /// Concepts, in the order of the counts.
+    pub concepts: Vec<String>,
+    /// The adjusted p that a unit's choosing half may not exceed.
+    pub q: f64,
+    /// The effect that its held-out half must reach.
+    pub min_effect: f64,
+    /// Images.
+    pub images: usize,
+    /// By site.
+    pub sites: Vec<SiteUnits>,
+    /// The strongest unit of each concept.
+    pub strongest: Vec<UnitCard>,
+}
+
+/// The units of one site.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SiteUnits {
+    /// Its name.
+    pub site: String,
+    /// The token policy.
+    pub tokens: String,
+    /// How many units it has.
+    pub units: usize,
+    /// Units without a score: constant.
+    pub flagged: usize,
+    /// Units that encode each concept, and at least one.
+    pub encoding: Counts,
+    /// The same with labels permuted within strata.
+    pub null: Counts,
+}
+
+/// One unit and the concept it encodes best.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UnitCard {
+    /// Its site.
+    pub site: String,
+    /// The token policy.
+    pub tokens: String,
+    /// Its number in the site.
+    pub unit: u32,
+    /// The concept.
+    pub concept: String,
+    /// Effect on the held-out half, -1 to 1.
+    pub effect: f64,
+    /// Its interval.
+    pub effect_lo: f64,
+    /// Its upper end.
+    pub effect_hi: f64,
+    /// Adjusted p on the choosing half.
+    pub q: f64,
+    /// Rows of the images of the held-out half that excite it most (least, where the effect is negative).
+    pub top_images: Vec<usize>,
+    /// How many of those show the concept.
+    pub top_with_concept: usize,
+    /// The share of the held-out images that do.
+    pub base_rate: f64,
+}
+
+impl Report {
+    /// `report.json`: the same report gives the same bytes.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::malformed("report.json", e))?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// Writes `report.json` into `folder`.
+    pub fn write_json(&self, folder: &Path) -> Result<()> {
+        output::write_file(&folder.join("report.json"), &self.to_json()?)
+    }
+}
