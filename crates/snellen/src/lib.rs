@@ -5,6 +5,7 @@ pub mod error;
 pub mod model;
 pub mod output;
 pub mod random;
+pub mod record;
 pub mod scene;
 
 pub use error::{Error, Result};
