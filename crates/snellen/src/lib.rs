@@ -7,6 +7,7 @@ pub mod lab;
 pub mod model;
 pub mod output;
 pub mod random;
+pub mod record;
 pub mod scene;
 
 pub use error::{Error, Result};

@@ -1,6 +1,7 @@
 //! From pictures to pixels, as `preprocessor_config.json` says and as PIL does it.
 
 use super::resample::resample;
+use crate::scene::mask::Region;
 use crate::{Error, Result};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
@@ -168,24 +169,17 @@ impl Preprocessing {
     pub fn apply(&self, picture: &RgbImage) -> Result<Vec<f32>> {
         let (mut h, mut w) = (picture.height() as usize, picture.width() as usize);
         let mut pixels = picture.as_raw().clone();
-        if let Some(resize) = self.resize {
-            let [to_h, to_w] = match resize {
-                Resize::Squash(sides) => sides,
-                Resize::ShortestEdge(edge) => [edge * h / h.min(w), edge * w / h.min(w)],
-            };
-            if [to_h, to_w] != [h, w] {
-                if to_h.max(to_w) as u64 > LARGEST {
-                    let expected = format!("sides of at most {LARGEST} pixels after resizing");
-                    return Err(Error::mismatch("picture", expected, format!("{to_h} x {to_w}")));
-                }
-                pixels = resample(&pixels, [h, w], [to_h, to_w], self.filter);
-                (h, w) = (to_h, to_w);
+        let [to_h, to_w] = self.resized(h, w);
+        if [to_h, to_w] != [h, w] {
+            if to_h.max(to_w) as u64 > LARGEST {
+                let expected = format!("sides of at most {LARGEST} pixels after resizing");
+                return Err(Error::mismatch("picture", expected, format!("{to_h} x {to_w}")));
             }
+            pixels = resample(&pixels, [h, w], [to_h, to_w], self.filter);
+            (h, w) = (to_h, to_w);
         }
         let mut out = vec![0.0; 3 * self.image * self.image];
-        // A picture smaller than the crop is padded with zeros around it, as `transformers` does.
-        let start = |have: usize, want: usize| (have as i64 - want as i64).div_euclid(2);
-        let (top, left) = (start(h, self.image), start(w, self.image));
+        let (top, left) = (self.start(h), self.start(w));
         for channel in 0..3 {
             for row in 0..self.image {
                 for column in 0..self.image {
@@ -199,6 +193,34 @@ impl Preprocessing {
             }
         }
         Ok(out)
+    }
+
+    /// The part of a picture of `width` x `height` pixels that the result shows, in the picture's own pixels; it reaches beyond
+    /// a picture that is padded.
+    pub fn region(&self, width: usize, height: usize) -> Region {
+        let [to_h, to_w] = self.resized(height, width);
+        let (across, down) = (width as f64 / to_w as f64, height as f64 / to_h as f64);
+        Region {
+            x: self.start(to_w) as f64 * across,
+            y: self.start(to_h) as f64 * down,
+            width: self.image as f64 * across,
+            height: self.image as f64 * down,
+        }
+    }
+
+    /// Height and width after resizing.
+    fn resized(&self, height: usize, width: usize) -> [usize; 2] {
+        match self.resize {
+            None => [height, width],
+            Some(Resize::Squash(sides)) => sides,
+            Some(Resize::ShortestEdge(edge)) => [edge * height / height.min(width), edge * width / height.min(width)],
+        }
+    }
+
+    /// Where the crop begins on a side of this length; below 0 where the picture is padded with zeros around it, as
+    /// `transformers` does.
+    fn start(&self, length: usize) -> i64 {
+        (length as i64 - self.image as i64).div_euclid(2)
     }
 }
 

@@ -1,0 +1,46 @@
+//! The share of every patch that objects cover, seen through the same resize and crop as the picture.
+
+use super::picture::{self, MAX_FILE_BYTES};
+use crate::model::{Preprocessing, VisionConfig};
+use crate::scene::mask::Mask;
+use crate::{Error, Result};
+use image::{DynamicImage, GrayImage};
+use std::path::Path;
+
+/// Reads the mask at `path` of a picture of `size` (width, height): per patch in reading order, the share that is not 0 in the
+/// mask.
+///
+/// # Errors
+/// When it is not an 8-bit grey picture of that size.
+pub fn read_cover(
+    path: &Path,
+    size: [u32; 2],
+    preprocessing: &Preprocessing,
+    vision: &VisionConfig,
+) -> Result<Vec<f64>> {
+    let bytes = picture::read_bytes(path, MAX_FILE_BYTES)?;
+    let mask = match picture::decode(path, &bytes)? {
+        DynamicImage::ImageLuma8(mask) => mask,
+        other => {
+            return Err(Error::mismatch(path.display(), "an 8-bit grey mask", format!("{:?}", other.color())));
+        }
+    };
+    if [mask.width(), mask.height()] != size {
+        let expected = format!("{} x {} pixels, as its picture has", size[0], size[1]);
+        return Err(Error::mismatch(path.display(), expected, format!("{} x {}", mask.width(), mask.height())));
+    }
+    Ok(cover(mask, preprocessing, vision))
+}
+
+/// Per patch in reading order: the share of it that is not 0 in `mask`.
+pub fn cover(mut mask: GrayImage, preprocessing: &Preprocessing, vision: &VisionConfig) -> Vec<f64> {
+    mask.iter_mut().for_each(|value| *value = u8::from(*value != 0));
+    let objects = Mask::from_index_mask(&mask, 0);
+    let mut region = preprocessing.region(objects.width, objects.height);
+    // Pixels beyond the last whole patch belong to none.
+    let whole = (vision.grid() * vision.patch) as f64 / vision.image as f64;
+    region.width *= whole;
+    region.height *= whole;
+    let shares = objects.patches(region, vision.grid(), vision.grid());
+    shares.into_iter().map(|share| share.clamp(0.0, 1.0)).collect()
+}

@@ -1,0 +1,123 @@
+//! What an array of `activations.zarr` looks like: its path, shape, chunks, codecs and attributes.
+//!
+//! An array is `[image, ...]`, cut along images only. A chunk, the unit of compression and checksum (zstd level 3, then
+//! crc32c), holds a power of two of images, as many as fit [`CHUNK_BYTES`] but at least one and at most [`MAX_CHUNK_ROWS`]. A
+//! shard, the unit of a file and of the writer's memory, holds up to [`SHARD_CHUNKS`] chunks within [`SHARD_BYTES`], but no more
+//! than the array has. The fill value is NaN, so that what is missing is never taken for a silent unit.
+
+use super::TokenPolicy;
+use crate::model::{BlockPoint, ClipConfig, Point, Site};
+use crate::{Error, Result};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use zarrs::array::codec::{Crc32cCodec, ShardingCodecOptions, SubchunkWriteOrder, ZstdCodec};
+use zarrs::array::{Array, ArrayBuilder, ArrayMetadata, ArrayMetadataOptions, CodecSpecificOptions, data_type};
+use zarrs::filesystem::FilesystemStore;
+
+/// What a chunk aims at, in bytes before compression.
+pub const CHUNK_BYTES: usize = 1 << 18;
+/// The most images in a chunk.
+pub const MAX_CHUNK_ROWS: usize = 256;
+/// The most chunks in a shard.
+pub const SHARD_CHUNKS: usize = 16;
+/// The most bytes in a shard of several chunks, before compression.
+pub const SHARD_BYTES: usize = 1 << 24;
+/// The most bytes in one image's row of an array, and so in any shard.
+pub const MAX_ROW_BYTES: usize = 1 << 30;
+/// The `schema` attribute of the group.
+pub const SCHEMA: u32 = 1;
+
+/// Bytes of an f32.
+const VALUE: usize = size_of::<f32>();
+
+/// One array, as its metadata says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// What is stored.
+    pub site: Site,
+    /// How its tokens became rows.
+    pub policy: TokenPolicy,
+    /// `[image, ...]`.
+    pub shape: Vec<usize>,
+    /// The name of every axis: `image`, then `unit`; `token` or `patch`, and `unit`; or `head`, `query` and `key`.
+    pub dimensions: Vec<String>,
+}
+
+impl Layout {
+    /// The array of `images` rows that `site` has under `policy`.
+    ///
+    /// # Errors
+    /// When one row is larger than [`MAX_ROW_BYTES`].
+    pub fn new(config: &ClipConfig, site: Site, policy: TokenPolicy, images: usize) -> Result<Self> {
+        let whole = site.shape(config, images, 0);
+        let names: &[&str] = match (policy, site.point) {
+            (TokenPolicy::All, Point::Block(_, BlockPoint::AttnScores | BlockPoint::Pattern)) => {
+                &["head", "query", "key"]
+            }
+            (TokenPolicy::All, Point::Embed) => &["patch", "unit"],
+            (TokenPolicy::All, _) => &["token", "unit"],
+            _ => &["unit"],
+        };
+        let shape = match names.len() {
+            3 => whole,
+            2 => vec![images, whole[1], whole[2..].iter().product()],
+            _ => vec![images, whole[if site.point == Point::Embeds { 1 } else { 2 }..].iter().product()],
+        };
+        let dimensions = std::iter::once("image").chain(names.iter().copied()).map(str::to_owned).collect();
+        let layout = Self { site, policy, shape, dimensions };
+        let bytes = layout.shape[1..].iter().try_fold(VALUE, |bytes, extent| bytes.checked_mul(*extent));
+        if bytes.is_none_or(|bytes| bytes > MAX_ROW_BYTES) {
+            let expected = format!("at most {MAX_ROW_BYTES} bytes per image");
+            return Err(Error::mismatch(layout.path(), expected, format!("rows of shape {:?}", &layout.shape[1..])));
+        }
+        Ok(layout)
+    }
+
+    /// `<site>/<policy>`.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.site, self.policy)
+    }
+
+    /// Values per image.
+    pub fn row(&self) -> usize {
+        self.shape[1..].iter().product()
+    }
+
+    /// Images per chunk and per shard.
+    pub fn rows_per_chunk_and_shard(&self) -> (usize, usize) {
+        let row_bytes = (VALUE * self.row()).max(1);
+        let chunk = (CHUNK_BYTES / row_bytes).clamp(1, MAX_CHUNK_ROWS);
+        let chunk = 1 << chunk.ilog2();
+        let chunks = (SHARD_BYTES / (chunk * row_bytes)).clamp(1, SHARD_CHUNKS);
+        (chunk, chunk * chunks.min(self.shape[0].div_ceil(chunk)).max(1))
+    }
+
+    /// The array in `store`; nothing is written or read yet.
+    pub(super) fn array(&self, store: Arc<FilesystemStore>) -> Result<Array<FilesystemStore>> {
+        let (chunk, shard) = self.rows_per_chunk_and_shard();
+        let cut = |rows: usize| -> Vec<u64> {
+            std::iter::once(&rows).chain(&self.shape[1..]).map(|extent| *extent as u64).collect()
+        };
+        let attributes = [("site", self.site.to_string()), ("policy", self.policy.to_string())];
+        // Chunks in order: by default whichever is compressed first comes first.
+        let sharding = ShardingCodecOptions::default().with_subchunk_write_order(SubchunkWriteOrder::C);
+        ArrayBuilder::new(cut(self.shape[0]), cut(shard), data_type::float32(), f32::NAN)
+            .subchunk_shape(cut(chunk))
+            .bytes_to_bytes_codecs(vec![Arc::new(ZstdCodec::new(3, false)), Arc::new(Crc32cCodec::new())])
+            .dimension_names(Some(self.dimensions.clone()))
+            .attributes(attributes.map(|(key, value)| (key.to_owned(), Value::from(value))).into_iter().collect())
+            .codec_specific_options(CodecSpecificOptions::default().with_option(sharding))
+            .build(store, &format!("/{}", self.path()))
+            .map_err(|source| Error::malformed(self.path(), source))
+    }
+
+    /// The contents of the array's `zarr.json`, without the version of its writer.
+    pub(super) fn metadata(array: &Array<FilesystemStore>) -> ArrayMetadata {
+        array.metadata_opt(&ArrayMetadataOptions::default().with_include_zarrs_metadata(false))
+    }
+}
+
+/// What the root group says of itself.
+pub(super) fn root_attributes() -> Map<String, Value> {
+    Map::from_iter([("format".to_owned(), json!("snellen activations")), ("schema".to_owned(), json!(SCHEMA))])
+}

@@ -1,0 +1,128 @@
+//! Token policies: how `[token, unit]` activations of one image become one number per unit.
+
+use crate::model::{BlockPoint, Point, Site};
+use crate::{Error, Result};
+use std::fmt;
+use std::str::FromStr;
+
+/// How the tokens of an image become one number per unit.
+///
+/// Sums run in f64, token after token, and are rounded to f32 once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TokenPolicy {
+    /// `cls`: the class token.
+    Cls,
+    /// `mean`: the mean over the patches, without the class token.
+    Mean,
+    /// `mean_all`: the mean over all tokens, the class token among them.
+    MeanAll,
+    /// `max`: the largest value over the patches, without the class token.
+    Max,
+    /// `object`: the mean over the patches, each weighted by the share of it that objects cover.
+    Object,
+    /// `background`: the mean over the patches, each weighted by the share of it that no object covers. Padding that
+    /// preprocessing adds around a small picture is background.
+    Background,
+    /// `all`: every token as it is.
+    All,
+    /// `pooled`: what sites without tokens are stored under, whatever was asked for.
+    Pooled,
+}
+
+impl TokenPolicy {
+    /// Every policy.
+    pub const ALL: [Self; 8] =
+        [Self::Cls, Self::Mean, Self::MeanAll, Self::Max, Self::Object, Self::Background, Self::All, Self::Pooled];
+
+    /// Whether masks are needed.
+    pub fn needs_masks(self) -> bool {
+        matches!(self, Self::Object | Self::Background)
+    }
+
+    /// Whether it can be asked of `site`: where there is no class token `cls` and `mean_all` cannot, of attention scores and
+    /// patterns only `all` can, and `pooled` only of what has no tokens, of which anything can be asked.
+    pub fn applies_to(self, site: Site) -> bool {
+        match site.point {
+            Point::Embeds => true,
+            Point::Embed => !matches!(self, Self::Cls | Self::MeanAll | Self::Pooled),
+            Point::Block(_, BlockPoint::AttnScores | BlockPoint::Pattern) => self == Self::All,
+            _ => self != Self::Pooled,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cls => "cls",
+            Self::Mean => "mean",
+            Self::MeanAll => "mean_all",
+            Self::Max => "max",
+            Self::Object => "object",
+            Self::Background => "background",
+            Self::All => "all",
+            Self::Pooled => "pooled",
+        }
+    }
+}
+
+impl fmt::Display for TokenPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for TokenPolicy {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|policy| policy.name() == name);
+        found.ok_or_else(|| Error::mismatch("token policy", format!("one of {}", known()), format!("`{name}`")))
+    }
+}
+
+/// The tokens of one image.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokens<'a> {
+    /// `[token, unit]`, row-major.
+    pub values: &'a [f32],
+    /// Units per token.
+    pub units: usize,
+    /// Whether the first token is the class token; the others are patches in reading order.
+    pub class: bool,
+    /// The share of each patch that objects cover, 0 to 1.
+    pub cover: Option<&'a [f64]>,
+}
+
+/// What `policy` makes of `tokens`; `None` where it has nothing to go by: no class token, no cover, or a cover whose weights add
+/// up to nothing.
+pub fn reduce(policy: TokenPolicy, tokens: Tokens<'_>) -> Option<Vec<f32>> {
+    let Tokens { values, units, class, cover } = tokens;
+    let patches = &values[usize::from(class) * units..];
+    let equal = |rows: &[f32]| weighted(rows, units, std::iter::repeat(1.0));
+    match policy {
+        TokenPolicy::Cls => class.then(|| values[..units].to_vec()),
+        TokenPolicy::Mean => equal(patches),
+        TokenPolicy::MeanAll => class.then(|| equal(values)).flatten(),
+        TokenPolicy::Max => {
+            let mut rows = patches.chunks_exact(units);
+            let first = rows.next()?.to_vec();
+            Some(rows.fold(first, |mut most, row| {
+                most.iter_mut().zip(row).for_each(|(most, x)| *most = most.max(*x));
+                most
+            }))
+        }
+        TokenPolicy::Object => weighted(patches, units, cover?.iter().copied()),
+        TokenPolicy::Background => weighted(patches, units, cover?.iter().map(|share| 1.0 - share)),
+        TokenPolicy::All | TokenPolicy::Pooled => Some(values.to_vec()),
+    }
+}
+
+fn weighted(rows: &[f32], units: usize, weights: impl Iterator<Item = f64>) -> Option<Vec<f32>> {
+    let mut sums = vec![0.0; units];
+    let mut total = 0.0;
+    for (row, weight) in rows.chunks_exact(units).zip(weights) {
+        total += weight;
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * *x as f64);
+    }
+    (total > 0.0).then(|| sums.iter().map(|sum| (sum / total) as f32).collect())
+}

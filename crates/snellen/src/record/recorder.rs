@@ -1,0 +1,103 @@
+//! The hook that reduces activations while the forward runs and hands their rows to the store.
+
+use super::policy::{TokenPolicy, Tokens, reduce};
+use super::select::Selected;
+use super::store::StoreWriter;
+use crate::model::{ActivationMut, BlockPoint, Hook, Point, Site};
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// Records one batch: wants exactly the selected sites and changes nothing.
+pub struct Recorder<'a> {
+    selected: &'a [Selected],
+    store: &'a mut StoreWriter,
+    /// The batch's images, for errors.
+    names: &'a [String],
+    /// The share of every patch that objects cover, image by image; empty where no policy needs it.
+    covers: &'a [Vec<f64>],
+}
+
+impl<'a> Recorder<'a> {
+    /// For a batch of the images `names`; `covers` has one entry for each, or none where no policy needs masks.
+    pub fn new(
+        selected: &'a [Selected],
+        store: &'a mut StoreWriter,
+        names: &'a [String],
+        covers: &'a [Vec<f64>],
+    ) -> Self {
+        Self { selected, store, names, covers }
+    }
+}
+
+impl Hook for Recorder<'_> {
+    fn wants(&self, site: Site) -> bool {
+        self.selected.iter().any(|selected| selected.site == site)
+    }
+
+    fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
+        let Some(selected) = self.selected.iter().find(|selected| selected.site == site) else { return Ok(()) };
+        let image = x.data.len() / x.shape[0];
+        let axes = Axes::of(site, x.shape);
+        if let Some(at) = x.data.iter().position(|x| !x.is_finite()) {
+            let place = format!("site `{site}`, image `{}`, {}", self.names[at / image], axes.name(at % image));
+            return Err(Error::mismatch(place, "finite activations", x.data[at]));
+        }
+        for &policy in &selected.policies {
+            if matches!(policy, TokenPolicy::All | TokenPolicy::Pooled) {
+                self.store.append(site, policy, x.data)?;
+                continue;
+            }
+            let images = x.data.par_chunks_exact(image).enumerate();
+            let rows: Vec<Option<Vec<f32>>> = images
+                .map(|(i, values)| {
+                    let cover = self.covers.get(i).map(Vec::as_slice);
+                    reduce(policy, Tokens { values, units: axes.units, class: axes.class, cover })
+                })
+                .collect();
+            for (row, name) in rows.iter().zip(self.names) {
+                match row {
+                    Some(row) => self.store.append(site, policy, row)?,
+                    None => return Err(nothing(site, policy, name)),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the values of one image mean.
+struct Axes {
+    tokens: &'static str,
+    units: usize,
+    class: bool,
+}
+
+impl Axes {
+    fn of(site: Site, shape: &[usize]) -> Self {
+        match site.point {
+            Point::Embeds => Self { tokens: "", units: shape[1], class: false },
+            Point::Block(_, BlockPoint::AttnScores | BlockPoint::Pattern) => {
+                Self { tokens: "row", units: shape[3], class: false }
+            }
+            Point::Embed => Self { tokens: "patch", units: shape[2], class: false },
+            _ => Self { tokens: "token", units: shape[2..].iter().product(), class: true },
+        }
+    }
+
+    /// The place of value `at` of an image.
+    fn name(&self, at: usize) -> String {
+        match self.tokens {
+            "" => format!("unit {at}"),
+            tokens => format!("unit {} of {tokens} {}", at % self.units, at / self.units),
+        }
+    }
+}
+
+fn nothing(site: Site, policy: TokenPolicy, name: &str) -> Error {
+    let expected = match policy {
+        TokenPolicy::Object => "an object in some patch, for the token policy `object`",
+        TokenPolicy::Background => "background in some patch, for the token policy `background`",
+        _ => "tokens that the policy speaks of",
+    };
+    Error::mismatch(format!("image `{name}`, site `{site}`"), expected, "none")
+}

@@ -1,0 +1,104 @@
+//! `run.json`: what a run was made from. Nothing in it depends on where or when.
+
+use super::picture::read_bytes;
+use super::select::Selected;
+use crate::model::Preprocessing;
+use crate::{Error, Result, output};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The `schema` that is written and read.
+pub const SCHEMA: u32 = 1;
+
+/// The `kind` of a recording.
+pub const KIND: &str = "record";
+
+/// The file's name in the run folder.
+pub const FILE: &str = "run.json";
+
+/// The largest `run.json` that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 24;
+
+/// The contents of `run.json`. All hashes are BLAKE3 in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunManifest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// [`KIND`].
+    pub kind: String,
+    /// Version of snellen that made the run.
+    pub snellen: String,
+    /// The model.
+    pub model: ModelRecord,
+    /// The images.
+    pub images: ImagesRecord,
+    /// How pictures became pixels.
+    pub preprocessing: Preprocessing,
+    /// The arrays of `activations.zarr`.
+    pub sites: Vec<Selected>,
+    /// The engine of the forward: `faer`.
+    pub engine: String,
+    /// The type that the forward ran in: `f32`.
+    pub dtype: String,
+    /// The seed that the run was given.
+    pub seed: u64,
+}
+
+/// Which model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecord {
+    /// Name of its folder.
+    pub name: String,
+    /// Of `model.safetensors`.
+    pub weights_hash: String,
+    /// Of `config.json`.
+    pub config_hash: String,
+}
+
+/// Which images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImagesRecord {
+    /// How many.
+    pub count: usize,
+    /// Of all file names and files, as [`ImageTable::finish`](super::images::ImageTable::finish) says.
+    pub hash: String,
+    /// Of `labels.csv`, where there is one.
+    pub labels_hash: Option<String>,
+}
+
+impl RunManifest {
+    /// Reads the `run.json` of the run in `folder`.
+    ///
+    /// # Errors
+    /// When there is none, it is malformed, or of another schema or kind.
+    pub fn read(folder: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+            kind: String,
+        }
+        let path = folder.join(FILE);
+        let bytes = read_bytes(&path, MAX_BYTES)?;
+        let malformed = |source| Error::malformed(path.display(), source);
+        let head: Head = serde_json::from_slice(&bytes).map_err(malformed)?;
+        if head.schema != SCHEMA {
+            return Err(Error::mismatch(format!("{}: `schema`", path.display()), SCHEMA, head.schema));
+        }
+        if head.kind != KIND {
+            let expected = format!("`{KIND}`");
+            return Err(Error::mismatch(format!("{}: `kind`", path.display()), expected, format!("`{}`", head.kind)));
+        }
+        serde_json::from_slice(&bytes).map_err(malformed)
+    }
+
+    /// Writes `run.json` into `folder`.
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(FILE);
+        let mut json = serde_json::to_vec_pretty(self).map_err(|source| Error::malformed(path.display(), source))?;
+        json.push(b'\n');
+        output::write_file(&path, &json)
+    }
+}
