@@ -4,10 +4,12 @@ pub mod engine;
 pub mod error;
 pub mod exam;
 pub mod lab;
+pub mod measure;
 pub mod model;
 pub mod output;
 pub mod random;
 pub mod record;
+pub mod report;
 pub mod scene;
 
 pub use error::{Error, Result};

@@ -3,7 +3,8 @@
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::exam::{Stages, measure_units};
-use snellen::measure::{Confidence, Criterion};
+use snellen::measure::Confidence;
+use snellen::measure::encodes::Criterion;
 use snellen::Result;
 use std::path::PathBuf;
 

@@ -29,11 +29,26 @@ pub(super) fn product<F: Real>(
     matmul(out, accum, a, b, scale, Par::Seq);
 }
 
+/// `out = a b` (or `+=`) for the pieces of a forward, `out` densely `rows x cols`; a row comes out the same whatever rows are
+/// beside it.
+///
+/// faer multiplies a single row by another kernel, which adds in another order: it gets a row of zeros beside it.
+fn piece<F: Real>(out: &mut [F], x: &[F], (k, n): (usize, usize), accum: Accum, b: MatRef<'_, F>) {
+    let m = x.len() / k;
+    if m > 1 {
+        return product(out, (m, n, n), accum, rows(x, m, k, k), b, F::one());
+    }
+    let (mut two, mut x) = (out.to_vec(), x.to_vec());
+    two.resize(2 * n, F::zero());
+    x.resize(2 * k, F::zero());
+    product(&mut two, (2, n, n), accum, rows(&x, 2, k, k), b, F::one());
+    out.copy_from_slice(&two[..n]);
+}
+
 /// `x [rows, k] @ w [n, k]^T + bias`.
 pub(super) fn linear<F: Real>(x: &[F], w: &[F], bias: Option<&[F]>, k: usize, n: usize) -> Vec<F> {
     let mut out = vec![F::zero(); x.len() / k * n];
     out.par_chunks_mut(TALL * n).zip(x.par_chunks(TALL * k)).for_each(|(out, x)| {
-        let m = x.len() / k;
         let accum = match bias {
             Some(bias) => {
                 out.chunks_mut(n).for_each(|row| row.copy_from_slice(bias));
@@ -41,7 +56,7 @@ pub(super) fn linear<F: Real>(x: &[F], w: &[F], bias: Option<&[F]>, k: usize, n:
             }
             None => Accum::Replace,
         };
-        product(out, (m, n, n), accum, rows(x, m, k, k), rows(w, n, k, k).transpose(), F::one());
+        piece(out, x, (k, n), accum, rows(w, n, k, k).transpose());
     });
     out
 }
@@ -50,8 +65,7 @@ pub(super) fn linear<F: Real>(x: &[F], w: &[F], bias: Option<&[F]>, k: usize, n:
 pub(super) fn plain<F: Real>(x: &[F], w: &[F], k: usize, n: usize) -> Vec<F> {
     let mut out = vec![F::zero(); x.len() / k * n];
     out.par_chunks_mut(TALL * n).zip(x.par_chunks(TALL * k)).for_each(|(out, x)| {
-        let m = x.len() / k;
-        product(out, (m, n, n), Accum::Replace, rows(x, m, k, k), rows(w, k, n, n), F::one());
+        piece(out, x, (k, n), Accum::Replace, rows(w, k, n, n));
     });
     out
 }

@@ -4,7 +4,8 @@ use super::composition::composition;
 use super::recognition::recognition;
 use super::{findings, summary, units};
 use crate::lab::Origin;
-use crate::measure::{Confidence, Criterion};
+use crate::measure::Confidence;
+use crate::measure::encodes::Criterion;
 use crate::model::Model;
 use crate::output::StagedDir;
 use crate::record::{Progress, RecordConfig, Source, TokenPolicy, record};
@@ -76,7 +77,7 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     let staged = StagedDir::begin(out)?;
     let origin = Origin::read(&model.folder)?;
     let seen = origin.as_ref().map(|o| o.recipe.seen(o.seed)).transpose()?;
-    let world = origin.as_ref().map_or_else(toy_world, |o| o.recipe.world.clone());
+    let world = origin.as_ref().map_or_else(World::toy, |o| o.recipe.world.clone());
     let templates: Vec<&str> = match &origin {
         Some(origin) => origin.recipe.scenes.templates.iter().map(String::as_str).collect(),
         None => TEMPLATES.to_vec(),
@@ -161,11 +162,6 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     drop(stage);
     staged.publish()?;
     Ok(report)
-}
-
-/// The study's toy world, its objects a little different in size and place from picture to picture.
-fn toy_world() -> World {
-    World { size: [0.18, 0.22], jitter: 0.015, ..World::study() }
 }
 
 /// Some of `scenes`, evenly spread, two neighbours at a time so that twins stand side by side.

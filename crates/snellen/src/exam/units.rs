@@ -2,7 +2,8 @@
 
 use crate::engine::Tape;
 use crate::measure::table::UnitConcepts;
-use crate::measure::{Criterion, Design, Encodings, Matrix, UnitConcept, encodes};
+use crate::measure::encodes::{Criterion, Encodings, UnitConcept, encodes};
+use crate::measure::{Design, Matrix};
 use crate::model::{ActivationMut, Hook, Model, Point, Site};
 use crate::record::{ActivationStore, Progress, Source, TokenPolicy, read_pixels};
 use crate::report::{Picture, SiteUnits, UnitCard, Units};

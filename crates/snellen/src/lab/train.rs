@@ -212,6 +212,7 @@ impl<'a> Run<'a> {
             tokenizer: Tokenizer::from_json(&self.tokenizer_json, &self.out.join("tokenizer.json"), &self.model.text)?,
             folder: self.out.to_owned(),
             weights_hash: String::new(),
+            parameters: self.state.weights.values().map(|w| w.data().len()).sum(),
         })
     }
 

@@ -23,6 +23,7 @@ pub struct Checkpoint {
     pub hash: String,
     /// What the header says beside the tensors.
     pub metadata: BTreeMap<String, String>,
+    taken: usize,
 }
 
 impl Checkpoint {
@@ -39,7 +40,12 @@ impl Checkpoint {
         }
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| Error::malformed(path.display(), e))?;
         let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-        Ok(Self { path: path.to_owned(), weights, hash: blake3::hash(&bytes).to_hex().to_string(), metadata })
+        Ok(Self { path: path.to_owned(), weights, hash: blake3::hash(&bytes).to_hex().to_string(), metadata, taken: 0 })
+    }
+
+    /// How many numbers were asked for so far.
+    pub fn taken(&self) -> usize {
+        self.taken
     }
 
     /// The weights, as they were read.
@@ -88,6 +94,7 @@ impl<F: Real> Parameters<F> for Checkpoint {
         if tensor.shape() != shape {
             return Err(Error::mismatch(place(), format!("shape {shape:?}"), format!("{:?}", tensor.shape())));
         }
+        self.taken += tensor.data().len();
         Ok(Tensor::new(shape, tensor.data().iter().map(|x| F::of(*x as f64)).collect()))
     }
 }

@@ -56,6 +56,8 @@ pub struct Model {
     pub folder: PathBuf,
     /// BLAKE3 of the weights' file, in hexadecimal.
     pub weights_hash: String,
+    /// Number of weights.
+    pub parameters: usize,
 }
 
 impl Model {
@@ -74,8 +76,8 @@ impl Model {
         let tokenizer = Tokenizer::read(folder, &config.text)?;
         let mut checkpoint = Checkpoint::read(&folder.join("model.safetensors"))?;
         let clip = Clip::new(&config, &mut checkpoint)?;
-        let weights_hash = checkpoint.hash.clone();
+        let (weights_hash, parameters) = (checkpoint.hash.clone(), checkpoint.taken());
         checkpoint.finish()?;
-        Ok(Self { config, clip, preprocessing, tokenizer, folder: folder.to_owned(), weights_hash })
+        Ok(Self { config, clip, preprocessing, tokenizer, folder: folder.to_owned(), weights_hash, parameters })
     }
 }

@@ -208,6 +208,18 @@ impl Preprocessing {
         }
     }
 
+    /// What the result shows of `picture`, in the picture's own pixels, without any padding.
+    pub fn shown(&self, picture: &RgbImage) -> RgbImage {
+        let (w, h) = (picture.width(), picture.height());
+        let Region { x, y, width, height } = self.region(w as usize, h as usize);
+        let side = |start: f64, length: f64, limit: u32| {
+            let (from, to) = (start.max(0.0) as u32, ((start + length).min(limit as f64)) as u32);
+            (from, to.saturating_sub(from).max(1))
+        };
+        let ((x, width), (y, height)) = (side(x, width, w), side(y, height, h));
+        image::imageops::crop_imm(picture, x, y, width, height).to_image()
+    }
+
     /// Height and width after resizing.
     fn resized(&self, height: usize, width: usize) -> [usize; 2] {
         match self.resize {

@@ -6,7 +6,9 @@ mod html;
 
 pub use html::{Gallery, Picture, write_html};
 
-use crate::measure::{Confidence, Counts, Difference, Proportion};
+use crate::measure::Confidence;
+use crate::measure::encodes::Counts;
+use crate::measure::proportion::{Difference, Proportion};
 use crate::model::Preprocessing;
 use crate::{Error, Result, output};
 use serde::Serialize;

@@ -11,6 +11,11 @@ pub const MAX_NAME: usize = 1024;
 const SLACK: f64 = 1e-6;
 
 impl World {
+    /// The study's world with objects a little different in size and place from picture to picture.
+    pub fn toy() -> Self {
+        Self { size: [0.18, 0.22], jitter: 0.015, ..Self::study() }
+    }
+
     /// The factors of its objects: `shape`, `color`, `position`, in this order, values in the world's order.
     #[must_use]
     pub fn factors(&self) -> Vec<Factor> {

@@ -115,7 +115,7 @@ fn activations_that_overflow_are_named() {
     let width = weights["vision_model.encoder.layers.1.mlp.fc1.weight"].dim(1);
     let fc1 = weights.get_mut("vision_model.encoder.layers.1.mlp.fc1.weight").unwrap().data_mut();
     fc1[2 * width..3 * width].fill(f32::MAX);
-    write(&poisoned.join("model.safetensors"), &weights).unwrap();
+    write(&poisoned.join("model.safetensors"), &weights, ("format", "pt")).unwrap();
     let model = Model::load(&poisoned).unwrap();
     let out = home.path().join("runs/run");
     let attempt = |site: &str| record(&model, &source, &config(&[site], &[TokenPolicy::Cls], 2), &out, &());
