@@ -103,6 +103,7 @@ impl ActivationStore {
         let array = layout.array(Arc::new(store))?;
         let shard_rows = layout.rows_per_chunk_and_shard().1;
         let mut values = Vec::new();
+        values.try_reserve_exact(rows.len() * row).map_err(|source| Error::malformed(place(), source))?;
         for shard in rows.start / shard_rows..rows.end.div_ceil(shard_rows) {
             let first = shard * shard_rows;
             let decoded = self.read_shard(layout, &array, shard)?;

@@ -8,6 +8,7 @@ use snellen::engine::Tensor;
 use snellen::model::Model;
 use snellen::model::checkpoint::{Weights, write};
 use snellen::record::{Source, TokenPolicy, read_pixels, record};
+use snellen::scene::MAX_SIDE;
 use std::fs;
 use std::path::Path;
 
@@ -56,18 +57,19 @@ fn masks_are_needed_and_have_to_fit() {
 fn images_that_do_not_decode_are_named() {
     let home = tempfile::tempdir().unwrap();
     let source = scenes(&home.path().join("scenes"), 5);
-    let attempt = || run(&source, &config(&["image_embeds"], &[TokenPolicy::Cls], 2), &home.path().join("runs/run"));
+    let attempt = || run(&source, &config(&["image_embeds"], &[TokenPolicy::Cls], 5), &home.path().join("runs/run"));
     let damaged = source.path(3);
     let whole = fs::read(&damaged).unwrap();
-    // The width of a PNG stands at byte 16; its checksum is not looked at before.
-    let mut huge = whole.clone();
-    huge[16..20].copy_from_slice(&1_000_000_u32.to_be_bytes());
-    for bytes in [&whole[..whole.len() / 2], b"", b"GIF89a", &huge[..]] {
+    // A later one is damaged as well: the first is named.
+    fs::write(source.path(4), "").unwrap();
+    for bytes in [&whole[..whole.len() / 2], b"", b"GIF89a"] {
         fs::write(&damaged, bytes).unwrap();
-        // A later one is damaged as well: the first is named.
-        fs::write(source.path(4), "").unwrap();
         assert_says(attempt(), &["000003.png"]);
         assert_nothing_left(home.path());
+    }
+    for (width, height) in [(MAX_SIDE + 1, 1), (1, MAX_SIDE + 1)] {
+        RgbImage::new(width, height).save(&damaged).unwrap();
+        assert_says(attempt(), &["000003.png", "limit"]);
     }
     fs::remove_file(&damaged).unwrap();
     assert_says(attempt(), &["000003.png"]);

@@ -5,7 +5,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use snellen::Error;
-use snellen::record::{Progress, RunManifest, Source, TokenPolicy, record};
+use snellen::record::images::ImageTable;
+use snellen::record::{Picture, Progress, RunManifest, Source, TokenPolicy, record};
 use std::cell::RefCell;
 use std::fs;
 
@@ -118,6 +119,25 @@ fn the_image_table_lists_the_rows() {
         let hash = blake3::hash(&fs::read(source.path(row)).unwrap()).to_hex().to_string();
         assert_eq!(batch.column(4).as_string::<i32>().value(row), hash);
     }
+}
+
+#[test]
+fn rows_go_on_from_group_to_group() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("images.parquet");
+    let mut table = ImageTable::create(&path).unwrap();
+    let picture = Picture { pixels: Vec::new(), width: 7, height: 8, hash: blake3::hash(b"") };
+    (0..20_000).for_each(|row| table.push(&format!("{row}.png"), &picture).unwrap());
+    table.finish().unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path).unwrap()).unwrap().build().unwrap();
+    let mut rows = 0;
+    for batch in reader.map(Result::unwrap) {
+        for (i, row) in batch.column(0).as_primitive::<UInt32Type>().values().iter().enumerate() {
+            assert_eq!((*row, batch.column(1).as_string::<i32>().value(i)), (rows, format!("{rows}.png").as_str()));
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 20_000);
 }
 
 #[test]

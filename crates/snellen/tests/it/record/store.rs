@@ -165,12 +165,12 @@ fn hostile_metadata_is_refused() {
     fs::write(&path, " ".repeat(1 << 20)).unwrap();
     assert_says(ActivationStore::open(&folder), &["zarr.json", "bytes"]);
     // As many images as no memory holds: refused before anything is read, and one shard at a time.
-    for images in [usize::MAX >> 1, 60_000_000] {
+    for (images, said) in [(usize::MAX >> 1, "at most"), (1 << 40, "at most"), (60_000_000, "c/0/0")] {
         let claimed = Layout { shape: vec![images, 30], ..layout.clone() };
         fs::remove_dir_all(&folder).unwrap();
         drop(StoreWriter::create(&folder, vec![claimed]).unwrap());
         let opened = ActivationStore::open(&folder).unwrap();
-        assert_says(opened.read(layout.site, layout.policy), &["hook_ln_pre"]);
+        assert_says(opened.read(layout.site, layout.policy), &["hook_ln_pre", said]);
     }
 }
 
@@ -229,17 +229,17 @@ fn hostile_shards_are_refused_with_their_checksums_in_order() {
     let whole = fs::read(&path).unwrap();
     let data = whole.len() - 2 * 16 - 4;
     let second = u64::from_le_bytes(whole[data + 16..data + 24].try_into().unwrap()) as usize;
-    let attempt = |data: &[u8], index: [u64; 4]| {
+    let attempt = |data: &[u8], index: [u64; 4], said: &str| {
         let index: Vec<u8> = index.iter().flat_map(|number| number.to_le_bytes()).collect();
         fs::write(&path, [data, &index, &crc32c(&index).to_le_bytes()].concat()).unwrap();
-        assert_says(opened.read(layout.site, layout.policy), &["c/0/0", "chunk"]);
+        assert_says(opened.read(layout.site, layout.policy), &["c/0/0", said]);
     };
     let (first, rest) = (second as u64, (data - second) as u64);
-    attempt(&whole[..data], [u64::MAX - 1, 2, first, rest]);
-    attempt(&whole[..data], [u64::MAX, 0, first, rest]);
-    attempt(&whole[..data], [0, first, first, rest + 1]);
-    attempt(&whole[..data], [0, first, u64::MAX, u64::MAX]);
-    attempt(&whole[..data], [0, 3, first, rest]);
+    attempt(&whole[..data], [u64::MAX - 1, 2, first, rest], "chunk 0 that reaches beyond");
+    attempt(&whole[..data], [u64::MAX, 0, first, rest], "chunk 0 that reaches beyond");
+    attempt(&whole[..data], [0, first, first, rest + 1], "chunk 1 that reaches beyond");
+    attempt(&whole[..data], [0, first, u64::MAX, u64::MAX], "no chunk 1");
+    attempt(&whole[..data], [0, 3, first, rest], "chunk 0 that is not one zstd frame");
     // A frame that declares a terabyte, one that declares nothing, one that goes on after its end; checksums as they should be.
     let declares_much = [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &(1_u64 << 40).to_le_bytes(), &[1, 0, 0]].concat();
     let declares_nothing = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58][..], &[1, 0, 0]].concat();
@@ -247,7 +247,11 @@ fn hostile_shards_are_refused_with_their_checksums_in_order() {
     for frame in [declares_much, declares_nothing, goes_on] {
         let chunk = [&frame[..], &crc32c(&frame).to_le_bytes()].concat();
         let length = chunk.len() as u64;
-        attempt(&[&chunk[..], &whole[second..data]].concat(), [0, length, length, rest]);
+        attempt(
+            &[&chunk[..], &whole[second..data]].concat(),
+            [0, length, length, rest],
+            "chunk 0 that is not one zstd frame",
+        );
     }
 }
 
