@@ -3,10 +3,10 @@
 use crate::bundled;
 use crate::terminal::{self, Bars};
 use clap::Args;
+use snellen::Result;
 use snellen::exam::{ExamConfig, examine};
 use snellen::model::Model;
 use snellen::report::{Rate, Report};
-use snellen::Result;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,10 @@ fn summarise(report: &Report, out: &Path) -> Result<()> {
         let a = &rate.accuracy;
         terminal::say(format!(
             "{name:<28} {:>5.1} %  [{:>5.1}, {:>5.1}]  chance {:>4.1} %",
-            100.0 * a.estimate, 100.0 * a.lo, 100.0 * a.hi, 100.0 * rate.chance
+            100.0 * a.estimate,
+            100.0 * a.lo,
+            100.0 * a.hi,
+            100.0 * rate.chance
         ))
     };
     let optional = |name: &str, rate: &Option<Rate>| rate.as_ref().map_or(Ok(()), |rate| line(name, rate));

@@ -2,10 +2,10 @@
 
 use crate::terminal::{self, Bars};
 use clap::Args;
+use snellen::Result;
 use snellen::exam::{Stages, measure_units};
 use snellen::measure::Confidence;
 use snellen::measure::encodes::Criterion;
-use snellen::Result;
 use std::path::PathBuf;
 
 /// Arguments of `measure`.

@@ -2,10 +2,10 @@
 
 use crate::terminal::{self, Bars};
 use clap::Args;
+use snellen::Result;
 use snellen::exam::Stages;
 use snellen::model::Model;
 use snellen::record::{RecordConfig, Source, TokenPolicy, record};
-use snellen::Result;
 use std::path::PathBuf;
 
 /// Arguments of `record`.

@@ -2,9 +2,9 @@
 
 use crate::terminal;
 use clap::{Args, ValueEnum};
+use snellen::Result;
 use snellen::scene::folder::write_folder;
 use snellen::scene::{Canvas, Pairs, World, generate};
-use snellen::Result;
 use std::path::PathBuf;
 
 /// Arguments of `scenes`.

@@ -55,5 +55,10 @@ fn above(rate: &Rate) -> bool {
 }
 
 fn share(rate: &Rate) -> String {
-    format!("{:.1} % [{:.1}, {:.1}]", 100.0 * rate.accuracy.estimate, 100.0 * rate.accuracy.lo, 100.0 * rate.accuracy.hi)
+    format!(
+        "{:.1} % [{:.1}, {:.1}]",
+        100.0 * rate.accuracy.estimate,
+        100.0 * rate.accuracy.lo,
+        100.0 * rate.accuracy.hi
+    )
 }

@@ -1,10 +1,10 @@
 //! What is seen: zero-shot recognition of single objects, by attribute and by combination (METHODS.md, attribute recognition).
 
-use super::scores::{class_embeddings, zero_shot};
+use super::scores::{class_embeddings, outcome, winners};
 use crate::Result;
 use crate::model::Model;
 use crate::scene::caption::{Phrase, say};
-use crate::scene::{Canvas, Pairs, Scene, World, generate, render};
+use crate::scene::{Canvas, Pairs, Scene, Shape, World, generate, render};
 use rayon::prelude::*;
 
 /// Outcomes, 0 to 1, of every picture of a single object.
@@ -12,41 +12,40 @@ use rayon::prelude::*;
 pub struct Recognition {
     /// The scenes, in the order of the outcomes.
     pub scenes: Vec<Scene>,
-    /// Choosing the shape among all shapes.
+    /// Whether the chosen caption names the shape.
     pub shape: Vec<f64>,
-    /// Choosing the colour among all colours.
+    /// Whether it names the colour.
     pub color: Vec<f64>,
-    /// Choosing the combination among all combinations.
+    /// Whether it names both.
     pub pair: Vec<f64>,
 }
 
-/// Shows every combination at every position, `repeats` times, and lets `model` choose among captions.
-///
-/// A class is the ensemble of its captions over `templates` and, for attributes, over the values of the other factor.
+/// Shows every combination at every position, `repeats` times, and lets `model` choose among one caption per combination (each the
+/// ensemble over `templates`). The choice is right in shape, in colour, or in both.
 pub fn recognition(model: &Model, world: &World, templates: &[&str], repeats: usize, seed: u64) -> Result<Recognition> {
+    let pairs = Pairs::all(world);
+    let pairs = pairs.as_slice();
     let scenes = generate::factorial(world, &Pairs::all(world), repeats, seed)?;
     let side = model.config.vision.image as u32;
     let pictures: Vec<_> = scenes.par_iter().map(|s| render(s, world, &Canvas::plain(side, side))).collect();
     let pictures = model.encode_pictures(&pictures, &mut ())?;
-    let (shapes, colors) = (&world.shapes, &world.colors);
-    let said = |shape: usize, color: usize| {
-        let phrase = Phrase { color: Some(colors[color].name.as_str()), shape: Some(shapes[shape]) };
-        templates.iter().map(move |template| say(&[phrase], template))
+    let captions = |(shape, color): &(Shape, usize)| {
+        let phrase = Phrase { color: Some(world.colors[*color].name.as_str()), shape: Some(*shape) };
+        templates.iter().map(|template| say(&[phrase], template)).collect()
     };
-    let (n, m) = (shapes.len(), colors.len());
-    let by_shape: Vec<Vec<String>> = (0..n).map(|s| (0..m).flat_map(|c| said(s, c)).collect()).collect();
-    let by_color: Vec<Vec<String>> = (0..m).map(|c| (0..n).flat_map(|s| said(s, c)).collect()).collect();
-    let by_pair: Vec<Vec<String>> =
-        (0..n).flat_map(|s| (0..m).map(move |c| (s, c))).map(|(s, c)| said(s, c).collect()).collect();
-    let values = |scene: &Scene| {
-        let object = &scene.objects[0];
-        (shapes.iter().position(|s| *s == object.shape).unwrap_or_default(), object.color)
+    let classes: Vec<Vec<String>> = pairs.iter().map(captions).collect();
+    let chosen = winners(&pictures, &class_embeddings(model, &classes)?);
+    let outcomes = |right: fn((Shape, usize), (Shape, usize)) -> bool| {
+        let of = |(scene, won): (&Scene, &Vec<usize>)| {
+            let object = &scene.objects[0];
+            outcome(won, |c| right(pairs[c], (object.shape, object.color)))
+        };
+        scenes.iter().zip(&chosen).map(of).collect()
     };
-    let right = |of: fn((usize, usize), usize) -> usize| scenes.iter().map(|s| of(values(s), m)).collect::<Vec<_>>();
     Ok(Recognition {
-        shape: zero_shot(&pictures, &class_embeddings(model, &by_shape)?, &right(|(s, _), _| s)),
-        color: zero_shot(&pictures, &class_embeddings(model, &by_color)?, &right(|(_, c), _| c)),
-        pair: zero_shot(&pictures, &class_embeddings(model, &by_pair)?, &right(|(s, c), m| s * m + c)),
+        shape: outcomes(|a, b| a.0 == b.0),
+        color: outcomes(|a, b| a.1 == b.1),
+        pair: outcomes(|a, b| a == b),
         scenes,
     })
 }

@@ -9,13 +9,6 @@ pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| *a as f64 * *b as f64).sum()
 }
 
-/// 1 where the right choice alone scores highest, its share where it ties with others, else 0.
-pub(super) fn outcome(scores: &[f64], right: usize) -> f64 {
-    let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let winners = scores.iter().filter(|s| **s >= best).count();
-    if scores[right] >= best { 1.0 / winners as f64 } else { 0.0 }
-}
-
 /// One embedding per class: the normalised mean of the embeddings of its captions (prompt ensembling, arXiv 2103.00020).
 pub(super) fn class_embeddings(model: &Model, classes: &[Vec<String>]) -> Result<Vec<Vec<f32>>> {
     let captions: Vec<&String> = classes.iter().flatten().collect();
@@ -32,27 +25,35 @@ pub(super) fn class_embeddings(model: &Model, classes: &[Vec<String>]) -> Result
     Ok(classes.iter().map(|captions| mean(captions.len(), &mut rows)).collect())
 }
 
-/// The outcome of choosing among `classes` for every picture, given the right class of each.
-pub(super) fn zero_shot(pictures: &Tensor<f32>, classes: &[Vec<f32>], right: &[usize]) -> Vec<f64> {
-    let of = |(row, right): (&[f32], &usize)| {
+/// The winners among `classes` for every picture: those that score highest, more than one where they tie.
+pub(super) fn winners(pictures: &Tensor<f32>, classes: &[Vec<f32>]) -> Vec<Vec<usize>> {
+    let of = |row: &[f32]| {
         let scores: Vec<f64> = classes.iter().map(|class| cosine(row, class)).collect();
-        outcome(&scores, *right)
+        let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        (0..classes.len()).filter(|c| scores[*c] >= best).collect()
     };
-    pictures.data().chunks(pictures.width()).zip(right).map(of).collect()
+    pictures.data().chunks(pictures.width()).map(of).collect()
+}
+
+/// The share of `winners` that are `right`: 1 or 0 but for ties.
+pub(super) fn outcome(winners: &[usize], right: impl Fn(usize) -> bool) -> f64 {
+    winners.iter().filter(|w| right(**w)).count() as f64 / winners.len().max(1) as f64
 }
 
 #[cfg(test)]
 mod tests {
-    use super::outcome;
+    use super::{outcome, winners};
+    use crate::engine::Tensor;
 
     #[test]
     fn ties_share() {
-        let shares = [
-            outcome(&[0.1, 0.3, 0.2], 1),
-            outcome(&[0.3, 0.3, 0.2], 1),
-            outcome(&[0.2; 4], 0),
-            outcome(&[0.1, 0.3], 0),
-        ];
-        assert_eq!(shares, [1.0, 0.5, 0.25, 0.0]);
+        let pictures = Tensor::new([2, 2], vec![1.0, 0.0, 0.6, 0.8]);
+        let classes = [vec![0.0, 1.0], vec![1.0, 0.0], vec![0.0, 1.0]];
+        let won = winners(&pictures, &classes);
+        assert_eq!(won, [vec![1], vec![0, 2]]);
+        assert_eq!(
+            (outcome(&won[0], |c| c == 1), outcome(&won[1], |c| c == 2), outcome(&won[1], |c| c == 1)),
+            (1.0, 0.5, 0.0)
+        );
     }
 }

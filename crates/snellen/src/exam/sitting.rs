@@ -3,6 +3,7 @@
 use super::composition::composition;
 use super::recognition::recognition;
 use super::{findings, summary, units};
+use crate::Result;
 use crate::lab::Origin;
 use crate::measure::Confidence;
 use crate::measure::encodes::Criterion;
@@ -13,7 +14,6 @@ use crate::report::{Gallery, Picture, Report, SceneSet, write_html};
 use crate::scene::caption::{TEMPLATES, Wording, caption};
 use crate::scene::folder::write_folder;
 use crate::scene::{Canvas, Pairs, Scene, World, generate, render};
-use crate::Result;
 use std::path::{Path, PathBuf};
 
 /// How an exam is held.
@@ -94,7 +94,9 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     let known = seen.as_ref().unwrap_or(&all);
     let double = composition(model, &world, (known, known), &templates, (config.twins, config.seed))?;
     let held_out = seen.as_ref().map(Pairs::complement).filter(|pairs| !pairs.as_slice().is_empty());
-    let unseen = held_out.as_ref().map(|pairs| composition(model, &world, (pairs, &all), &templates, (config.twins, config.seed)));
+    let unseen = held_out
+        .as_ref()
+        .map(|pairs| composition(model, &world, (pairs, &all), &templates, (config.twins, config.seed)));
     // Too few combinations held out to make twins of: nothing is said of them.
     let unseen = unseen.and_then(Result::ok);
     drop(stage);
@@ -113,7 +115,8 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     let folder = config.images.clone().unwrap_or_else(|| staged.path().join("scenes"));
     let source = Source::open(&folder)?;
     let run = staged.path().join("run");
-    let recording = RecordConfig { sites: config.sites.clone(), policies: vec![config.tokens], batch: 32, seed: config.seed };
+    let recording =
+        RecordConfig { sites: config.sites.clone(), policies: vec![config.tokens], batch: 32, seed: config.seed };
     let stage = stages.begin("recording activations");
     record(model, &source, &recording, &run, stage.as_ref())?;
     drop(stage);
@@ -134,7 +137,7 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
         let mut pictures = Vec::new();
         for (name, purpose, scenes) in sets {
             described.push(SceneSet { name: name.to_owned(), purpose: purpose.to_owned(), images: scenes.len() });
-            pictures.push(examples(scenes, &world, &canvas)?);
+            pictures.push(examples(scenes, name == "swap twins", &world, &canvas)?);
         }
         Ok((described, pictures))
     };
@@ -164,14 +167,15 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     Ok(report)
 }
 
-/// Some of `scenes`, evenly spread, two neighbours at a time so that twins stand side by side.
-fn examples(scenes: &[Scene], world: &World, canvas: &Canvas) -> Result<Vec<Picture>> {
-    let pairs = scenes.len() / 2;
-    let shown = (EXAMPLES / 2).min(pairs);
-    let at = (0..shown).flat_map(|i| [2 * (i * pairs / shown), 2 * (i * pairs / shown) + 1]);
-    at.map(|i| {
-        let said = caption(&scenes[i], world, &Wording::plain(scenes[i].objects.len()));
-        Picture::new(&render(&scenes[i], world, canvas), said, None)
-    })
-    .collect()
+/// Some of `scenes`, evenly spread; neighbours side by side where they are `twins`.
+fn examples(scenes: &[Scene], twins: bool, world: &World, canvas: &Canvas) -> Result<Vec<Picture>> {
+    let (n, shown) = (scenes.len(), EXAMPLES.min(scenes.len()));
+    let at = |i: usize| if twins { i / 2 * 2 * (n / shown) + i % 2 } else { (i * n / shown + i) % n };
+    (0..shown)
+        .map(|i| {
+            let scene = &scenes[at(i)];
+            let said = caption(scene, world, &Wording::plain(scene.objects.len()));
+            Picture::new(&render(scene, world, canvas), said, None)
+        })
+        .collect()
 }

@@ -24,7 +24,8 @@ pub(super) fn model(
 ) -> ModelCard {
     let tower = |t: &TowerConfig| TowerCard { layers: t.layers, width: t.width, heads: t.heads, mlp: t.mlp };
     let combinations = held_out.map(|pairs| {
-        let name = |(shape, color): &(crate::scene::Shape, usize)| format!("{} {}", world.colors[*color].name, shape.name());
+        let name =
+            |(shape, color): &(crate::scene::Shape, usize)| format!("{} {}", world.colors[*color].name, shape.name());
         pairs.as_slice().iter().map(name).collect()
     });
     ModelCard {
@@ -137,15 +138,15 @@ fn d_prime(margins: &[f64]) -> f64 {
 fn gap(double: &Composition, config: &ExamConfig) -> Option<Difference> {
     let half = |m: &[f64; 2]| (outcome(m[0]) + outcome(m[1])) / 2.0;
     let parts = double.swap.iter().zip(&double.replaced_shape).zip(&double.replaced_color);
-    let per_twin: Vec<f64> = parts.map(|((swap, shape), color)| (half(shape) + half(color)) / 2.0 - half(swap)).collect();
+    let per_twin: Vec<f64> =
+        parts.map(|((swap, shape), color)| (half(shape) + half(color)) / 2.0 - half(swap)).collect();
     let n = per_twin.len();
     if n == 0 {
         return None;
     }
     let mut rng = random::stream(config.seed, "bag-of-concepts gap", 0);
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| (0..n).map(|_| per_twin[rng.random_range(0..n)]).sum::<f64>() / n as f64)
-        .collect();
+    let mut means: Vec<f64> =
+        (0..RESAMPLES).map(|_| (0..n).map(|_| per_twin[rng.random_range(0..n)]).sum::<f64>() / n as f64).collect();
     means.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - config.confidence.level()) / 2.0;
     let at = |share: f64| means[((share * RESAMPLES as f64) as usize).min(RESAMPLES - 1)];

@@ -1,8 +1,8 @@
 //! From a recording to unit measures, and from those to pictures of the strongest units.
 
 use crate::engine::Tape;
-use crate::measure::table::UnitConcepts;
 use crate::measure::encodes::{Criterion, Encodings, UnitConcept, encodes};
+use crate::measure::table::UnitConcepts;
 use crate::measure::{Design, Matrix};
 use crate::model::{ActivationMut, Hook, Model, Point, Site};
 use crate::record::{ActivationStore, Progress, Source, TokenPolicy, read_pixels};
@@ -21,7 +21,7 @@ pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Re
         return Err(Error::mismatch(run.display(), "a run with labels.csv: its images had labels", "none"));
     }
     let design = Design::from_labels(&read_labels(&labels_path)?)?;
-    let store = ActivationStore::open(run)?;
+    let store = ActivationStore::open(&run.join(crate::record::ACTIVATIONS))?;
     let [_, held_out] = design.halves(criterion.seed);
     let mut units = Units {
         concepts: design.concepts().iter().map(ToString::to_string).collect(),
@@ -107,8 +107,10 @@ fn of_unit(model: &Model, source: &Source, card: &UnitCard) -> Result<Vec<Pictur
     for (i, path) in paths.iter().enumerate() {
         let image = image::open(path).map_err(|e| Error::malformed(path.display(), e))?.to_rgb8();
         let shown = model.preprocessing.shown(&image);
-        let values: Option<Vec<f32>> =
-            map.rows.get(i).map(|row| row.iter().map(|x| (sign * *x - low) / (high - low).max(f32::MIN_POSITIVE)).collect());
+        let values: Option<Vec<f32>> = map
+            .rows
+            .get(i)
+            .map(|row| row.iter().map(|x| (sign * *x - low) / (high - low).max(f32::MIN_POSITIVE)).collect());
         let name = &source.filenames[card.top_images[i]];
         pictures.push(Picture::new(&shown, name.clone(), values.as_deref().map(|v| (v, grid)))?);
     }

@@ -42,7 +42,8 @@ impl Picture {
         let map = map.map(|(values, columns)| {
             let rows = values.len() / columns;
             // Transparent to opaque; colour-blind safe on white and on saturated colours alike.
-            let pixels: Vec<u8> = values.iter().flat_map(|v| [255, 0, 144, (v.clamp(0.0, 1.0) * 215.0) as u8]).collect();
+            let pixels: Vec<u8> =
+                values.iter().flat_map(|v| [255, 0, 144, (v.clamp(0.0, 1.0) * 215.0) as u8]).collect();
             png(&pixels, [columns as u32, rows as u32], ExtendedColorType::Rgba8)
         });
         let source = png(small.as_raw(), [small.width(), small.height()], ExtendedColorType::Rgb8)?;

@@ -52,7 +52,15 @@ fn a_run_has_the_same_bytes_at_any_number_of_threads() {
     let one = undisturbed(1);
     assert_eq!(one, undisturbed(3));
     let names: Vec<_> = one.keys().map(String::as_str).collect();
-    let expected = ["config.json", "model.safetensors", "preprocessor_config.json", "recipe.toml", "tokenizer.json", "tokenizer_config.json", "training.csv"];
+    let expected = [
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "recipe.toml",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training.csv",
+    ];
     assert_eq!(names, expected);
 }
 
