@@ -221,8 +221,8 @@ impl<'a> Run<'a> {
         let templates: Vec<&str> = self.recipe.scenes.templates.iter().map(String::as_str).collect();
         // Scenes of another stream than training's, the same at every evaluation.
         let seed = self.seed ^ 0x5eed;
-        let single = recognition(&model, world, &templates, 1, seed)?;
-        let double = composition(&model, world, (&self.seen, &self.seen), &templates, (200, seed))?;
+        let single = recognition(&model, world, &templates, (1, seed), &mut ())?;
+        let double = composition(&model, world, (&self.seen, &self.seen), &templates, (200, seed), &mut ())?;
         let among = |seen: bool| {
             let of = |object: &crate::scene::Object| self.seen.contains(object.shape, object.color) == seen;
             let kept = single.scenes.iter().zip(&single.pair).filter(|(s, _)| of(&s.objects[0])).map(|(_, o)| *o);
