@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use snellen::exam::Stages;
 use snellen::record::Progress;
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A bar with rate and time left on standard error; invisible where that is no terminal.
@@ -62,17 +62,16 @@ pub fn say(line: impl std::fmt::Display) -> snellen::Result<()> {
 
 /// Whether Ctrl-C was pressed; the second time ends the program at once.
 pub fn interrupted() -> &'static AtomicBool {
-    static FLAG: OnceLock<AtomicBool> = OnceLock::new();
-    let flag = FLAG.get_or_init(|| AtomicBool::new(false));
-    static HANDLER: OnceLock<()> = OnceLock::new();
-    HANDLER.get_or_init(|| {
-        let set = move || {
-            if flag.swap(true, Ordering::SeqCst) {
+    static FLAG: AtomicBool = AtomicBool::new(false);
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(|| {
+        let set = || {
+            if FLAG.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
         };
         // Without a handler Ctrl-C ends the program, which is safe as well: outputs appear by rename.
         let _ = ctrlc::set_handler(set);
     });
-    flag
+    &FLAG
 }

@@ -101,17 +101,15 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     let unseen = unseen.and_then(Result::ok);
     drop(stage);
 
-    let toys = match &config.images {
-        Some(_) => None,
-        None => {
-            let stage = stages.begin("drawing scenes");
-            let most = world.shapes.len().min(world.colors.len()).min(world.positions.len());
-            let toys = generate::toy(&world, &all, 1..=most, config.scenes, config.seed)?;
-            write_folder(&staged.path().join("scenes"), &world, &toys, &canvas)?;
-            drop(stage);
-            Some(toys)
-        }
-    };
+    let mut toys = None;
+    if config.images.is_none() {
+        let stage = stages.begin("drawing scenes");
+        let most = world.shapes.len().min(world.colors.len()).min(world.positions.len());
+        let scenes = generate::toy(&world, &all, 1..=most, config.scenes, config.seed)?;
+        write_folder(&staged.path().join("scenes"), &world, &scenes, &canvas)?;
+        toys = Some(scenes);
+        drop(stage);
+    }
     let folder = config.images.clone().unwrap_or_else(|| staged.path().join("scenes"));
     let source = Source::open(&folder)?;
     let run = staged.path().join("run");

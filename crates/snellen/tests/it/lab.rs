@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The smallest run that has every part: two evaluations, swapped negatives, held-out pairs.
-fn recipe() -> Recipe {
+pub fn recipe() -> Recipe {
     let text = include_str!("../../recipes/toy.toml");
     let mut recipe = Recipe::parse(text, "toy.toml").unwrap();
     recipe.model.image = 24;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp, missing_docs)]
 
 mod engine;
+mod exam;
 mod lab;
 mod model;
 mod record;
