@@ -6,16 +6,21 @@ use snellen::record::Progress;
 use std::io::Write;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A bar with rate and time left on standard error; invisible where that is no terminal.
 pub fn bar(total: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(total);
+    count(&bar);
+    bar.set_message(what.to_owned());
+    bar
+}
+
+fn count(bar: &ProgressBar) {
     let template = "{msg:<28} {wide_bar} {human_pos}/{human_len}  {per_sec:>10}  {eta:>4} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("━╸ "));
     }
-    bar.set_message(what.to_owned());
-    bar
 }
 
 /// A bar per stage of a longer piece of work; Ctrl-C stops it between two steps.
@@ -31,7 +36,14 @@ impl Bars {
 
 impl Stages for Bars {
     fn begin(&self, stage: &str) -> Box<dyn Progress + '_> {
-        Box::new(Bar(bar(0, stage)))
+        // Until the stage says how much there is to do.
+        let bar = ProgressBar::no_length();
+        if let Ok(style) = ProgressStyle::with_template("{msg:<28} {spinner} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message(stage.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Box::new(Bar(bar))
     }
 }
 
@@ -40,6 +52,9 @@ struct Bar(ProgressBar);
 
 impl Progress for Bar {
     fn advance(&self, done: usize, total: usize) {
+        if self.0.length().is_none() {
+            count(&self.0);
+        }
         self.0.set_length(total as u64);
         self.0.set_position(done as u64);
     }
