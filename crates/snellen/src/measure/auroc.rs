@@ -1,0 +1,194 @@
+//! Stratified AUROC: how well a unit's activation tells images with a concept from images without, among images with equally
+//! many objects.
+//!
+//! U_s is the Mann-Whitney statistic of stratum s (pairs in which the image with the concept is higher; ties count half), and
+//! AUROC = sum_s U_s / sum_s n+_s n-_s over the strata with both classes. The effect 2 AUROC - 1 is Somers' D of the activation
+//! on the concept, in [-1, 1]. The p-value is that of a stratified Mann-Whitney test: exact within strata that have fewer
+//! than [`EXACT_BELOW`] images of one class, normal with tie correction in the others. The interval is Newcombe's (2006, method 5)
+//! on strata. Ties in the activation make that interval wider than need be.
+
+use super::Confidence;
+use super::auroc_interval::Spread;
+use super::design::by_stratum;
+use super::rank_test::{Classes, RankTest};
+use super::ranks::Ranks;
+use crate::{Error, Result};
+use serde::Serialize;
+use std::cmp::Ordering;
+
+/// A stratum with fewer images than this of one class has its exact permutation distribution.
+pub const EXACT_BELOW: usize = 10;
+
+/// One unit against one concept.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Auroc {
+    /// In [0, 1]; 1/2 says nothing.
+    pub auroc: f64,
+    /// Interval of the AUROC, in [0, 1].
+    pub lo: f64,
+    /// Its upper end.
+    pub hi: f64,
+    /// Two-sided, in [0, 1].
+    pub p: f64,
+}
+
+impl Auroc {
+    /// 2 AUROC - 1, in [-1, 1]: positive where the concept raises the activation.
+    pub fn effect(&self) -> f64 {
+        effect(self.auroc)
+    }
+}
+
+/// 2 AUROC - 1: Somers' D.
+pub fn effect(auroc: f64) -> f64 {
+    2.0 * auroc - 1.0
+}
+
+/// Why a unit has no score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flag {
+    /// The same value on every image.
+    Constant,
+    /// NaN or infinite.
+    NonFinite {
+        /// The first image where it is.
+        row: usize,
+    },
+}
+
+impl Flag {
+    /// What is wrong with `values`, one per image, if anything.
+    pub fn of(values: &[f32]) -> Option<Self> {
+        if let Some(row) = values.iter().position(|value| !value.is_finite()) {
+            return Some(Self::NonFinite { row });
+        }
+        let same = |pair: &[f32]| pair[0].partial_cmp(&pair[1]) == Some(Ordering::Equal);
+        values.windows(2).all(same).then_some(Self::Constant)
+    }
+}
+
+/// The AUROC of one unit's `values` for the images where `present`, compared within `strata`; `None` where no stratum has both
+/// classes.
+///
+/// `exact_below` is [`EXACT_BELOW`] in every number of the report; 0 makes the test all normal.
+///
+/// # Errors
+/// When lengths disagree or a value is not finite.
+pub fn auroc(
+    values: &[f32],
+    present: &[bool],
+    strata: &[usize],
+    exact_below: usize,
+    confidence: Confidence,
+) -> Result<Option<Auroc>> {
+    for (place, length) in [("concept", present.len()), ("strata", strata.len())] {
+        if length != values.len() {
+            return Err(Error::mismatch(format!("auroc: {place}"), format!("{} images", values.len()), length));
+        }
+    }
+    if let Some(row) = values.iter().position(|value| !value.is_finite()) {
+        return Err(Error::mismatch(format!("auroc: image {row}"), "a finite activation", values[row]));
+    }
+    let images: Vec<usize> = (0..values.len()).collect();
+    let plan = Plan::new(strata, &images, &[present], exact_below);
+    let mut ranks = plan.ranks();
+    plan.rank(values, &mut ranks);
+    Ok(plan.auroc(0, &ranks).and_then(|auroc| {
+        let [lo, hi] = plan.interval(0, auroc, confidence)?;
+        Some(Auroc { auroc, lo, hi, p: plan.p(0, &mut ranks)? })
+    }))
+}
+
+/// What all units share: the images in strata, and each concept's share of them.
+pub(super) struct Plan {
+    /// Images, stratum after stratum.
+    order: Vec<u32>,
+    /// Where each stratum begins in `order`, and where the last ends.
+    bounds: Vec<usize>,
+    /// `None` where no stratum has both classes.
+    concepts: Vec<Option<Columns>>,
+}
+
+/// The part of a plan that belongs to one concept.
+struct Columns {
+    /// Places in `order` that hold the concept, in strata with both classes.
+    positives: Vec<u32>,
+    /// Twice the least rank sum: sum of n+ (n+ + 1).
+    least: u64,
+    /// sum n+ n-.
+    pairs: usize,
+    spread: Spread,
+    test: RankTest,
+}
+
+impl Plan {
+    /// Of the `images` alone, indices into `strata` and into each of `labels`.
+    pub(super) fn new(strata: &[usize], images: &[usize], labels: &[&[bool]], exact_below: usize) -> Self {
+        let groups = by_stratum(strata, images.iter().copied());
+        let mut bounds = vec![0];
+        bounds.extend(groups.iter().scan(0, |end, group| {
+            *end += group.len();
+            Some(*end)
+        }));
+        let order: Vec<u32> = groups.iter().flatten().map(|&image| image as u32).collect();
+        let concepts = labels.iter().map(|present| Columns::new(&order, &bounds, present, exact_below)).collect();
+        Self { order, bounds, concepts }
+    }
+
+    /// Room for the ranks of one unit after another.
+    pub(super) fn ranks(&self) -> Ranks {
+        Ranks::new(self.bounds.len() - 1)
+    }
+
+    /// Ranks a unit, given its finite `values` on all images.
+    pub(super) fn rank(&self, values: &[f32], ranks: &mut Ranks) {
+        ranks.assign(values, &self.order, &self.bounds);
+    }
+
+    /// In [0, 1].
+    pub(super) fn auroc(&self, concept: usize, ranks: &Ranks) -> Option<f64> {
+        let columns = self.concepts[concept].as_ref()?;
+        Some(columns.doubled_u(ranks) as f64 / (2 * columns.pairs) as f64)
+    }
+
+    /// Two-sided.
+    pub(super) fn p(&self, concept: usize, ranks: &mut Ranks) -> Option<f64> {
+        let columns = self.concepts[concept].as_ref()?;
+        Some(columns.test.p(columns.doubled_u(ranks), ranks))
+    }
+
+    /// The interval of an `auroc` of this concept.
+    pub(super) fn interval(&self, concept: usize, auroc: f64, confidence: Confidence) -> Option<[f64; 2]> {
+        Some(self.concepts[concept].as_ref()?.spread.interval(auroc, confidence))
+    }
+}
+
+impl Columns {
+    fn new(order: &[u32], bounds: &[usize], present: &[bool], exact_below: usize) -> Option<Self> {
+        let mut positives = Vec::new();
+        let mut strata = Vec::new();
+        for (stratum, window) in bounds.windows(2).enumerate() {
+            let before = positives.len();
+            positives.extend((window[0]..window[1]).filter(|&k| present[order[k] as usize]).map(|k| k as u32));
+            let held = positives.len() - before;
+            let classes = Classes { stratum, positives: held, negatives: window[1] - window[0] - held };
+            if classes.pairs() > 0 { strata.push(classes) } else { positives.truncate(before) }
+        }
+        if strata.is_empty() {
+            return None;
+        }
+        Some(Self {
+            positives,
+            least: strata.iter().map(|classes| (classes.positives * (classes.positives + 1)) as u64).sum(),
+            pairs: strata.iter().map(Classes::pairs).sum(),
+            spread: Spread::new(&strata),
+            test: RankTest::new(strata, exact_below),
+        })
+    }
+
+    fn doubled_u(&self, ranks: &Ranks) -> usize {
+        let sum: u64 = self.positives.iter().map(|&place| u64::from(ranks.doubled[place as usize])).sum();
+        (sum - self.least) as usize
+    }
+}

@@ -1,0 +1,131 @@
+//! Which concepts each image holds, and which images may be compared: those with equally many objects.
+//!
+//! An image with more objects holds more of every concept and excites more of every unit. Comparing only within a stratum,
+//! images of one object count, keeps that from looking like an encoding.
+
+use crate::scene::Concept;
+use crate::scene::labels::LabelTable;
+use crate::{Error, Result, random};
+use rand::seq::SliceRandom;
+use std::collections::BTreeMap;
+
+/// The truth that units are held against: concepts `[concept, image]`, and the stratum of each image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Design {
+    concepts: Vec<Concept>,
+    present: Vec<Vec<bool>>,
+    strata: Vec<usize>,
+}
+
+impl Design {
+    /// Every concept of `labels`, in its order; the stratum of an image is its number of objects.
+    ///
+    /// Concepts that every image holds, or none, stay listed: the measures report them as missing.
+    ///
+    /// # Errors
+    /// When the table has no concept.
+    pub fn from_labels(labels: &LabelTable) -> Result<Self> {
+        let concepts = labels.concepts();
+        let present = concepts.iter().map(|concept| labels.present(concept)).collect::<Result<_>>()?;
+        Self::new(concepts, present, labels.object_counts())
+    }
+
+    /// `present[c][i]`: whether image i holds concept c; `strata[i]`: any number that says with which images it is compared.
+    ///
+    /// # Errors
+    /// When there is no concept, or the lengths disagree.
+    pub fn new(concepts: Vec<Concept>, present: Vec<Vec<bool>>, strata: Vec<usize>) -> Result<Self> {
+        if concepts.is_empty() {
+            return Err(Error::mismatch("design", "at least one concept", "none"));
+        }
+        if present.len() != concepts.len() {
+            return Err(Error::mismatch("design: presence", format!("{} concepts", concepts.len()), present.len()));
+        }
+        for (concept, row) in concepts.iter().zip(&present) {
+            if row.len() != strata.len() {
+                let place = format!("design: concept `{concept}`");
+                return Err(Error::mismatch(place, format!("{} images", strata.len()), row.len()));
+            }
+        }
+        Ok(Self { concepts, present, strata })
+    }
+
+    /// The concepts; elsewhere they are spoken of by their index here.
+    pub fn concepts(&self) -> &[Concept] {
+        &self.concepts
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.strata.len()
+    }
+
+    /// Per image, whether it holds the concept of index `concept`.
+    ///
+    /// # Panics
+    /// When there is no such concept.
+    pub fn present(&self, concept: usize) -> &[bool] {
+        &self.present[concept]
+    }
+
+    /// Per image, its stratum.
+    pub fn strata(&self) -> &[usize] {
+        &self.strata
+    }
+
+    /// The design of only `images`, in that order.
+    ///
+    /// # Errors
+    /// When an index has no image.
+    pub fn subset(&self, images: &[usize]) -> Result<Self> {
+        if let Some(wrong) = images.iter().find(|&&image| image >= self.images()) {
+            return Err(Error::mismatch("design: subset", format!("an image below {}", self.images()), wrong));
+        }
+        let pick = |row: &Vec<bool>| images.iter().map(|&image| row[image]).collect();
+        Ok(Self {
+            concepts: self.concepts.clone(),
+            present: self.present.iter().map(pick).collect(),
+            strata: images.iter().map(|&image| self.strata[image]).collect(),
+        })
+    }
+
+    /// Two halves of the images, each sorted: one to choose units on, one to report them on.
+    ///
+    /// Every stratum is dealt out in an order drawn from `seed`; the halves differ by at most one image, in each stratum and
+    /// in all.
+    pub fn halves(&self, seed: u64) -> [Vec<usize>; 2] {
+        let mut rng = random::stream(seed, "halves of the images", 0);
+        let mut halves = [Vec::new(), Vec::new()];
+        let mut dealt = 0;
+        for mut images in by_stratum(&self.strata, 0..self.images()) {
+            images.shuffle(&mut rng);
+            for image in images {
+                halves[dealt % 2].push(image);
+                dealt += 1;
+            }
+        }
+        halves.iter_mut().for_each(|half| half.sort_unstable());
+        halves
+    }
+
+    /// The null of this design: the images of each stratum swap their labels, all concepts together, in an order drawn from
+    /// `seed`. What concepts say about one another stays; what they say about activations goes.
+    pub fn permuted(&self, seed: u64) -> Self {
+        let mut rng = random::stream(seed, "labels permuted within strata", 0);
+        let mut source = vec![0; self.images()];
+        for images in by_stratum(&self.strata, 0..self.images()) {
+            let mut shuffled = images.clone();
+            shuffled.shuffle(&mut rng);
+            images.iter().zip(shuffled).for_each(|(&to, from)| source[to] = from);
+        }
+        let pick = |row: &Vec<bool>| source.iter().map(|&image| row[image]).collect();
+        Self { present: self.present.iter().map(pick).collect(), ..self.clone() }
+    }
+}
+
+/// `images` by their stratum, strata in increasing order, images in the order given.
+pub(super) fn by_stratum(strata: &[usize], images: impl IntoIterator<Item = usize>) -> Vec<Vec<usize>> {
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    images.into_iter().for_each(|image| groups.entry(strata[image]).or_default().push(image));
+    groups.into_values().collect()
+}

@@ -1,0 +1,219 @@
+//! Which units encode which concepts: chosen on one half of the images, reported on the other.
+//!
+//! The first half gives every (unit, concept) cell of a site a p-value, adjusted over all of them; the second gives its effect
+//! and interval, which the choice has not seen. A unit encodes a concept when its q is small on the first half and its effect
+//! large on the second, with one sign on both. The same is done with labels permuted within strata: how many units would be
+//! said to encode something if none did.
+
+use super::auroc::{EXACT_BELOW, Flag, Plan, effect};
+use super::fdr::benjamini_hochberg;
+use super::{Confidence, Design, Matrix};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Units of a block: as many as share a cache line of the matrix.
+const BLOCK: usize = 16;
+
+/// What counts as encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Criterion {
+    /// The adjusted p that the choosing half may not exceed, in (0, 1].
+    pub q: f64,
+    /// The absolute effect that the held-out half must reach, in [0, 1].
+    pub min_effect: f64,
+    /// Of the intervals.
+    pub confidence: Confidence,
+    /// Of the halves and of the null.
+    pub seed: u64,
+}
+
+/// One unit against one concept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UnitConcept {
+    /// The column of the matrix.
+    pub unit: u32,
+    /// Index into [`Design::concepts`].
+    pub concept: u32,
+    /// From the half that chooses; `None` for flagged units, and where none of its strata has both classes.
+    pub chosen: Option<Chosen>,
+    /// From the half held out; `None` likewise.
+    pub held_out: Option<HeldOut>,
+    /// Whether the unit encodes the concept.
+    pub encodes: bool,
+}
+
+/// What the choosing half says of a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Chosen {
+    /// Two-sided p of the stratified rank test.
+    pub p: f64,
+    /// p adjusted over the cells of the site.
+    pub q: f64,
+}
+
+/// What the held-out half says of a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOut {
+    /// In [0, 1].
+    pub auroc: f64,
+    /// 2 AUROC - 1, in [-1, 1].
+    pub effect: f64,
+    /// Interval of the effect.
+    pub effect_lo: f64,
+    /// Its upper end.
+    pub effect_hi: f64,
+}
+
+/// How many units of a site encode what, beside how many would by chance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Columns of the matrix.
+    pub units: usize,
+    /// Units without a score, and why.
+    pub flagged: Vec<(usize, Flag)>,
+    /// With the true labels.
+    pub encoding: Counts,
+    /// With labels permuted within strata.
+    pub null: Counts,
+}
+
+/// Numbers of units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Per concept, units that encode it.
+    pub per_concept: Vec<usize>,
+    /// Units that encode at least one concept.
+    pub any: usize,
+}
+
+/// Every unit of a site against every concept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encodings {
+    /// `[unit, concept]`, all of them.
+    pub cells: Vec<UnitConcept>,
+    /// Their counts.
+    pub summary: Summary,
+}
+
+/// A cell before it is adjusted: p and effect where chosen, AUROC where held out.
+#[derive(Clone, Copy, Default)]
+struct Scored {
+    p: Option<f64>,
+    chosen_effect: f64,
+    auroc: Option<f64>,
+}
+
+/// Which units of `matrix` encode which concepts of `design`. The same bytes at any number of threads.
+///
+/// # Errors
+/// When there are no images or the two have different ones, or the criterion is out of range.
+pub fn encodes(matrix: &Matrix, design: &Design, criterion: &Criterion) -> Result<Encodings> {
+    criterion.check()?;
+    if matrix.images() != design.images() {
+        let expected = format!("{} images, as the labels have", design.images());
+        return Err(Error::mismatch("activations", expected, matrix.images()));
+    }
+    if design.images() == 0 {
+        return Err(Error::mismatch("activations", "at least one image", "none"));
+    }
+    let concepts = design.concepts().len();
+    let permuted = design.permuted(criterion.seed);
+    let labels: Vec<&[bool]> =
+        [design, &permuted].into_iter().flat_map(|design| (0..concepts).map(|c| design.present(c))).collect();
+    let [first, second] = design.halves(criterion.seed);
+    let plan = |images: &[usize]| Plan::new(design.strata(), images, &labels, EXACT_BELOW);
+    let plans = [plan(&first), plan(&second)];
+    let mut scored = vec![Scored::default(); matrix.units() * labels.len()];
+    let flagged = score(matrix, &plans, labels.len(), &mut scored);
+
+    let family = |null: usize| -> Result<Vec<Option<f64>>> {
+        let p: Vec<_> = scored
+            .chunks(labels.len())
+            .flat_map(|row| row[null * concepts..][..concepts].iter().map(|s| s.p))
+            .collect();
+        benjamini_hochberg(&p)
+    };
+    let [q, null_q] = [family(0)?, family(1)?];
+    let cell = |index: usize| {
+        let [unit, concept] = [index / concepts, index % concepts];
+        let scored = scored[unit * labels.len() + concept];
+        let held_out = scored.auroc.and_then(|auroc| {
+            let [lo, hi] = plans[1].interval(concept, auroc, criterion.confidence)?;
+            Some(HeldOut { auroc, effect: effect(auroc), effect_lo: effect(lo), effect_hi: effect(hi) })
+        });
+        UnitConcept {
+            unit: unit as u32,
+            concept: concept as u32,
+            chosen: scored.p.zip(q[index]).map(|(p, q)| Chosen { p, q }),
+            held_out,
+            encodes: criterion.met(scored, q[index]),
+        }
+    };
+    let cells: Vec<UnitConcept> = (0..matrix.units() * concepts).into_par_iter().map(cell).collect();
+    let encoding = Counts::of(cells.iter().map(|cell| cell.encodes), concepts);
+    let by_chance = |index: usize| {
+        let scored = scored[index / concepts * labels.len() + concepts + index % concepts];
+        criterion.met(scored, null_q[index])
+    };
+    let null = Counts::of((0..cells.len()).map(by_chance), concepts);
+    Ok(Encodings { cells, summary: Summary { units: matrix.units(), flagged, encoding, null } })
+}
+
+/// Fills `scored`, `[unit, label]`, and names the units that have no score.
+fn score(matrix: &Matrix, plans: &[Plan; 2], labels: usize, scored: &mut [Scored]) -> Vec<(usize, Flag)> {
+    let block = |(b, cells): (usize, &mut [Scored])| {
+        let units = b * BLOCK..(b * BLOCK + cells.len() / labels);
+        let mut columns = Vec::new();
+        matrix.columns(units.clone(), &mut columns);
+        let mut ranks = plans.each_ref().map(Plan::ranks);
+        let mut flagged = Vec::new();
+        for ((unit, values), cells) in units.zip(columns.chunks(matrix.images())).zip(cells.chunks_mut(labels)) {
+            if let Some(flag) = Flag::of(values) {
+                flagged.push((unit, flag));
+                continue;
+            }
+            plans.iter().zip(&mut ranks).for_each(|(plan, ranks)| plan.rank(values, ranks));
+            for (label, cell) in cells.iter_mut().enumerate() {
+                *cell = Scored {
+                    p: plans[0].p(label, &mut ranks[0]),
+                    chosen_effect: plans[0].auroc(label, &ranks[0]).map_or(0.0, effect),
+                    auroc: plans[1].auroc(label, &ranks[1]),
+                };
+            }
+        }
+        flagged
+    };
+    scored.par_chunks_mut(BLOCK * labels).enumerate().map(block).collect::<Vec<_>>().concat()
+}
+
+impl Criterion {
+    fn check(&self) -> Result<()> {
+        if !(self.q > 0.0 && self.q <= 1.0) {
+            return Err(Error::mismatch("criterion: q", "a number above 0, at most 1", self.q));
+        }
+        if !(0.0..=1.0).contains(&self.min_effect) {
+            return Err(Error::mismatch("criterion: min_effect", "a number from 0 to 1", self.min_effect));
+        }
+        Ok(())
+    }
+
+    fn met(&self, scored: Scored, q: Option<f64>) -> bool {
+        let held_out = scored.auroc.map_or(0.0, effect);
+        q.is_some_and(|q| q <= self.q) && held_out.abs() >= self.min_effect && held_out * scored.chosen_effect > 0.0
+    }
+}
+
+impl Counts {
+    fn of(encodes: impl Iterator<Item = bool>, concepts: usize) -> Self {
+        let mut counts = Self { per_concept: vec![0; concepts], any: 0 };
+        let mut any = false;
+        for (index, encodes) in encodes.enumerate() {
+            let concept = index % concepts;
+            any = encodes || (any && concept > 0);
+            counts.per_concept[concept] += usize::from(encodes);
+            counts.any += usize::from(any && concept + 1 == concepts);
+        }
+        counts
+    }
+}

@@ -1,0 +1,22 @@
+//! What the activations say: statistics of matrices `[image, unit]` against labels.
+//!
+//! Nothing here knows a model. A unit is a column of numbers, be it a neuron, a latent of a dictionary or somebody else's
+//! activations, and all of them go through the same code. One file per statistic; its formula and its source stand at its
+//! head.
+
+pub mod auroc;
+mod auroc_interval;
+pub mod design;
+pub mod encodes;
+pub mod fdr;
+mod matrix;
+pub mod normal;
+mod permutation;
+pub mod proportion;
+mod rank_test;
+mod ranks;
+pub mod table;
+
+pub use design::Design;
+pub use matrix::Matrix;
+pub use normal::Confidence;
