@@ -1,4 +1,6 @@
 //! Measures of activations against labels: known answers, laws, and what they say of noise.
+//!
+//! Tests of coverage draw as many samples as `COVERAGE_REPEATS` says, or few, and print what they measure.
 
 mod auroc;
 mod design;

@@ -41,7 +41,7 @@ fn noise_encodes_nothing() {
     assert!((0.045..0.055).contains(&(small / 9_000.0)), "{small}");
     let covered = |cell: &&UnitConcept| cell.held_out.is_some_and(|h| h.effect_lo <= 0.0 && 0.0 <= h.effect_hi);
     let covered = found.cells.iter().filter(covered).count() as f64;
-    assert!((0.945..0.965).contains(&(covered / 9_000.0)), "{covered}");
+    assert!((0.95..0.97).contains(&(covered / 9_000.0)), "{covered}");
 }
 
 #[test]
@@ -182,18 +182,4 @@ fn criteria_and_sizes_out_of_range_are_refused() {
     let empty = encodes(&Matrix::new(0, 3, vec![]).unwrap(), &none, &fine).unwrap_err().to_string();
     assert_eq!(empty, "activations: expected at least one image, got none");
     assert!(encodes(&Matrix::new(20, 0, vec![]).unwrap(), &design, &fine).unwrap().cells.is_empty());
-}
-
-#[test]
-#[ignore = "a timing, run by hand in release"]
-fn timing() {
-    let design = design(1_000, 16);
-    let continuous = noise(1_000, 4_096);
-    let coarse = matrix(1_000, 4_096, |image, unit| f64::from((continuous.row(image)[unit] * 32.0).round()));
-    let sparse = matrix(1_000, 4_096, |image, unit| f64::from((continuous.row(image)[unit] - 2.0).max(0.0)));
-    for (name, matrix) in [("continuous", continuous), ("coarse", coarse), ("sparse", sparse)] {
-        let start = std::time::Instant::now();
-        let found = encodes(&matrix, &design, &criterion(0.3)).unwrap();
-        eprintln!("{name}: {:.2} s, {:?}", start.elapsed().as_secs_f64(), found.summary.encoding.any);
-    }
 }
