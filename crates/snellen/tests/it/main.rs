@@ -4,6 +4,7 @@
 mod engine;
 mod exam;
 mod lab;
+mod measure;
 mod model;
 mod record;
 mod scene;
