@@ -141,7 +141,7 @@ fn recipes_are_checked() {
     }
     let text = include_str!("../../recipes/toy.toml");
     for (from, to) in [
-        ("patch = 8", "patch = 7"),
+        ("patch = 8", "patch = 9"),
         ("heads = 4", "heads = 5"),
         ("batch = 128", "batch = 1"),
         ("learning_rate = 1e-3", "learning_rate = nan"),

@@ -99,7 +99,10 @@ fn answers_that_are_none_are_refused() {
     assert_eq!(said(Proportion::wilson(0.0, 0, level)), "proportion: expected at least one answer, got none");
     assert_eq!(said(Proportion::wilson(5.0, 4, level)), "proportion: expected 0 to 4 right answers, got 5");
     assert_eq!(said(Proportion::wilson(f64::NAN, 4, level)), "proportion: expected 0 to 4 right answers, got NaN");
-    assert_eq!(said(Proportion::clustered(&[0.7], &[0], level)), "proportion: answer 0: expected 0, 0.5 or 1, got 0.7");
+    assert_eq!(
+        said(Proportion::clustered(&[1.7], &[0], level)),
+        "proportion: answer 0: expected a score from 0 to 1, got 1.7"
+    );
     let uneven = said(Proportion::clustered(&[1.0], &[], level));
     assert_eq!(uneven, "proportion: expected 1 clusters, one per score, got 0");
     assert_eq!(said(Proportion::clustered(&[], &[], level)), "proportion: expected at least one answer, got none");
