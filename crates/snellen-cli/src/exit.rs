@@ -12,7 +12,8 @@ pub fn code(result: snellen::Result<()>) -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
-    eprintln!("snellen: {error}");
+    // One line, whatever a parser said.
+    eprintln!("snellen: {}", error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" "));
     ExitCode::from(match &error {
         Error::Interrupted { .. } => 130,
         error if error.is_bad_input() => 3,

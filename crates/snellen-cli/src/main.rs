@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// An eye exam for vision-language encoders.
 #[derive(Parser)]
-#[command(name = "snellen", version, about, long_about = None, propagate_version = true)]
+#[command(name = "snellen", version, long_about = None, propagate_version = true)]
 struct Cli {
     /// Threads to compute on; results do not depend on it. All cores where not given
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

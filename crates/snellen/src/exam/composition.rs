@@ -1,7 +1,7 @@
 //! What is bound: swap twins and replaced attributes on scenes of two objects (METHODS.md, swap accuracy).
 
 use super::scores::cosine;
-use crate::model::Model;
+use crate::model::{Hook, Model};
 use crate::scene::caption::{Replacement, Wording, caption, replaced_caption, swapped_caption};
 use crate::scene::generate::{SwapTwin, swap_twins};
 use crate::scene::{Canvas, Pairs, World, render};
@@ -45,12 +45,13 @@ pub fn composition(
     (scenes, twins): (&Pairs, &Pairs),
     templates: &[&str],
     (count, seed): (usize, u64),
+    hook: &mut dyn Hook,
 ) -> Result<Composition> {
     let twins = swap_twins(world, scenes, twins, count, seed)?;
     let side = model.config.vision.image as u32;
     let both = || twins.par_iter().flat_map_iter(|t| [&t.scene, &t.twin]);
     let pictures: Vec<_> = both().map(|s| render(s, world, &Canvas::plain(side, side))).collect();
-    let pictures = model.encode_pictures(&pictures, &mut ())?;
+    let pictures = model.encode_pictures(&pictures, hook)?;
     let replaceable = world.shapes.len() > 2 && world.colors.len() > 2;
     let mut texts = Vec::new();
     for (i, twin) in twins.iter().enumerate() {
@@ -73,7 +74,7 @@ pub fn composition(
             }
         }
     }
-    let texts = model.encode_texts(&texts, &mut ())?;
+    let texts = model.encode_texts(&texts, hook)?;
     let width = pictures.width();
     let (pictures, texts): (Vec<_>, Vec<_>) =
         (pictures.data().chunks(width).collect(), texts.data().chunks(width).collect());

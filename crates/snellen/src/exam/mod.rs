@@ -5,8 +5,10 @@ mod findings;
 pub mod recognition;
 mod scores;
 mod sitting;
+mod stop;
 mod summary;
 mod units;
+mod wording;
 
 pub use sitting::{ExamConfig, Stages, examine};
 pub use units::measure as measure_units;

@@ -2,7 +2,7 @@
 
 use super::scores::{class_embeddings, outcome, winners};
 use crate::Result;
-use crate::model::Model;
+use crate::model::{Hook, Model};
 use crate::scene::caption::{Phrase, say};
 use crate::scene::{Canvas, Pairs, Scene, Shape, World, generate, render};
 use rayon::prelude::*;
@@ -22,19 +22,25 @@ pub struct Recognition {
 
 /// Shows every combination at every position, `repeats` times, and lets `model` choose among one caption per combination (each the
 /// ensemble over `templates`). The choice is right in shape, in colour, or in both.
-pub fn recognition(model: &Model, world: &World, templates: &[&str], repeats: usize, seed: u64) -> Result<Recognition> {
+pub fn recognition(
+    model: &Model,
+    world: &World,
+    templates: &[&str],
+    (repeats, seed): (usize, u64),
+    hook: &mut dyn Hook,
+) -> Result<Recognition> {
     let pairs = Pairs::all(world);
     let pairs = pairs.as_slice();
     let scenes = generate::factorial(world, &Pairs::all(world), repeats, seed)?;
     let side = model.config.vision.image as u32;
     let pictures: Vec<_> = scenes.par_iter().map(|s| render(s, world, &Canvas::plain(side, side))).collect();
-    let pictures = model.encode_pictures(&pictures, &mut ())?;
+    let pictures = model.encode_pictures(&pictures, hook)?;
     let captions = |(shape, color): &(Shape, usize)| {
         let phrase = Phrase { color: Some(world.colors[*color].name.as_str()), shape: Some(*shape) };
         templates.iter().map(|template| say(&[phrase], template)).collect()
     };
     let classes: Vec<Vec<String>> = pairs.iter().map(captions).collect();
-    let chosen = winners(&pictures, &class_embeddings(model, &classes)?);
+    let chosen = winners(&pictures, &class_embeddings(model, &classes, hook)?);
     let outcomes = |right: fn((Shape, usize), (Shape, usize)) -> bool| {
         let of = |(scene, won): (&Scene, &Vec<usize>)| {
             let object = &scene.objects[0];

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::engine::Tensor;
-use crate::model::Model;
+use crate::model::{Hook, Model};
 
 /// Cosine of two unit-length embeddings.
 pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
@@ -10,9 +10,9 @@ pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// One embedding per class: the normalised mean of the embeddings of its captions (prompt ensembling, arXiv 2103.00020).
-pub(super) fn class_embeddings(model: &Model, classes: &[Vec<String>]) -> Result<Vec<Vec<f32>>> {
+pub(super) fn class_embeddings(model: &Model, classes: &[Vec<String>], hook: &mut dyn Hook) -> Result<Vec<Vec<f32>>> {
     let captions: Vec<&String> = classes.iter().flatten().collect();
-    let embeds = model.encode_texts(&captions, &mut ())?;
+    let embeds = model.encode_texts(&captions, hook)?;
     let mut rows = embeds.data().chunks(embeds.width());
     let mean = |n: usize, rows: &mut dyn Iterator<Item = &[f32]>| {
         let mut sum = vec![0.0f64; embeds.width()];

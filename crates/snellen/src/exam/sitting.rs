@@ -2,8 +2,8 @@
 
 use super::composition::composition;
 use super::recognition::recognition;
-use super::{findings, summary, units};
-use crate::Result;
+use super::stop::Stop;
+use super::{findings, summary, units, wording};
 use crate::lab::Origin;
 use crate::measure::Confidence;
 use crate::measure::encodes::Criterion;
@@ -13,7 +13,9 @@ use crate::record::{Progress, RecordConfig, Source, TokenPolicy, record};
 use crate::report::{Gallery, Picture, Report, SceneSet, write_html};
 use crate::scene::caption::{TEMPLATES, Wording, caption};
 use crate::scene::folder::write_folder;
+use crate::scene::generate::swap_twins;
 use crate::scene::{Canvas, Pairs, Scene, World, generate, render};
+use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// How an exam is held.
@@ -72,46 +74,51 @@ const EXAMPLES: usize = 8;
 /// `unit_concepts.parquet`, `report.json`, `report.html`.
 ///
 /// A model of the lab is shown its own world and asked in its own templates, and is told apart on combinations it has seen and
-/// those held out; any other is shown the study's toy world.
+/// those held out; any other is shown the study's toy world. Templates that the text tower has no room or no words for are left out.
 pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stages: &dyn Stages) -> Result<Report> {
-    let staged = StagedDir::begin(out)?;
+    // What was given is looked at before anything is computed.
     let origin = Origin::read(&model.folder)?;
+    let given = config.images.as_deref().map(labelled).transpose()?;
     let seen = origin.as_ref().map(|o| o.recipe.seen(o.seed)).transpose()?;
     let world = origin.as_ref().map_or_else(World::toy, |o| o.recipe.world.clone());
     let templates: Vec<&str> = match &origin {
         Some(origin) => origin.recipe.scenes.templates.iter().map(String::as_str).collect(),
         None => TEMPLATES.to_vec(),
     };
+    let templates = wording::readable(&model.tokenizer, &world, &templates)?;
+    let staged = StagedDir::begin(out)?;
     let side = model.config.vision.image as u32;
     let canvas = Canvas::plain(side, side);
     let all = Pairs::all(&world);
 
     let stage = stages.begin("single objects");
-    let single = recognition(model, &world, &templates, config.repeats, config.seed)?;
+    let single = recognition(model, &world, &templates, (config.repeats, config.seed), &mut Stop(stage.as_ref()))?;
     drop(stage);
     let stage = stages.begin("swap twins");
     // Seen combinations only, so that a failure is one of binding and not of unseen combinations.
     let known = seen.as_ref().unwrap_or(&all);
-    let double = composition(model, &world, (known, known), &templates, (config.twins, config.seed))?;
+    let twins = (config.twins, config.seed);
+    let mut stop = Stop(stage.as_ref());
+    let double = composition(model, &world, (known, known), &templates, twins, &mut stop)?;
     let held_out = seen.as_ref().map(Pairs::complement).filter(|pairs| !pairs.as_slice().is_empty());
-    let unseen = held_out
-        .as_ref()
-        .map(|pairs| composition(model, &world, (pairs, &all), &templates, (config.twins, config.seed)));
-    // Too few combinations held out to make twins of: nothing is said of them.
-    let unseen = unseen.and_then(Result::ok);
+    // Where too few combinations were held out to make twins of, nothing is said of them.
+    let swappable = held_out.as_ref().filter(|pairs| swap_twins(&world, pairs, &all, 1, config.seed).is_ok());
+    let unseen = swappable.map(|pairs| composition(model, &world, (pairs, &all), &templates, twins, &mut stop));
+    let unseen = unseen.transpose()?;
     drop(stage);
 
-    let mut toys = None;
-    if config.images.is_none() {
-        let stage = stages.begin("drawing scenes");
-        let most = world.shapes.len().min(world.colors.len()).min(world.positions.len());
-        let scenes = generate::toy(&world, &all, 1..=most, config.scenes, config.seed)?;
-        write_folder(&staged.path().join("scenes"), &world, &scenes, &canvas)?;
-        toys = Some(scenes);
-        drop(stage);
-    }
-    let folder = config.images.clone().unwrap_or_else(|| staged.path().join("scenes"));
-    let source = Source::open(&folder)?;
+    let (source, toys) = match given {
+        Some(source) => (source, None),
+        None => {
+            let stage = stages.begin("drawing scenes");
+            let most = world.shapes.len().min(world.colors.len()).min(world.positions.len());
+            let toys = generate::toy(&world, &all, 1..=most, config.scenes, config.seed)?;
+            let folder = staged.path().join("scenes");
+            write_folder(&folder, &world, &toys, &canvas)?;
+            drop(stage);
+            (Source::open(&folder)?, Some(toys))
+        }
+    };
     let run = staged.path().join("run");
     let recording =
         RecordConfig { sites: config.sites.clone(), policies: vec![config.tokens], batch: 32, seed: config.seed };
@@ -151,6 +158,7 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
         confidence: config.confidence,
         model: summary::model(model, name, origin.as_ref(), held_out.as_ref(), &world),
         scenes,
+        templates: templates.iter().map(ToString::to_string).collect(),
         recognition: summary::recognition(&single, &world, seen.as_ref(), config.confidence)?,
         composition: summary::composition(&double, unseen.as_ref(), config)?,
         units: measured,
@@ -163,6 +171,15 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     drop(stage);
     staged.publish()?;
     Ok(report)
+}
+
+/// The images in `folder`, which have labels.
+fn labelled(folder: &Path) -> Result<Source> {
+    let source = Source::open(folder)?;
+    if source.labels.is_none() {
+        return Err(Error::mismatch(folder.display(), "a folder with labels.csv", "images alone"));
+    }
+    Ok(source)
 }
 
 /// Some of `scenes`, evenly spread; neighbours side by side where they are `twins`.

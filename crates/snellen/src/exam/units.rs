@@ -5,7 +5,7 @@ use crate::measure::encodes::{Criterion, Encodings, UnitConcept, encodes};
 use crate::measure::table::UnitConcepts;
 use crate::measure::{Design, Matrix};
 use crate::model::{ActivationMut, Hook, Model, Point, Site};
-use crate::record::{ActivationStore, Progress, Source, TokenPolicy, read_pixels};
+use crate::record::{ActivationStore, Progress, Source, TokenPolicy, read_pixels, read_rgb};
 use crate::report::{Picture, SiteUnits, UnitCard, Units};
 use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
@@ -109,8 +109,7 @@ fn of_unit(model: &Model, source: &Source, card: &UnitCard) -> Result<Vec<Pictur
     let grid = model.config.vision.grid();
     let mut pictures = Vec::new();
     for (i, path) in paths.iter().enumerate() {
-        let image = image::open(path).map_err(|e| Error::malformed(path.display(), e))?.to_rgb8();
-        let shown = model.preprocessing.shown(&image);
+        let shown = model.preprocessing.shown(&read_rgb(path)?);
         let values: Option<Vec<f32>> = map
             .rows
             .get(i)

@@ -90,6 +90,12 @@ pub struct RecipeTraining {
 /// Recipes that come with the program, by name.
 const NAMED: [(&str, &str); 1] = [("toy", include_str!("../../recipes/toy.toml"))];
 
+/// The line and what is wrong there, without the excerpt that `toml` draws over several lines.
+pub(super) fn toml_error(text: &str, place: &str, error: &toml::de::Error) -> Error {
+    let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+    Error::malformed(format!("{place}:{line}"), error.message().replace('\n', " "))
+}
+
 impl Recipe {
     /// The names of the recipes that come with the program.
     pub fn names() -> impl Iterator<Item = &'static str> {
@@ -117,7 +123,7 @@ impl Recipe {
 
     /// From TOML; `place` is the file's name for messages.
     pub fn parse(text: &str, place: &str) -> Result<Self> {
-        let recipe: Self = toml::from_str(text).map_err(|e| Error::malformed(place, e))?;
+        let recipe: Self = toml::from_str(text).map_err(|e| toml_error(text, place, &e))?;
         recipe.check(place)?;
         Ok(recipe)
     }
@@ -127,7 +133,7 @@ impl Recipe {
         let refuse = |key: &str, expected: &str, got: &dyn std::fmt::Display| {
             Err(Error::mismatch(format!("{place}: {key}"), expected, got))
         };
-        self.world.check()?;
+        self.world.check().map_err(|e| Error::malformed(place, e))?;
         let sizes =
             [m.image, m.patch, m.width, m.mlp, m.heads, m.vision_layers, m.text_layers, m.embedding, m.positions];
         if let Some(size) = sizes.iter().find(|size| !(1..=4096).contains(*size)) {

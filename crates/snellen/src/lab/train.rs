@@ -1,6 +1,7 @@
 //! The training loop.
 
 use super::adamw::{self, AdamW};
+use super::recipe::toml_error;
 use super::state::State;
 use super::{Recipe, batch, init, vocabulary};
 use crate::engine::{Tape, Tensor, ops};
@@ -47,13 +48,15 @@ impl Origin {
             return Ok(None);
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        let origin: Self = toml::from_str(&text).map_err(|e| Error::malformed(path.display(), e))?;
-        origin.recipe.check(&path.display().to_string())?;
+        let place = path.display().to_string();
+        let origin: Self = toml::from_str(&text).map_err(|e| toml_error(&text, &place, &e))?;
+        origin.recipe.check(&place)?;
         Ok(Some(origin))
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
         let text = toml::to_string(self).map_err(|e| Error::malformed(RECIPE, e))?;
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         output::write_file(&folder.join(RECIPE), text.as_bytes())
     }
 }
@@ -96,7 +99,7 @@ pub enum Event {
 }
 
 /// Trains `recipe` into the folder `out`, which must not exist unless `config.resume`. `observe` is told of every event and says whether
-/// to go on.
+/// to go on. A run that fails before its first evaluation leaves nothing.
 pub fn train(
     recipe: &Recipe,
     config: &TrainConfig,
@@ -104,23 +107,13 @@ pub fn train(
     observe: &mut dyn FnMut(&Event) -> bool,
 ) -> Result<Evaluation> {
     let mut run = Run::begin(recipe, config, out)?;
-    let steps = recipe.training.steps;
-    let mut losses = Vec::new();
-    while run.state.step < steps {
-        let loss = run.update()?;
-        losses.push(loss);
-        let step = run.state.step;
-        let mut go_on = observe(&Event::Step { step, loss });
-        if step % recipe.training.evaluate_every == 0 || step == steps {
-            let evaluation = run.evaluate(losses.iter().sum::<f64>() / losses.len() as f64)?;
-            losses.clear();
-            run.save(evaluation.clone())?;
-            go_on &= observe(&Event::Evaluated(evaluation));
+    if let Err(error) = run.go_on(observe) {
+        let resumable = matches!(error, Error::Interrupted { .. }) || config.resume || out.join(STATE).is_file();
+        if !resumable {
+            // The error that stopped the run is the one to tell of.
+            let _ = std::fs::remove_file(out.join(RECIPE)).and_then(|()| std::fs::remove_dir(out));
         }
-        if !go_on && step < steps {
-            let kept = format!("training up to the last evaluation is in {}; go on with --resume", out.display());
-            return Err(Error::Interrupted { kept });
-        }
+        return Err(error);
     }
     run.finish()
 }
@@ -145,6 +138,7 @@ impl<'a> Run<'a> {
         let model = recipe.config(words);
         let tokenizer_json = serde_json::to_vec_pretty(&json).map_err(|e| Error::malformed("tokenizer.json", e))?;
         let tokenizer = Tokenizer::from_json(&tokenizer_json, &out.join("tokenizer.json"), &model.text)?;
+        let seen = recipe.seen(config.seed)?;
         let weights = init::weights(&model, config.seed)?;
         let origin = Origin { seed: config.seed, recipe: recipe.clone() };
         let (mut state, mut log) = (State { step: 0, adam: AdamW::new(&weights), weights }, Vec::new());
@@ -165,12 +159,34 @@ impl<'a> Run<'a> {
             if out.symlink_metadata().is_ok() {
                 return Err(Error::Exists { path: out.to_owned() });
             }
-            std::fs::create_dir_all(out).map_err(Error::io(out))?;
             origin.write(out)?;
         }
-        let seen = recipe.seen(config.seed)?;
         let preprocessing = recipe.preprocessing();
         Ok(Self { recipe, seed: config.seed, out, seen, model, preprocessing, tokenizer_json, tokenizer, state, log })
+    }
+
+    /// From where it is to the last update.
+    fn go_on(&mut self, observe: &mut dyn FnMut(&Event) -> bool) -> Result<()> {
+        let (recipe, steps) = (self.recipe, self.recipe.training.steps);
+        let mut losses = Vec::new();
+        while self.state.step < steps {
+            let loss = self.update()?;
+            losses.push(loss);
+            let step = self.state.step;
+            let mut go_on = observe(&Event::Step { step, loss });
+            if step % recipe.training.evaluate_every == 0 || step == steps {
+                let evaluation = self.evaluate(losses.iter().sum::<f64>() / losses.len() as f64)?;
+                losses.clear();
+                self.save(evaluation.clone())?;
+                go_on &= observe(&Event::Evaluated(evaluation));
+            }
+            if !go_on && step < steps {
+                let kept =
+                    format!("training up to the last evaluation is in {}; go on with --resume", self.out.display());
+                return Err(Error::Interrupted { kept });
+            }
+        }
+        Ok(())
     }
 
     /// One update; its loss.
@@ -221,8 +237,8 @@ impl<'a> Run<'a> {
         let templates: Vec<&str> = self.recipe.scenes.templates.iter().map(String::as_str).collect();
         // Scenes of another stream than training's, the same at every evaluation.
         let seed = self.seed ^ 0x5eed;
-        let single = recognition(&model, world, &templates, 1, seed)?;
-        let double = composition(&model, world, (&self.seen, &self.seen), &templates, (200, seed))?;
+        let single = recognition(&model, world, &templates, (1, seed), &mut ())?;
+        let double = composition(&model, world, (&self.seen, &self.seen), &templates, (200, seed), &mut ())?;
         let among = |seen: bool| {
             let of = |object: &crate::scene::Object| self.seen.contains(object.shape, object.color) == seen;
             let kept = single.scenes.iter().zip(&single.pair).filter(|(s, _)| of(&s.objects[0])).map(|(_, o)| *o);

@@ -1,8 +1,8 @@
 //! From pictures and texts to unit-length embeddings, in batches.
 
-use super::{Hook, Model};
-use crate::Result;
+use super::{Hook, Model, Point, Site};
 use crate::engine::{Tape, Tensor, ops};
+use crate::{Error, Result};
 use image::RgbImage;
 use rayon::prelude::*;
 
@@ -22,7 +22,9 @@ impl Model {
         let mut out = Vec::with_capacity(pictures.len() * self.config.projection);
         for batch in pictures.chunks(BATCH) {
             let embeds = self.clip.embed_images(&mut Tape::off(), &self.pixels(batch)?, hook)?;
-            out.extend_from_slice(ops::unit_rows(&mut Tape::off(), &embeds).data());
+            let first = out.len() / self.config.projection;
+            let place = |i: usize| format!("site `{}`, picture {}", Site::vision(Point::Embeds), first + i);
+            out.extend(self.unit_rows(&embeds, place)?);
         }
         Ok(Tensor::new([pictures.len(), self.config.projection], out))
     }
@@ -32,8 +34,28 @@ impl Model {
         let mut out = Vec::with_capacity(texts.len() * self.config.projection);
         for batch in texts.chunks(BATCH) {
             let embeds = self.clip.embed_texts(&mut Tape::off(), &self.tokenizer.encode(batch)?, hook)?;
-            out.extend_from_slice(ops::unit_rows(&mut Tape::off(), &embeds).data());
+            let place = |i: usize| format!("site `{}`, the text {:?}", Site::text(Point::Embeds), batch[i].as_ref());
+            out.extend(self.unit_rows(&embeds, place)?);
         }
         Ok(Tensor::new([texts.len(), self.config.projection], out))
+    }
+
+    /// `embeds [row, unit]` at length 1; `place` names a row in the error for one that has no direction.
+    fn unit_rows(&self, embeds: &Tensor<f32>, place: impl Fn(usize) -> String) -> Result<Vec<f32>> {
+        let unit = ops::unit_rows(&mut Tape::off(), embeds);
+        for (i, row) in unit.data().chunks(self.config.projection).enumerate() {
+            let length = row.iter().map(|x| *x as f64 * *x as f64).sum::<f64>().sqrt();
+            if !(0.5..2.0).contains(&length) {
+                let raw = &embeds.data()[i * self.config.projection..][..self.config.projection];
+                let raw = raw.iter().map(|x| *x as f64 * *x as f64).sum::<f64>().sqrt();
+                let place = format!("{}: {}", self.folder.display(), place(i));
+                return Err(Error::mismatch(
+                    place,
+                    "an embedding of finite length above 0",
+                    format!("one of length {raw:e}"),
+                ));
+            }
+        }
+        Ok(unit.data().to_vec())
     }
 }

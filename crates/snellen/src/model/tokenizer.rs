@@ -68,9 +68,9 @@ impl Tokenizer {
         let mut rows = Vec::with_capacity(texts.len());
         for text in texts {
             let text = text.as_ref();
-            let encoding = self.inner.encode_fast(text, true).map_err(|e| Error::malformed(self.path.display(), e))?;
-            let ids = encoding.get_ids().to_vec();
             let place = || format!("{}: the text {text:?}", self.path.display());
+            let encoding = self.inner.encode_fast(text, true).map_err(|e| Error::malformed(place(), e))?;
+            let ids = encoding.get_ids().to_vec();
             if let Some(id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
                 let expected = format!("ids below the model's vocab_size ({})", self.vocabulary);
                 return Err(Error::mismatch(place(), expected, id));

@@ -23,7 +23,7 @@ pub mod source;
 pub mod store;
 
 pub use layout::Layout;
-pub use picture::{Picture, read_pixels};
+pub use picture::{Picture, read_pixels, read_rgb};
 pub use policy::TokenPolicy;
 pub use progress::Progress;
 pub use reader::ActivationStore;

@@ -4,7 +4,7 @@ use crate::engine::Tensor;
 use crate::model::Preprocessing;
 use crate::scene::MAX_SIDE;
 use crate::{Error, Result};
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, ImageReader, Limits, RgbImage};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -40,6 +40,14 @@ impl Picture {
         let pixels = preprocessing.apply(&picture).map_err(|source| Error::malformed(path.display(), source))?;
         Ok(Self { pixels, width: picture.width(), height: picture.height(), hash: blake3::hash(&bytes) })
     }
+}
+
+/// The picture at `path` as it is, 8 bits each of red, green and blue.
+///
+/// # Errors
+/// As [`Picture::read`].
+pub fn read_rgb(path: &Path) -> Result<RgbImage> {
+    Ok(decode(path, &read_bytes(path, MAX_FILE_BYTES)?)?.into_rgb8())
 }
 
 /// The pixels of the pictures at `paths`, `[image, 3, row, column]`, read in parallel.

@@ -32,6 +32,8 @@ pub struct Report {
     pub model: ModelCard,
     /// What was shown.
     pub scenes: Vec<SceneSet>,
+    /// Captions around the objects, `{}` standing for them: all that the model was asked in.
+    pub templates: Vec<String>,
     /// What is seen.
     pub recognition: Recognition,
     /// What is bound.

@@ -1,0 +1,112 @@
+//! Ctrl-C: nothing half-written, and a training run that goes on where it stopped.
+
+use crate::program::{Home, Ran, copy_fixture, files};
+use std::fs;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// Waits until `there` is true of the files in `home`.
+fn wait(home: &Home, child: &mut Child, there: impl Fn(&str) -> bool) {
+    let begun = Instant::now();
+    while !home.names().iter().any(|name| there(name)) {
+        assert_eq!(child.try_wait().unwrap(), None, "the program ended too early");
+        assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", home.names());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends SIGINT.
+fn interrupt(child: &Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn an_interrupted_exam_leaves_nothing() {
+    // While it shows single objects, and while it records.
+    let stages = [(".out.partial-", "scenes"), ("/.run.partial-", "report.json")];
+    for (stage, later) in stages {
+        let home = Home::new();
+        let before = home.names();
+        let mut child = home.start("exam --out out");
+        wait(&home, &mut child, |name| name.contains(stage));
+        interrupt(&child);
+        // It does not first do what comes next.
+        while child.try_wait().unwrap().is_none() {
+            assert!(!home.names().iter().any(|name| name.contains(later)), "{stage}: {later} after Ctrl-C");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{stage}: {}", ran.stderr);
+        assert_eq!(ran.stderr, "snellen: interrupted; nothing was kept\n", "{stage}");
+        assert_eq!(home.names(), before, "{stage}");
+    }
+}
+
+#[test]
+fn an_interrupted_recording_leaves_nothing() {
+    let home = Home::new();
+    home.succeed("scenes --kind toy --count 400 --out scenes");
+    copy_fixture("quick_gelu", &home.path("model"));
+    let before = home.names();
+    let mut child = home.start("record --model model --images scenes --sites * --tokens all --batch 1 --out run");
+    wait(&home, &mut child, |name| name.contains("run.partial-"));
+    interrupt(&child);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(130), "snellen: interrupted; nothing was kept\n"));
+    assert_eq!(home.names(), before);
+}
+
+/// The smallest model with every part of training, from the recipe that comes with the program.
+fn write_recipe(home: &Home, steps: usize) {
+    let mut recipe = include_str!("../../../snellen/recipes/toy.toml").to_owned();
+    let changes = [
+        ("image = 48", "image = 24".to_owned()),
+        ("width = 96", "width = 24".to_owned()),
+        ("mlp = 384", "mlp = 32".to_owned()),
+        ("heads = 4", "heads = 2".to_owned()),
+        ("vision_layers = 4", "vision_layers = 1".to_owned()),
+        ("text_layers = 2", "text_layers = 1".to_owned()),
+        ("embedding = 64", "embedding = 12".to_owned()),
+        ("batch = 128", "batch = 8".to_owned()),
+        ("warmup = 100", "warmup = 2".to_owned()),
+        ("evaluate_every = 100", "evaluate_every = 10".to_owned()),
+        ("steps = 1200", format!("steps = {steps}")),
+    ];
+    for (from, to) in changes {
+        assert_eq!(recipe.matches(from).count(), 1, "{from}");
+        recipe = recipe.replace(from, &to);
+    }
+    fs::write(home.path("recipe.toml"), recipe).unwrap();
+}
+
+#[test]
+fn an_interrupted_training_goes_on_to_the_same_model() {
+    let home = Home::new();
+    write_recipe(&home, 60);
+    let mut child = home.start("lab train --recipe recipe.toml --seed 3 --out model");
+    wait(&home, &mut child, |name| name == "model/training.safetensors");
+    interrupt(&child);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{}", ran.stderr);
+    let last = ran.stderr.lines().last().unwrap();
+    assert_eq!(last, "snellen: interrupted; training up to the last evaluation is in model; go on with --resume");
+    assert!(!home.path("model/model.safetensors").exists());
+
+    home.refuse("lab train --recipe recipe.toml --seed 3 --out model", &["model: expected", "an existing one"]);
+    home.refuse(
+        "lab train --recipe recipe.toml --seed 4 --out model --resume",
+        &["model: expected", "this recipe and seed"],
+    );
+    let resumed = home.run("lab train --recipe recipe.toml --seed 3 --out model --resume --json");
+    assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
+    assert!(!resumed.stderr.contains("step    10 ") && resumed.stderr.contains("step    60 "), "{}", resumed.stderr);
+    let evaluation: serde_json::Value = serde_json::from_str(&resumed.stdout).unwrap();
+    assert_eq!(evaluation["step"], 60);
+    let undisturbed = home.run("lab train --recipe recipe.toml --seed 3 --out undisturbed --json");
+    assert_eq!((undisturbed.code, &undisturbed.stdout), (Some(0), &resumed.stdout));
+    assert_eq!(files(&home.path("model")), files(&home.path("undisturbed")));
+    home.refuse(
+        "lab train --recipe recipe.toml --seed 3 --out model --resume",
+        &["model: expected a run to resume", "a finished one"],
+    );
+}

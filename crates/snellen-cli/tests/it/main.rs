@@ -1,0 +1,12 @@
+//! The built program, run as a user runs it: what it prints, writes, refuses and leaves behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod exam;
+mod folders;
+mod help;
+mod interrupt;
+mod program;
+mod refuse_images;
+mod refuse_model;
+mod refuse_usage;
+mod weights;

@@ -1,0 +1,145 @@
+//! Running `snellen` in a folder of its own, and what stands in that folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A folder that the program runs in, so that its messages name no path of this machine; gone with the test.
+pub struct Home(tempfile::TempDir);
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        // The program's own temporary files, so that what it leaves of them is seen.
+        fs::create_dir(home.path().join("tmp")).unwrap();
+        Self(home)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn command(&self, args: &str) -> Command {
+        self.shell(Command::new(env!("CARGO_BIN_EXE_snellen")), args)
+    }
+
+    /// Like [`Home::command`], with at most `kilobytes` of address space.
+    pub fn bounded(&self, kilobytes: u64, args: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -v \"$1\" && shift && exec \"$@\"", "sh", &kilobytes.to_string()]);
+        shell.arg(env!("CARGO_BIN_EXE_snellen"));
+        self.shell(shell, args)
+    }
+
+    fn shell(&self, mut command: Command, args: &str) -> Command {
+        command.args(args.split_whitespace()).current_dir(self.0.path()).env("TMPDIR", self.path("tmp"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub fn run(&self, args: &str) -> Ran {
+        self.command(args).output().unwrap().into()
+    }
+
+    pub fn start(&self, args: &str) -> Child {
+        self.command(args).spawn().unwrap()
+    }
+
+    /// What it prints, where it has nothing to complain of.
+    pub fn succeed(&self, args: &str) -> String {
+        let ran = self.run(args);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "snellen {args}");
+        ran.stdout
+    }
+
+    /// Bad input: exit code 3, one line that contains all of `says`, nothing printed, nothing written.
+    pub fn refuse(&self, args: &str, says: &[&str]) {
+        self.refused(self.command(args), args, says);
+    }
+
+    pub fn refused(&self, mut command: Command, args: &str, says: &[&str]) {
+        let before = self.names();
+        let ran = Ran::from(command.output().unwrap());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""), "snellen {args}: {}", ran.stderr);
+        let line = ran.stderr.strip_prefix("snellen: ").and_then(|rest| rest.strip_suffix('\n'));
+        assert!(line.is_some_and(|line| !line.contains('\n')), "snellen {args}: {:?}", ran.stderr);
+        for part in says {
+            assert!(ran.stderr.contains(part), "snellen {args}: {:?} does not say {part:?}", ran.stderr);
+        }
+        assert_eq!(self.names(), before, "snellen {args}");
+    }
+
+    /// Everything that stands in the folder, however deep.
+    pub fn names(&self) -> Vec<String> {
+        let mut found = names(self.0.path());
+        found.sort_unstable();
+        found
+    }
+}
+
+/// Paths relative to `folder`; what vanishes meanwhile, as the program's temporary files do, is passed over.
+fn names(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        found.extend(names(&entry.path()).into_iter().map(|below| format!("{name}/{below}")));
+        found.push(name);
+    }
+    found
+}
+
+/// Contents by path relative to `folder`, `None` for folders, however deep.
+pub fn files(folder: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            found.extend(files(&path).into_iter().map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
+            found.insert(name, None);
+        } else {
+            found.insert(name, Some(fs::read(&path).unwrap()));
+        }
+    }
+    found
+}
+
+/// Copies `from`, a folder of this repository's crates, without `except`.
+pub fn copy(from: &str, to: &Path, except: &[&str]) {
+    fs::create_dir_all(to).unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(from);
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path().is_file() && !except.iter().any(|name| entry.file_name() == *name) {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// A checkpoint that `transformers` saved: `quick_gelu`, `gelu` or `legacy_eos`.
+pub fn copy_fixture(name: &str, to: &Path) {
+    copy(&format!("snellen/tests/fixtures/clip/{name}"), to, &["activations.safetensors"]);
+}
+
+/// Changes the JSON file at `path`.
+pub fn edit_json(path: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
+    let mut json = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    edit(&mut json);
+    fs::write(path, serde_json::to_vec(&json).unwrap()).unwrap();
+}

@@ -1,0 +1,65 @@
+//! Commands that are not understood (exit code 2), and recipes.
+
+use crate::program::Home;
+use std::fs;
+
+#[test]
+fn usage_errors() {
+    let home = Home::new();
+    let before = home.names();
+    let cases = [
+        ("", "Usage: snellen"),
+        ("examine", "unrecognized subcommand 'examine'"),
+        ("exam --modle x", "unexpected argument '--modle'"),
+        ("exam extra", "unexpected argument 'extra'"),
+        ("--threads 0 exam", "invalid value '0' for '--threads <N>'"),
+        ("--threads many exam", "invalid value 'many' for '--threads <N>'"),
+        ("exam --seed -1", "'-1'"),
+        ("record --images x --out y", "--model <DIR>"),
+        (
+            "record --model x --images x --out y --tokens eyes",
+            "expected one of cls, mean, mean_all, max, object, background, all, pooled, got `eyes`",
+        ),
+        ("record --model x --images x --out y --batch 0", "'0' for '--batch <BATCH>'"),
+        ("scenes --kind toy --out x --count 0", "'0' for '--count <COUNT>'"),
+        ("scenes --kind toy --out x --size 9000", "'9000' for '--size <SIZE>'"),
+        ("scenes --kind maze --out x", "[possible values: toy, factorial, swap]"),
+        ("lab", "Usage: snellen lab"),
+        ("measure --run x --q much", "'much' for '--q <Q>'"),
+    ];
+    for (args, says) in cases {
+        let ran = home.run(args);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "snellen {args}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "snellen {args}: {}", ran.stderr);
+    }
+    assert_eq!(home.names(), before);
+}
+
+#[test]
+fn recipes() {
+    let home = Home::new();
+    let listed = home.succeed("lab recipes");
+    assert!(listed.starts_with("toy "), "{listed}");
+    home.refuse("lab train --recipe toys --out x", &["recipe: expected a TOML file, or one of: toy, got `toys`"]);
+    let toy = include_str!("../../../snellen/recipes/toy.toml");
+    let refuse = |from: &str, to: &str, says: &[&str]| {
+        assert_eq!(toy.matches(from).count(), 1, "{from}");
+        fs::write(home.path("my.toml"), toy.replace(from, to)).unwrap();
+        home.refuse("lab train --recipe my.toml --out x", &[&["my.toml:"], says].concat());
+    };
+    refuse("width = 96", "width = \"wide\"", &["my.toml:6: invalid type: string \"wide\", expected usize"]);
+    refuse("width = 96", "wdith = 96", &["my.toml:6: unknown field `wdith`", "`width`"]);
+    refuse("[training]", "[training", &["my.toml:21: unclosed table"]);
+    refuse("heads = 4", "heads = 5", &["model.heads: expected a divisor of model.width, got 5"]);
+    refuse("jitter = 0.0", "jitter = 0.7", &["world: jitter: expected", "got 0.7"]);
+    refuse("held_out = 10", "held_out = 30", &["held-out combinations", "expected", "got 30"]);
+    // Found out only when a long caption comes.
+    refuse("positions = 48", "positions = 5", &["the text", "at most 5 tokens"]);
+    refuse("learning_rate = 1e-3", "learning_rate = 1e30", &["a finite loss"]);
+    fs::write(home.path("my.toml"), b"purpose = \"\xff\"").unwrap();
+    home.refuse("lab train --recipe my.toml --out x", &["my.toml: "]);
+    home.refuse(
+        "lab train --recipe toy --out x --resume",
+        &["x: expected a run of this recipe and seed to resume, got no recipe.toml"],
+    );
+}
