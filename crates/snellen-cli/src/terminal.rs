@@ -4,18 +4,23 @@ use indicatif::{ProgressBar, ProgressStyle};
 use snellen::exam::Stages;
 use snellen::record::Progress;
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A bar with rate and time left on standard error; invisible where that is no terminal.
 pub fn bar(total: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(total);
+    count(&bar);
+    bar.set_message(what.to_owned());
+    bar
+}
+
+fn count(bar: &ProgressBar) {
     let template = "{msg:<28} {wide_bar} {human_pos}/{human_len}  {per_sec:>10}  {eta:>4} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("━╸ "));
     }
-    bar.set_message(what.to_owned());
-    bar
 }
 
 /// A bar per stage of a longer piece of work; Ctrl-C stops it between two steps.
@@ -31,7 +36,14 @@ impl Bars {
 
 impl Stages for Bars {
     fn begin(&self, stage: &str) -> Box<dyn Progress + '_> {
-        Box::new(Bar(bar(0, stage)))
+        // Until the stage says how much there is to do.
+        let bar = ProgressBar::no_length();
+        if let Ok(style) = ProgressStyle::with_template("{msg:<28} {spinner} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message(stage.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Box::new(Bar(bar))
     }
 }
 
@@ -40,6 +52,9 @@ struct Bar(ProgressBar);
 
 impl Progress for Bar {
     fn advance(&self, done: usize, total: usize) {
+        if self.0.length().is_none() {
+            count(&self.0);
+        }
         self.0.set_length(total as u64);
         self.0.set_position(done as u64);
     }
@@ -62,17 +77,16 @@ pub fn say(line: impl std::fmt::Display) -> snellen::Result<()> {
 
 /// Whether Ctrl-C was pressed; the second time ends the program at once.
 pub fn interrupted() -> &'static AtomicBool {
-    static FLAG: OnceLock<AtomicBool> = OnceLock::new();
-    let flag = FLAG.get_or_init(|| AtomicBool::new(false));
-    static HANDLER: OnceLock<()> = OnceLock::new();
-    HANDLER.get_or_init(|| {
-        let set = move || {
-            if flag.swap(true, Ordering::SeqCst) {
+    static FLAG: AtomicBool = AtomicBool::new(false);
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(|| {
+        let set = || {
+            if FLAG.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
         };
         // Without a handler Ctrl-C ends the program, which is safe as well: outputs appear by rename.
         let _ = ctrlc::set_handler(set);
     });
-    flag
+    &FLAG
 }

@@ -6,7 +6,7 @@ use super::Real;
 const LANES: usize = 16;
 
 /// The sum of `f(x)` over `x`.
-#[inline(always)]
+#[inline]
 pub(super) fn sum_of<F: Real>(x: &[F], f: impl Fn(F) -> F) -> F {
     let mut lanes = [F::zero(); LANES];
     let chunks = x.chunks_exact(LANES);
@@ -23,7 +23,7 @@ pub(super) fn sum_of<F: Real>(x: &[F], f: impl Fn(F) -> F) -> F {
 }
 
 /// The sum of `f(x, y)` over `x` and `y`, of one length.
-#[inline(always)]
+#[inline]
 pub(super) fn sum_of_two<F: Real>(x: &[F], y: &[F], f: impl Fn(F, F) -> F) -> F {
     let mut lanes = [F::zero(); LANES];
     let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));

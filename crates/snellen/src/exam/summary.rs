@@ -136,10 +136,10 @@ fn d_prime(margins: &[f64]) -> f64 {
 
 /// Replaced less swap accuracy on the same pictures; percentile interval over resampled twins.
 fn gap(double: &Composition, config: &ExamConfig) -> Option<Difference> {
-    let half = |m: &[f64; 2]| (outcome(m[0]) + outcome(m[1])) / 2.0;
+    let half = |m: &[f64; 2]| f64::midpoint(outcome(m[0]), outcome(m[1]));
     let parts = double.swap.iter().zip(&double.replaced_shape).zip(&double.replaced_color);
     let per_twin: Vec<f64> =
-        parts.map(|((swap, shape), color)| (half(shape) + half(color)) / 2.0 - half(swap)).collect();
+        parts.map(|((swap, shape), color)| f64::midpoint(half(shape), half(color)) - half(swap)).collect();
     let n = per_twin.len();
     if n == 0 {
         return None;
@@ -151,4 +151,42 @@ fn gap(double: &Composition, config: &ExamConfig) -> Option<Difference> {
     let tail = (1.0 - config.confidence.level()) / 2.0;
     let at = |share: f64| means[((share * RESAMPLES as f64) as usize).min(RESAMPLES - 1)];
     Some(Difference { estimate: per_twin.iter().sum::<f64>() / n as f64, lo: at(tail), hi: at(1.0 - tail) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d_prime_is_mean_over_deviation() {
+        assert!((d_prime(&[1.0, 2.0, 3.0]) - 2.0).abs() < 1e-12);
+        assert!(d_prime(&[0.5, -0.5, 0.5, -0.5]).abs() < 1e-12 && d_prime(&[0.0, 0.0]).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_gap_is_that_of_the_twins() -> Result<()> {
+        let config = ExamConfig::standard(1)?;
+        let of = |swap: Vec<[f64; 2]>, replaced: Vec<[f64; 2]>| Composition {
+            twins: vec![],
+            swap_image: swap.clone(),
+            swap,
+            replaced_shape: replaced.clone(),
+            replaced_color: replaced,
+        };
+        // Half of the twins wrong on both swaps, none on replacements: a gap of 1/2, its deviation that of a coin.
+        let half: Vec<[f64; 2]> = (0..400).map(|i| if i % 2 == 0 { [1.0; 2] } else { [-1.0; 2] }).collect();
+        let found = gap(&of(half.clone(), vec![[1.0; 2]; 400]), &config)
+            .ok_or_else(|| crate::Error::mismatch("gap", "some", "none"))?;
+        let deviation = 1.96 * 0.5 / 20.0;
+        assert!((found.estimate - 0.5).abs() < 1e-12);
+        assert!(
+            (found.lo - (0.5 - deviation)).abs() < 0.01 && (found.hi - (0.5 + deviation)).abs() < 0.01,
+            "{found:?}"
+        );
+        // The same answers on both: no gap, and no doubt, since it is paired.
+        let same = gap(&of(half.clone(), half), &config);
+        assert_eq!(same, Some(Difference { estimate: 0.0, lo: 0.0, hi: 0.0 }));
+        assert_eq!(gap(&of(vec![], vec![]), &config), None);
+        Ok(())
+    }
 }

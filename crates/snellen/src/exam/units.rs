@@ -43,7 +43,9 @@ pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Re
         let matrix = Matrix::new(shape[0], shape[1..].iter().product(), values)?;
         let Encodings { cells, summary } = encodes(&matrix, &design, criterion)?;
         let name = array.path();
-        for cell in cells.iter().filter(|cell| cell.encodes) {
+        // Units of pooled sites have no map to show: they are shown only where nothing else was recorded.
+        let shown = array.policy != TokenPolicy::Pooled || arrays.iter().all(|a| a.policy == TokenPolicy::Pooled);
+        for cell in cells.iter().filter(|cell| cell.encodes && shown) {
             let (Some(chosen), Some(reported)) = (cell.chosen, cell.held_out) else { continue };
             let concept = cell.concept as usize;
             if best[concept].as_ref().is_none_or(|card| card.effect.abs() < reported.effect.abs()) {
@@ -100,8 +102,10 @@ fn of_unit(model: &Model, source: &Source, card: &UnitCard) -> Result<Vec<Pictur
     let mut map = PatchMap { site: card.site.parse()?, unit: card.unit as usize, rows: Vec::new() };
     model.clip.embed_images(&mut Tape::off(), &read_pixels(&paths, &model.preprocessing)?, &mut map)?;
     let sign = if card.effect < 0.0 { -1.0 } else { 1.0 };
-    let all = || map.rows.iter().flatten().map(|x| sign * *x);
-    let (low, high) = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
+    let mut all: Vec<f32> = map.rows.iter().flatten().map(|x| sign * *x).collect();
+    all.sort_unstable_by(f32::total_cmp);
+    // Most patches are background: what stands out from them is shown.
+    let (low, high) = (all.get(all.len() / 2).copied().unwrap_or(0.0), all.last().copied().unwrap_or(0.0));
     let grid = model.config.vision.grid();
     let mut pictures = Vec::new();
     for (i, path) in paths.iter().enumerate() {
@@ -110,8 +114,8 @@ fn of_unit(model: &Model, source: &Source, card: &UnitCard) -> Result<Vec<Pictur
             .rows
             .get(i)
             .map(|row| row.iter().map(|x| (sign * *x - low) / (high - low).max(f32::MIN_POSITIVE)).collect());
-        let name = &source.filenames[card.top_images[i]];
-        pictures.push(Picture::new(&shown, name.clone(), values.as_deref().map(|v| (v, grid)))?);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        pictures.push(Picture::new(&shown, name, values.as_deref().map(|v| (v, grid)))?);
     }
     Ok(pictures)
 }

@@ -242,14 +242,14 @@ impl<'a> Run<'a> {
         let among = |seen: bool| {
             let of = |object: &crate::scene::Object| self.seen.contains(object.shape, object.color) == seen;
             let kept = single.scenes.iter().zip(&single.pair).filter(|(s, _)| of(&s.objects[0])).map(|(_, o)| *o);
-            mean(kept.collect())
+            mean(&kept.collect::<Vec<_>>())
         };
-        let right = |margins: &[[f64; 2]]| mean(margins.iter().flatten().map(|m| outcome(*m)).collect());
+        let right = |margins: &[[f64; 2]]| mean(&margins.iter().flatten().map(|m| outcome(*m)).collect::<Vec<_>>());
         Ok(Evaluation {
             step: self.state.step,
             loss,
-            shape: mean(single.shape.clone()),
-            color: mean(single.color.clone()),
+            shape: mean(&single.shape),
+            color: mean(&single.color),
             pair_seen: among(true),
             pair_held_out: (self.recipe.scenes.held_out > 0).then(|| among(false)),
             replaced_shape: right(&double.replaced_shape),
@@ -297,7 +297,7 @@ impl Parameters<f32> for Leaves<'_> {
     }
 }
 
-fn mean(values: Vec<f64>) -> f64 {
+fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 

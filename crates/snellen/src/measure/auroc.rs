@@ -4,8 +4,8 @@
 //! U_s is the Mann-Whitney statistic of stratum s (pairs in which the image with the concept is higher; ties count half), and
 //! AUROC = sum_s U_s / sum_s n+_s n-_s over the strata with both classes. The effect 2 AUROC - 1 is Somers' D of the activation
 //! on the concept, in [-1, 1]. The p-value is that of a stratified Mann-Whitney test: exact within strata that have fewer
-//! than [`EXACT_BELOW`] images of one class, normal with tie correction in the others. The interval is Newcombe's (2006, method 5)
-//! on strata. Ties in the activation make that interval wider than need be.
+//! than [`EXACT_BELOW`] images of one class, normal with tie correction in the others. The interval is Newcombe's (2006, method 5) on
+//! strata, widened where the data vary more than it supposes.
 
 use super::Confidence;
 use super::auroc_interval::Spread;
@@ -95,7 +95,7 @@ pub fn auroc(
     let mut ranks = plan.ranks();
     plan.rank(values, &mut ranks);
     Ok(plan.auroc(0, &ranks).and_then(|auroc| {
-        let [lo, hi] = plan.interval(0, auroc, confidence)?;
+        let [lo, hi] = plan.interval(0, &ranks, confidence)?;
         Some(Auroc { auroc, lo, hi, p: plan.p(0, &mut ranks)? })
     }))
 }
@@ -112,6 +112,8 @@ pub(super) struct Plan {
 
 /// The part of a plan that belongs to one concept.
 struct Columns {
+    /// Whether each place in `order` holds the concept.
+    held: Vec<bool>,
     /// Places in `order` that hold the concept, in strata with both classes.
     positives: Vec<u32>,
     /// Twice the least rank sum: sum of n+ (n+ + 1).
@@ -148,8 +150,7 @@ impl Plan {
 
     /// In [0, 1].
     pub(super) fn auroc(&self, concept: usize, ranks: &Ranks) -> Option<f64> {
-        let columns = self.concepts[concept].as_ref()?;
-        Some(columns.doubled_u(ranks) as f64 / (2 * columns.pairs) as f64)
+        Some(self.concepts[concept].as_ref()?.auroc(ranks))
     }
 
     /// Two-sided.
@@ -158,9 +159,10 @@ impl Plan {
         Some(columns.test.p(columns.doubled_u(ranks), ranks))
     }
 
-    /// The interval of an `auroc` of this concept.
-    pub(super) fn interval(&self, concept: usize, auroc: f64, confidence: Confidence) -> Option<[f64; 2]> {
-        Some(self.concepts[concept].as_ref()?.spread.interval(auroc, confidence))
+    /// The interval of the AUROC, in [0, 1].
+    pub(super) fn interval(&self, concept: usize, ranks: &Ranks, confidence: Confidence) -> Option<[f64; 2]> {
+        let columns = self.concepts[concept].as_ref()?;
+        Some(columns.spread.interval(columns.auroc(ranks), &columns.held, ranks, confidence))
     }
 }
 
@@ -179,12 +181,17 @@ impl Columns {
             return None;
         }
         Some(Self {
+            held: order.iter().map(|&image| present[image as usize]).collect(),
             positives,
             least: strata.iter().map(|classes| (classes.positives * (classes.positives + 1)) as u64).sum(),
             pairs: strata.iter().map(Classes::pairs).sum(),
-            spread: Spread::new(&strata),
+            spread: Spread::new(&strata, bounds),
             test: RankTest::new(strata, exact_below),
         })
+    }
+
+    fn auroc(&self, ranks: &Ranks) -> f64 {
+        self.doubled_u(ranks) as f64 / (2 * self.pairs) as f64
     }
 
     fn doubled_u(&self, ranks: &Ranks) -> usize {

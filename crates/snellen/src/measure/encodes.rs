@@ -7,6 +7,7 @@
 
 use super::auroc::{EXACT_BELOW, Flag, Plan, effect};
 use super::fdr::benjamini_hochberg;
+use super::ranks::Ranks;
 use super::{Confidence, Design, Matrix};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -96,12 +97,13 @@ pub struct Encodings {
     pub summary: Summary,
 }
 
-/// A cell before it is adjusted: p and effect where chosen, AUROC where held out.
+/// A cell before it is adjusted: p and effect where chosen; AUROC where held out, and with the true labels its interval.
 #[derive(Clone, Copy, Default)]
 struct Scored {
     p: Option<f64>,
     chosen_effect: f64,
     auroc: Option<f64>,
+    interval: Option<[f64; 2]>,
 }
 
 /// Which units of `matrix` encode which concepts of `design`. The same bytes at any number of threads.
@@ -125,7 +127,13 @@ pub fn encodes(matrix: &Matrix, design: &Design, criterion: &Criterion) -> Resul
     let plan = |images: &[usize]| Plan::new(design.strata(), images, &labels, EXACT_BELOW);
     let plans = [plan(&first), plan(&second)];
     let mut scored = vec![Scored::default(); matrix.units() * labels.len()];
-    let flagged = score(matrix, &plans, labels.len(), &mut scored);
+    let cell = |label: usize, [first, second]: &mut [Ranks; 2]| Scored {
+        p: plans[0].p(label, first),
+        chosen_effect: plans[0].auroc(label, first).map_or(0.0, effect),
+        auroc: plans[1].auroc(label, second),
+        interval: if label < concepts { plans[1].interval(label, second, criterion.confidence) } else { None },
+    };
+    let flagged = score(matrix, &plans, cell, &mut scored, labels.len());
 
     let family = |null: usize| -> Result<Vec<Option<f64>>> {
         let p: Vec<_> = scored
@@ -138,9 +146,10 @@ pub fn encodes(matrix: &Matrix, design: &Design, criterion: &Criterion) -> Resul
     let cell = |index: usize| {
         let [unit, concept] = [index / concepts, index % concepts];
         let scored = scored[unit * labels.len() + concept];
-        let held_out = scored.auroc.and_then(|auroc| {
-            let [lo, hi] = plans[1].interval(concept, auroc, criterion.confidence)?;
-            Some(HeldOut { auroc, effect: effect(auroc), effect_lo: effect(lo), effect_hi: effect(hi) })
+        let held_out = scored.auroc.zip(scored.interval);
+        let held_out = held_out.map(|(auroc, interval)| {
+            let [effect_lo, effect_hi] = interval.map(effect);
+            HeldOut { auroc, effect: effect(auroc), effect_lo, effect_hi }
         });
         UnitConcept {
             unit: unit as u32,
@@ -161,7 +170,13 @@ pub fn encodes(matrix: &Matrix, design: &Design, criterion: &Criterion) -> Resul
 }
 
 /// Fills `scored`, `[unit, label]`, and names the units that have no score.
-fn score(matrix: &Matrix, plans: &[Plan; 2], labels: usize, scored: &mut [Scored]) -> Vec<(usize, Flag)> {
+fn score(
+    matrix: &Matrix,
+    plans: &[Plan; 2],
+    cell: impl Fn(usize, &mut [Ranks; 2]) -> Scored + Sync,
+    scored: &mut [Scored],
+    labels: usize,
+) -> Vec<(usize, Flag)> {
     let block = |(b, cells): (usize, &mut [Scored])| {
         let units = b * BLOCK..(b * BLOCK + cells.len() / labels);
         let mut columns = Vec::new();
@@ -174,13 +189,7 @@ fn score(matrix: &Matrix, plans: &[Plan; 2], labels: usize, scored: &mut [Scored
                 continue;
             }
             plans.iter().zip(&mut ranks).for_each(|(plan, ranks)| plan.rank(values, ranks));
-            for (label, cell) in cells.iter_mut().enumerate() {
-                *cell = Scored {
-                    p: plans[0].p(label, &mut ranks[0]),
-                    chosen_effect: plans[0].auroc(label, &ranks[0]).map_or(0.0, effect),
-                    auroc: plans[1].auroc(label, &ranks[1]),
-                };
-            }
+            cells.iter_mut().enumerate().for_each(|(label, scored)| *scored = cell(label, &mut ranks));
         }
         flagged
     };

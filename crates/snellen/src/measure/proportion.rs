@@ -52,7 +52,7 @@ impl Proportion {
         Ok(Self::on(successes, n, n as f64, confidence))
     }
 
-    /// Of the answers `scores` (0 wrong, 1 right, 1/2 a tie), of which those with one number in `clusters` may depend on one
+    /// Of the answers `scores` (0 wrong, 1 right, between them at a tie), of which those with one number in `clusters` may depend on one
     /// another.
     ///
     /// Wilson's interval on n / deff answers. The design effect deff is the variance of the share under whole clusters,
@@ -63,14 +63,14 @@ impl Proportion {
     /// more than independent ones.
     ///
     /// # Errors
-    /// When lengths disagree, there is no answer, or a score is none of the three.
+    /// When lengths disagree, there is no answer, or a score is not from 0 to 1.
     pub fn clustered(scores: &[f64], clusters: &[u64], confidence: Confidence) -> Result<Self> {
         if scores.len() != clusters.len() {
             let expected = format!("{} clusters, one per score", scores.len());
             return Err(Error::mismatch("proportion", expected, clusters.len()));
         }
-        if let Some(answer) = scores.iter().position(|score| ![0.0, 0.5, 1.0].contains(score)) {
-            return Err(Error::mismatch(format!("proportion: answer {answer}"), "0, 0.5 or 1", scores[answer]));
+        if let Some(answer) = scores.iter().position(|score| !(0.0..=1.0).contains(score)) {
+            return Err(Error::mismatch(format!("proportion: answer {answer}"), "a score from 0 to 1", scores[answer]));
         }
         let plain = Self::wilson(scores.iter().sum(), scores.len(), confidence)?;
         let mut sums: BTreeMap<u64, [f64; 2]> = BTreeMap::new();

@@ -6,6 +6,8 @@ use super::permutation::{Subsets, tied};
 pub(super) struct Ranks {
     /// Twice the midrank of each value in its stratum, 2 to 2n: midranks are halves, and doubled they stay whole.
     pub doubled: Vec<u32>,
+    /// The places of each stratum, smallest value first.
+    pub sorted: Vec<u32>,
     /// Per stratum.
     pub strata: Vec<StratumRanks>,
     keys: Vec<u64>,
@@ -26,17 +28,19 @@ pub(super) struct StratumRanks {
 impl Ranks {
     pub(super) fn new(strata: usize) -> Self {
         let strata = std::iter::repeat_with(StratumRanks::default).take(strata).collect();
-        Self { doubled: Vec::new(), strata, keys: Vec::new() }
+        Self { doubled: Vec::new(), sorted: Vec::new(), strata, keys: Vec::new() }
     }
 
     /// Ranks `values[order[k]]` within the strata `order[bounds[s]..bounds[s + 1]]`.
     pub(super) fn assign(&mut self, values: &[f32], order: &[u32], bounds: &[usize]) {
         self.doubled.resize(order.len(), 0);
+        self.sorted.clear();
         for (stratum, window) in self.strata.iter_mut().zip(bounds.windows(2)) {
             self.keys.clear();
             let places = window[0]..window[1];
             self.keys.extend(places.map(|k| u64::from(ascending(values[order[k] as usize])) << 32 | k as u64));
             self.keys.sort_unstable();
+            self.sorted.extend(self.keys.iter().map(|&key| key as u32));
             stratum.groups.clear();
             (stratum.ties, stratum.largest) = (0.0, 0);
             let mut before = 0;

@@ -190,7 +190,7 @@ pub struct Units {
     pub images: usize,
     /// By site.
     pub sites: Vec<SiteUnits>,
-    /// The strongest unit of each concept.
+    /// The strongest unit of each concept, of the sites that have patches.
     pub strongest: Vec<UnitCard>,
 }
 

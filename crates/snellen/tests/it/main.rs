@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp, missing_docs)]
 
 mod engine;
+mod exam;
 mod lab;
+mod measure;
 mod model;
 mod record;
 mod scene;

@@ -19,10 +19,9 @@ fn the_bytes_do_not_depend_on_the_batch() {
         for batch in [1, 3, 64] {
             record(&load(name), &source, &everything(batch), &out(batch), &()).unwrap();
         }
-        assert_eq!(differing(&out(3), &out(64)), [""; 0], "{name}");
-        // The projection of a single embedding is one row, which faer multiplies by another kernel.
-        let single = differing(&out(1), &out(64));
-        assert!(single.iter().all(|file| file.contains("/image_embeds/")), "{name}: {single:?}");
+        for batch in [1, 3] {
+            assert_eq!(differing(&out(batch), &out(64)), [""; 0], "{name}: batches of {batch}");
+        }
     }
 }
 

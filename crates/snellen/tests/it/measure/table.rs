@@ -1,0 +1,116 @@
+use super::concepts;
+use snellen::measure::encodes::{Chosen, HeldOut, UnitConcept};
+use snellen::measure::table::UnitConcepts;
+use snellen::scene::Concept;
+use std::path::PathBuf;
+
+fn table() -> UnitConcepts {
+    let cell = |unit: u32, concept: u32| UnitConcept {
+        unit,
+        concept,
+        chosen: (unit != 1).then_some(Chosen { p: 0.01, q: 0.125 / f64::from(unit + 1) }),
+        held_out: (concept != 1).then_some(HeldOut { auroc: 0.1, effect: -0.8, effect_lo: -0.9, effect_hi: -1e-300 }),
+        encodes: unit == 2,
+    };
+    let cells = || (0..3).flat_map(|unit| (0..2).map(move |concept| cell(unit, concept))).collect();
+    let sites = ["blocks.0.mlp.hook_post", "image_embeds"].map(|site| (site.to_owned(), cells()));
+    UnitConcepts { concepts: concepts(2), sites: sites.into() }
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let folder = Folder::new();
+    let path = folder.file("unit_concepts.parquet");
+    table().write(&path).unwrap();
+    assert_eq!(UnitConcepts::read(&path).unwrap(), table());
+    // Over an older one, in the same bytes, leaving nothing else.
+    let bytes = std::fs::read(&path).unwrap();
+    table().write(&path).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 1);
+    let none = UnitConcepts { concepts: vec![], sites: vec![] };
+    none.write(&path).unwrap();
+    assert_eq!(UnitConcepts::read(&path).unwrap(), none);
+}
+
+#[test]
+fn long_sites_keep_their_order() {
+    let folder = Folder::new();
+    let path = folder.file("long.parquet");
+    let mut long = table();
+    let cells = long.sites[0].1.clone();
+    long.sites[0].1 = (0..70_000).map(|unit| UnitConcept { unit, ..cells[unit as usize % 6] }).collect();
+    long.write(&path).unwrap();
+    assert_eq!(UnitConcepts::read(&path).unwrap(), long);
+}
+
+#[test]
+fn what_is_no_such_table_is_refused() {
+    let folder = Folder::new();
+    let path = folder.file("t.parquet");
+    let said = || UnitConcepts::read(&path).unwrap_err().to_string();
+    assert!(said().contains("t.parquet"));
+    table().write(&path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for length in [0, 3, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        assert!(UnitConcepts::read(&path).is_err(), "{length}");
+    }
+    let mut wrong = table();
+    wrong.sites[1].1[2].held_out.as_mut().unwrap().effect = 1.5;
+    // Unit 1 of the second site, after the six rows of the first.
+    wrong.write(&path).unwrap();
+    assert!(said().ends_with("t.parquet: row 8, effect: expected -1 to 1, got 1.5"), "{}", said());
+    let mut wrong = table();
+    wrong.sites[0].1[0].chosen = Some(Chosen { p: f64::NAN, q: 0.5 });
+    wrong.write(&path).unwrap();
+    assert!(said().ends_with("row 0, p: expected 0 to 1, got NaN"), "{}", said());
+}
+
+#[test]
+fn what_cannot_be_read_again_is_not_written() {
+    let folder = Folder::new();
+    let path = folder.file("t.parquet");
+    let mut wrong = table();
+    wrong.sites[0].1[0].concept = 2;
+    let said = wrong.write(&path).unwrap_err().to_string();
+    assert!(said.ends_with("site `blocks.0.mlp.hook_post`, unit 0: expected a concept below 2, got 2"), "{said}");
+    let mut wrong = table();
+    wrong.concepts[0] = Concept { factor: "a=b".into(), value: "c".into() };
+    assert!(
+        wrong
+            .write(&path)
+            .unwrap_err()
+            .to_string()
+            .ends_with("factor `a=b`: expected a name without `=`, got one with it")
+    );
+    assert!(!path.exists());
+}
+
+#[test]
+fn other_columns_are_refused() {
+    use arrow_array::{ArrayRef, RecordBatch, StringArray};
+    let folder = Folder::new();
+    let path = folder.file("other.parquet");
+    let column: ArrayRef = std::sync::Arc::new(StringArray::from(vec!["a"]));
+    let batch = RecordBatch::try_from_iter([("site", column)]).unwrap();
+    let file = std::fs::File::create(&path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let said = UnitConcepts::read(&path).unwrap_err().to_string();
+    assert!(said.contains("columns: expected site Utf8, unit UInt32, concept Utf8, auroc Float64?"), "{said}");
+    assert!(said.contains("encodes Boolean, got site Utf8"), "{said}");
+}
