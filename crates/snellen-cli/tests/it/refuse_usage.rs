@@ -51,8 +51,8 @@ fn recipes() {
     refuse("width = 24", "wdith = 24", &["my.toml:6: unknown field `wdith`", "`width`"]);
     refuse("[training]", "[training", &["my.toml:21: unclosed table"]);
     refuse("heads = 2", "heads = 5", &["model.heads: expected a divisor of model.width, got 5"]);
-    refuse("jitter = 0.0", "jitter = 0.7", &["world: jitter: expected", "got 0.7"]);
-    refuse("held_out = 10", "held_out = 30", &["held-out combinations", "expected", "got 30"]);
+    refuse("jitter = 0.005", "jitter = 0.7", &["world: jitter: expected", "got 0.7"]);
+    refuse("held_out = 5", "held_out = 30", &["held-out combinations", "expected", "got 30"]);
     // Found out only by training: when a long caption comes, and when the loss is no number.
     let fail = |from: &str, to: &str, says: &[&str]| {
         fs::write(home.path("my.toml"), tiny.replace(from, to)).unwrap();
