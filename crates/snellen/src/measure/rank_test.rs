@@ -47,7 +47,8 @@ impl Classes {
 
     fn variance(&self, ties: f64) -> f64 {
         let n = self.images() as f64;
-        self.pairs() as f64 / 12.0 * (n + 1.0 - ties / (n * (n - 1.0)))
+        // In the terms of `ties`, so that a stratum of one value has none at all.
+        self.pairs() as f64 / 12.0 * (n * n * n - n - ties) / (n * (n - 1.0))
     }
 }
 
@@ -161,8 +162,7 @@ impl Null {
     fn add_normal(&mut self, strata: &[Classes], ties: impl Fn(usize) -> f64) {
         self.mean = strata.iter().map(|classes| classes.pairs() as f64).sum();
         let variance: f64 = strata.iter().map(|classes| classes.variance(ties(classes.stratum))).sum();
-        // A stratum of one value has no variance; rounding must not give it a little.
-        self.sd = if variance < 1e-9 * self.mean { 0.0 } else { 2.0 * variance.sqrt() };
+        self.sd = 2.0 * variance.sqrt();
     }
 
     fn p(&self, doubled_u: usize) -> f64 {

@@ -249,6 +249,43 @@ fn exact_and_normal_strata_add_up() {
 }
 
 #[test]
+fn exact_and_normal_strata_have_the_answers_of_an_enumeration() {
+    // The choices of the second and third stratum gone through one by one, the first one normal by scipy.
+    let first = |i: usize| (i * 37 % 101) as f32;
+    let even = [3.0, 1.0, 4.0, 10.0, 5.0, 9.0, 2.0, 6.0, 55.0, 35.0, 8.0, 7.0];
+    let skewed = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 5.0];
+    for (coarse, second, held, expected) in [
+        (false, even, [0, 3, 8], 0.646_980_109_997_826),
+        (false, skewed, [0, 0, 8], 0.562_798_351_255_278),
+        (true, even, [0, 3, 8], 0.661_261_095_273_32),
+        (true, skewed, [0, 0, 8], 0.575_995_364_240_06),
+    ] {
+        let first = (0..64).map(|i| if coarse { (first(i) / 8.0).floor() } else { first(i) });
+        let values: Vec<f32> = first.chain(second).chain([2.0, 1.0, 7.0, 4.0, 5.0]).collect();
+        let strata: Vec<usize> = (0..81).map(|i| usize::from(i >= 64) + usize::from(i >= 76)).collect();
+        let present: Vec<bool> = (0..81_usize)
+            .map(|i| match strata[i] {
+                0 => (i * i + i / 3).is_multiple_of(3),
+                1 => held.contains(&(i - 64)),
+                _ => i < 80,
+            })
+            .collect();
+        near(score(&values, &present, &strata, EXACT_BELOW).unwrap().p, expected);
+    }
+}
+
+#[test]
+fn both_tails_of_a_skewed_null_are_seen() {
+    // Twice U is 110 + 27; the normal stratum has mean 100 and sd 10, the exact one 27 in 28 of 40 cases and else 67.
+    let value = |i: usize| f32::from(u8::from(i == 0 || (21..33).contains(&i)));
+    let values: Vec<f32> = (0..60).map(value).collect();
+    let present: Vec<bool> = (0..60).map(|i| i < 10 || i == 20).collect();
+    let strata: Vec<usize> = (0..60).map(|i| usize::from(i >= 20)).collect();
+    let got = score(&values, &present, &strata, EXACT_BELOW).unwrap().p;
+    near(got, 2.0 * (0.7 * upper_tail(1.0) + 0.3 * upper_tail(-3.0)));
+}
+
+#[test]
 fn large_strata_fall_back_in_bounded_time() {
     let mut rng = stream(3, "large", 0);
     let n = 20_000;

@@ -76,7 +76,12 @@ fn planted_units_are_found_and_nothing_else() {
 #[test]
 fn each_half_gives_its_part() {
     let design = design(160, 3);
-    let matrix = noise(160, 5);
+    let noise = noise(160, 40);
+    // Every other unit is rounded, so that tests with and without ties follow upon one another.
+    let matrix = matrix(160, 40, |image, unit| {
+        let value = f64::from(noise.row(image)[unit]);
+        if unit % 2 == 0 { value } else { (value * (1.0 + unit as f64 / 8.0)).round() }
+    });
     let found = encodes(&matrix, &design, &criterion(0.3)).unwrap();
     let halves = design.halves(11);
     for cell in &found.cells {
@@ -107,6 +112,27 @@ fn the_sign_must_hold_on_both_halves() {
     let found = encodes(&turned, &design, &criterion(0.3)).unwrap();
     assert!(found.cells[0].chosen.unwrap().q < 1e-6 && found.cells[0].held_out.unwrap().effect < -0.9);
     assert_eq!([found.cells[0].encodes, found.cells[1].encodes], [false, true]);
+}
+
+#[test]
+fn the_null_is_the_same_exam_on_permuted_labels() {
+    let design = design(300, 3);
+    let permuted = design.permuted(11);
+    let mut rng = stream(13, "null", 0);
+    let planted = matrix(300, 60, |image, unit| {
+        let held = |design: &Design, concept: usize| f64::from(u8::from(design.present(concept)[image]));
+        gauss(&mut rng)
+            + match unit {
+                5 => 2.0 * held(&design, 0),
+                30 => 2.0 * held(&permuted, 1),
+                59 => -2.0 * (held(&permuted, 0) + held(&permuted, 1)),
+                _ => 0.0,
+            }
+    });
+    let [one, other] = [&design, &permuted].map(|design| encodes(&planted, design, &criterion(0.3)).unwrap().summary);
+    assert_eq!((one.encoding.per_concept, one.encoding.any), (vec![1, 0, 0], 1));
+    assert_eq!((&one.null.per_concept, one.null.any), (&vec![1, 2, 0], 2));
+    assert_eq!(one.null, other.encoding);
 }
 
 #[test]

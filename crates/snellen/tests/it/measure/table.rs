@@ -77,6 +77,11 @@ fn what_is_no_such_table_is_refused() {
     wrong.sites[0].1[0].chosen = Some(Chosen { p: f64::NAN, q: 0.5 });
     wrong.write(&path).unwrap();
     assert!(said().ends_with("row 0, p: expected 0 to 1, got NaN"), "{}", said());
+    let fine = table().sites[1].1[0];
+    let mut wrong = UnitConcepts { sites: vec![("a".into(), vec![fine; 3_000])], ..table() };
+    wrong.sites[0].1[2_500].held_out.as_mut().unwrap().auroc = -0.5;
+    wrong.write(&path).unwrap();
+    assert!(said().ends_with("row 2500, auroc: expected 0 to 1, got -0.5"), "{}", said());
 }
 
 #[test]
