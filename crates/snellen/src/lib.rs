@@ -1,10 +1,10 @@
 //! Snellen gives vision-language encoders an eye exam: it shows a CLIP-like model scenes whose every object is known, reads its
 //! activations, and says what it sees and what it binds, with intervals and nulls.
 //!
-//! The data goes one way, and a module uses only what stands before it: [`scene`] makes pictures, labels and captions, [`model`]
-//! (on the operations of [`engine`]) turns them into activations and embeddings, [`record`] carries activations to disk and back,
-//! [`measure`] turns matrices and labels into statistics, [`exam`] asks the questions and [`report`] holds the answers. [`lab`]
-//! trains small models on scenes.
+//! The data goes one way: [`scene`] makes pictures, labels and captions, [`model`] (on the operations of [`engine`]) turns them
+//! into activations and embeddings, [`record`] carries activations to disk and back, [`measure`] turns matrices and labels into
+//! statistics and never sees a model, [`exam`] asks the questions and [`report`] holds the answers. [`lab`] trains small models on
+//! scenes; it asks the exam's questions while it does, and the exam reads how a model of the lab was made.
 //!
 //! Drawing the two scenes that a model must tell apart to bind colour and shape:
 //!
