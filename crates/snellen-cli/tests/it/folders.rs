@@ -2,6 +2,7 @@
 
 use crate::program::{Home, copy_fixture, files};
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::fs;
 
 /// 60 scenes of the study in `scenes`, and a model in `model`.
@@ -56,7 +57,7 @@ fn labels_of_other_factors_are_measured() {
     let mut labels = "filename,material_0,taken by\n".to_owned();
     for (i, material) in ["wood", "metal", "glass"].iter().cycle().take(60).enumerate() {
         fs::copy(home.path(&format!("scenes/images/{i:06}.png")), folder.join(format!("{i}.png"))).unwrap();
-        labels += &format!("{i}.png,{material},someone\n");
+        writeln!(labels, "{i}.png,{material},someone").unwrap();
     }
     fs::write(folder.join("labels.csv"), labels).unwrap();
     let expected = json!(["material=glass", "material=metal", "material=wood"]);

@@ -10,7 +10,7 @@ fn wait(home: &Home, child: &mut Child, there: impl Fn(&str) -> bool) {
     let begun = Instant::now();
     while !home.names().iter().any(|name| there(name)) {
         assert_eq!(child.try_wait().unwrap(), None, "the program ended too early");
-        assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", home.names());
+        assert!(begun.elapsed() < Duration::from_mins(2), "{:?}", home.names());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -107,17 +107,16 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     let unseen = unseen.transpose()?;
     drop(stage);
 
-    let (source, toys) = match given {
-        Some(source) => (source, None),
-        None => {
-            let stage = stages.begin("drawing scenes");
-            let most = world.shapes.len().min(world.colors.len()).min(world.positions.len());
-            let toys = generate::toy(&world, &all, 1..=most, config.scenes, config.seed)?;
-            let folder = staged.path().join("scenes");
-            write_folder(&folder, &world, &toys, &canvas)?;
-            drop(stage);
-            (Source::open(&folder)?, Some(toys))
-        }
+    let (source, toys) = if let Some(source) = given {
+        (source, None)
+    } else {
+        let stage = stages.begin("drawing scenes");
+        let most = world.shapes.len().min(world.colors.len()).min(world.positions.len());
+        let toys = generate::toy(&world, &all, 1..=most, config.scenes, config.seed)?;
+        let folder = staged.path().join("scenes");
+        write_folder(&folder, &world, &toys, &canvas)?;
+        drop(stage);
+        (Source::open(&folder)?, Some(toys))
     };
     let run = staged.path().join("run");
     let recording =

@@ -134,8 +134,6 @@ impl Recipe {
             Err(Error::mismatch(format!("{place}: {key}"), expected, got))
         };
         self.world.check().map_err(|e| Error::malformed(place, e))?;
-        // How many can be held out does not depend on the seed.
-        Pairs::holding_out(&self.world, s.held_out, 0).map_err(|e| Error::malformed(place, e))?;
         let sizes =
             [m.image, m.patch, m.width, m.mlp, m.heads, m.vision_layers, m.text_layers, m.embedding, m.positions];
         if let Some(size) = sizes.iter().find(|size| !(1..=4096).contains(*size)) {

@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
             losses.push(loss);
             let step = self.state.step;
             let mut go_on = observe(&Event::Step { step, loss });
-            if step % recipe.training.evaluate_every == 0 || step == steps {
+            if step.is_multiple_of(recipe.training.evaluate_every) || step == steps {
                 let evaluation = self.evaluate(losses.iter().sum::<f64>() / losses.len() as f64)?;
                 losses.clear();
                 self.save(evaluation.clone())?;
