@@ -6,15 +6,15 @@
 //! P(U >= u) = sum_k P(U_exact = k) P(N >= u - k), and p is twice the smaller tail, at most 1; no continuity correction.
 //!
 //! Two bounds keep the cost of a cell in hand. Strata become exact in the order of their smaller class, smallest first, while
-//! their distributions, and that of their sum, have at most [`MAX_SUPPORT`] points, and each takes at most [`MAX_WORK`]
-//! additions to compute; from then on they are normal like the large ones. Without ties that lets a stratum of 1,800 images be
+//! U in each of them, and in all of them together, has at most [`MAX_SUPPORT`] values, and its distribution takes at most
+//! [`MAX_WORK`] additions; from then on they are normal like the large ones. Without ties that lets a stratum of 1,800 images be
 //! exact with 9 of one class, with ties one of about 225.
 
 use super::normal::{two_sided, upper_tail};
 use super::permutation::{convolve, tied_work, untied};
 use super::ranks::Ranks;
 
-/// Values of U in an exact distribution, at most.
+/// Whole values of U in an exact distribution, at most.
 const MAX_SUPPORT: usize = 1 << 14;
 /// Additions to compute an exact distribution, at most.
 const MAX_WORK: usize = 1 << 23;

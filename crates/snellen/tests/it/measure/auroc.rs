@@ -286,6 +286,21 @@ fn both_tails_of_a_skewed_null_are_seen() {
 }
 
 #[test]
+fn far_tails_do_not_vanish() {
+    // Everything in order, in a small and a large stratum, with and without a tie: p is tiny, alike on both sides, not 0.
+    for tie in [0.0, 1.0] {
+        let mut values: Vec<f32> = (0..212_u8).map(f32::from).collect();
+        values[20] += tie;
+        let strata: Vec<usize> = (0..212).map(|i| usize::from(i < 12)).collect();
+        let present: Vec<bool> = (0..212).map(|i| if i < 12 { i >= 9 } else { i >= 112 }).collect();
+        let negated: Vec<f32> = values.iter().map(|value| -value).collect();
+        let [up, down] = [values, negated].map(|values| score(&values, &present, &strata, EXACT_BELOW).unwrap().p);
+        assert!(up > 1e-40 && up < 1e-30, "{up}");
+        assert!((up / down - 1.0).abs() < 1e-9, "{up} {down}");
+    }
+}
+
+#[test]
 fn large_strata_fall_back_in_bounded_time() {
     let mut rng = stream(3, "large", 0);
     let n = 20_000;
