@@ -61,8 +61,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads `config.json`, `preprocessor_config.json`, `tokenizer.json` (with `tokenizer_config.json` where there is one) and
-    /// `model.safetensors` in `folder`.
+    /// Reads `config.json`, `preprocessor_config.json`, `tokenizer.json` and `model.safetensors` in `folder`.
     pub fn load(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
             return Err(Error::mismatch(
