@@ -8,6 +8,8 @@ pub trait Real:
 {
     /// From a constant of a formula.
     fn of(x: f64) -> Self;
+    /// From a stored value, exactly.
+    fn narrow(x: f32) -> Self;
     /// To the precision that statistics are made in.
     fn wide(self) -> f64;
     /// The error function.
@@ -21,6 +23,9 @@ pub trait Real:
 impl Real for f32 {
     fn of(x: f64) -> Self {
         x as f32
+    }
+    fn narrow(x: f32) -> Self {
+        x
     }
     fn wide(self) -> f64 {
         self as f64
@@ -52,6 +57,9 @@ impl Real for f32 {
 impl Real for f64 {
     fn of(x: f64) -> Self {
         x
+    }
+    fn narrow(x: f32) -> Self {
+        x as f64
     }
     fn wide(self) -> f64 {
         self

@@ -85,7 +85,7 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
         Some(origin) => origin.recipe.scenes.templates.iter().map(String::as_str).collect(),
         None => TEMPLATES.to_vec(),
     };
-    let templates = wording::readable(&model.tokenizer, &world, &templates)?;
+    let templates = wording::readable(model.tokenizer()?, &world, &templates)?;
     let staged = StagedDir::begin(out)?;
     let side = model.config.vision.image as u32;
     let canvas = Canvas::plain(side, side);
@@ -155,7 +155,7 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
         snellen: env!("CARGO_PKG_VERSION").to_owned(),
         seed: config.seed,
         confidence: config.confidence,
-        model: summary::model(model, name, origin.as_ref(), held_out.as_ref(), &world),
+        model: summary::model(model, name, origin.as_ref(), held_out.as_ref(), &world)?,
         scenes,
         templates: templates.iter().map(ToString::to_string).collect(),
         recognition: summary::recognition(&single, &world, seen.as_ref(), config.confidence)?,

@@ -21,22 +21,23 @@ pub(super) fn model(
     origin: Option<&Origin>,
     held_out: Option<&Pairs>,
     world: &World,
-) -> ModelCard {
+) -> Result<ModelCard> {
+    let text = model.config.text()?;
     let tower = |t: &TowerConfig| TowerCard { layers: t.layers, width: t.width, heads: t.heads, mlp: t.mlp };
     let combinations = held_out.map(|pairs| {
         let name =
             |(shape, color): &(crate::scene::Shape, usize)| format!("{} {}", world.colors[*color].name, shape.name());
         pairs.as_slice().iter().map(name).collect()
     });
-    ModelCard {
+    Ok(ModelCard {
         name: name.to_owned(),
         weights_hash: model.weights_hash.clone(),
         parameters: model.parameters,
         vision: tower(&model.config.vision.tower),
-        text: tower(&model.config.text.tower),
+        text: tower(&text.tower),
         image: model.config.vision.image,
         patch: model.config.vision.patch,
-        embedding: model.config.projection,
+        embedding: text.projection,
         preprocessing: model.preprocessing.clone(),
         origin: origin.map(|origin| OriginCard {
             purpose: origin.recipe.purpose.clone(),
@@ -45,7 +46,7 @@ pub(super) fn model(
             images: origin.recipe.training.steps * origin.recipe.training.batch,
             held_out: combinations.unwrap_or_default(),
         }),
-    }
+    })
 }
 
 /// Pictures of one combination are no independent answers: they are clusters of the intervals.

@@ -4,7 +4,7 @@ use crate::engine::Tape;
 use crate::measure::encodes::{Criterion, Encodings, UnitConcept, encodes};
 use crate::measure::table::UnitConcepts;
 use crate::measure::{Design, Matrix};
-use crate::model::{ActivationMut, Hook, Model, Point, Site};
+use crate::model::{ActivationMut, Hook, Model, Site};
 use crate::record::{ActivationStore, Progress, Source, TokenPolicy, read_pixels, read_rgb};
 use crate::report::{Picture, SiteUnits, UnitCard, Units};
 use crate::scene::labels_csv::read_labels;
@@ -99,8 +99,13 @@ pub(super) fn pictures(model: &Model, source: &Source, units: &Units) -> Result<
 
 fn of_unit(model: &Model, source: &Source, card: &UnitCard) -> Result<Vec<Picture>> {
     let paths: Vec<_> = card.top_images.iter().map(|row| source.path(*row)).collect();
-    let mut map = PatchMap { site: card.site.parse()?, unit: card.unit as usize, rows: Vec::new() };
-    model.clip.embed_images(&mut Tape::off(), &read_pixels(&paths, &model.preprocessing)?, &mut map)?;
+    let mut map = PatchMap {
+        site: card.site.parse()?,
+        unit: card.unit as usize,
+        patches: model.config.vision.patches(),
+        rows: Vec::new(),
+    };
+    model.towers.embed_images(&mut Tape::off(), &read_pixels(&paths, &model.preprocessing)?, &mut map)?;
     let sign = if card.effect < 0.0 { -1.0 } else { 1.0 };
     let mut all: Vec<f32> = map.rows.iter().flatten().map(|x| sign * *x).collect();
     all.sort_unstable_by(f32::total_cmp);
@@ -124,6 +129,7 @@ fn of_unit(model: &Model, source: &Source, card: &UnitCard) -> Result<Vec<Pictur
 struct PatchMap {
     site: Site,
     unit: usize,
+    patches: usize,
     rows: Vec<Vec<f32>>,
 }
 
@@ -132,13 +138,14 @@ impl Hook for PatchMap {
         site == self.site
     }
 
-    fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
+    fn at(&mut self, _: Site, x: &mut ActivationMut<'_>) -> Result<()> {
         let (images, tokens) = (x.shape[0], x.shape[1]);
         if x.shape.len() < 3 {
             return Ok(());
         }
         let width = x.data.len() / (images * tokens);
-        let first = usize::from(site.point != Point::Embed);
+        // Class token and registers, which have no place in the picture.
+        let Some(first) = tokens.checked_sub(self.patches) else { return Ok(()) };
         for image in x.data.chunks(tokens * width) {
             self.rows.push(image.chunks(width).skip(first).map(|token| token[self.unit]).collect());
         }

@@ -2,7 +2,7 @@
 
 use crate::engine::Tensor;
 use crate::model::checkpoint::{Parameters, Weights};
-use crate::model::{Clip, ClipConfig};
+use crate::model::{ModelConfig, Towers};
 use crate::{Result, random};
 use rand::RngExt;
 
@@ -13,23 +13,23 @@ const LOGIT_SCALE: f32 = 2.6593;
 ///
 /// Matrices are normal with variance `1 / inputs`, divided by `2 layers` where they write to the residual stream (as in GPT-2 and
 /// CLIP); embeddings have a deviation of 0.02; gains are 1 and biases 0.
-pub(super) fn weights(config: &ClipConfig, seed: u64) -> Result<Weights> {
+pub(super) fn weights(config: &ModelConfig, seed: u64) -> Result<Weights> {
     let mut source = Fresh { weights: Weights::new(), seed, config };
-    Clip::<f32>::new(config, &mut source)?;
+    Towers::<f32>::new(config, &mut source)?;
     Ok(source.weights)
 }
 
 struct Fresh<'a> {
     weights: Weights,
     seed: u64,
-    config: &'a ClipConfig,
+    config: &'a ModelConfig,
 }
 
 impl Parameters<f32> for Fresh<'_> {
     fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {
         let n = shape.iter().product();
-        let layers =
-            if name.starts_with("text") { self.config.text.tower.layers } else { self.config.vision.tower.layers };
+        let text = self.config.text.as_ref().filter(|_| name.starts_with("text"));
+        let layers = text.map_or(self.config.vision.tower.layers, |text| text.tower.layers);
         let data = if name == "logit_scale" {
             vec![LOGIT_SCALE; n]
         } else if name.contains("embedding") && !name.contains("patch_embedding") {

@@ -1,9 +1,9 @@
 //! What is trained on what.
 
 use crate::engine::Activation;
-use crate::model::config::{TextPooling, TowerConfig};
+use crate::model::config::{Positions, TextPooling, TowerConfig};
 use crate::model::preprocess::Filter;
-use crate::model::{ClipConfig, Preprocessing, TextConfig, VisionConfig};
+use crate::model::{Layout, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
 use crate::scene::{MAX_SIDE, Pairs, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -180,7 +180,7 @@ impl Recipe {
     }
 
     /// The model's configuration, given the size of its vocabulary, whose last id ends a text.
-    pub(super) fn config(&self, vocabulary: usize) -> ClipConfig {
+    pub(super) fn config(&self, vocabulary: usize) -> ModelConfig {
         let m = &self.model;
         let tower = |layers| TowerConfig {
             width: m.width,
@@ -189,16 +189,37 @@ impl Recipe {
             mlp: m.mlp,
             activation: Activation::QuickGelu,
             eps: 1e-5,
+            qkv_bias: true,
+            gated: false,
+            layer_scale: false,
         };
-        ClipConfig {
-            vision: VisionConfig { tower: tower(m.vision_layers), image: m.image, patch: m.patch },
-            text: TextConfig {
+        ModelConfig {
+            model_type: "clip".to_owned(),
+            layout: Layout::Transformers { inside: false },
+            vision: VisionConfig {
+                tower: tower(m.vision_layers),
+                image: m.image,
+                patch: m.patch,
+                patch_bias: false,
+                class_token: true,
+                registers: 0,
+                norm_pre: true,
+                positions: Positions::Learned,
+                pooling: Some(VisionPooling::Class),
+                norm_after_pooling: false,
+                projection: Some(m.embedding),
+            },
+            text: Some(TextConfig {
                 tower: tower(m.text_layers),
                 vocabulary,
                 positions: m.positions,
+                causal: true,
                 pooling: TextPooling::First(vocabulary as u32 - 1),
-            },
-            projection: m.embedding,
+                projection: m.embedding,
+                projection_bias: false,
+            }),
+            logit_bias: false,
+            assumed: Vec::new(),
         }
     }
 

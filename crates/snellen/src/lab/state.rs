@@ -25,10 +25,10 @@ impl State {
 
     /// Reads what [`State::write`] wrote; `like` are weights of the shapes it must have.
     pub(super) fn read(path: &Path, like: &Weights) -> Result<Self> {
-        let file = Checkpoint::read(path)?;
+        let file = Checkpoint::open(path)?;
         let step = file.metadata.get("step").and_then(|step| step.parse().ok());
         let step = step.ok_or_else(|| Error::mismatch(path.display(), "the metadata `step`, a number", "none"))?;
-        let mut all = file.into_weights();
+        let mut all = file.into_weights()?;
         let mut part = |prefix: &str| -> Result<Weights> {
             let take = |(name, like): (&String, &crate::engine::Tensor<f32>)| {
                 let place = || format!("{}: tensor `{prefix}{name}`", path.display());

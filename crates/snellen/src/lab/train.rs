@@ -8,7 +8,7 @@ use crate::engine::{Tape, Tensor, ops};
 use crate::exam::composition::{composition, outcome};
 use crate::exam::recognition::recognition;
 use crate::model::checkpoint::{self, Parameters, Weights};
-use crate::model::{Clip, ClipConfig, Model, Preprocessing, Tokenizer};
+use crate::model::{Model, ModelConfig, Preprocessing, Tokenizer, Towers};
 use crate::scene::Pairs;
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
@@ -124,7 +124,7 @@ struct Run<'a> {
     seed: u64,
     out: &'a Path,
     seen: Pairs,
-    model: ClipConfig,
+    model: ModelConfig,
     preprocessing: Preprocessing,
     tokenizer_json: Vec<u8>,
     tokenizer: Tokenizer,
@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
         let (json, words) = vocabulary::tokenizer(recipe);
         let model = recipe.config(words);
         let tokenizer_json = serde_json::to_vec_pretty(&json).map_err(|e| Error::malformed("tokenizer.json", e))?;
-        let tokenizer = Tokenizer::from_json(&tokenizer_json, &out.join("tokenizer.json"), &model.text)?;
+        let tokenizer = Tokenizer::from_json(&tokenizer_json, &out.join("tokenizer.json"), model.text()?)?;
         let seen = recipe.seen(config.seed)?;
         let weights = init::weights(&model, config.seed)?;
         let origin = Origin { seed: config.seed, recipe: recipe.clone() };
@@ -195,12 +195,12 @@ impl<'a> Run<'a> {
         let batch = batch::draw(self.recipe, &self.seen, (&self.preprocessing, &self.tokenizer), (self.seed, step))?;
         let mut tape = Tape::on();
         let mut leaves = Leaves { weights: &self.state.weights, tape: &mut tape, by_name: BTreeMap::new() };
-        let clip = Clip::new(&self.model, &mut leaves)?;
+        let clip = Towers::new(&self.model, &mut leaves)?;
         let leaves = leaves.by_name;
         let images = clip.embed_images(&mut tape, &batch.pixels, &mut ())?;
         let texts = clip.embed_texts(&mut tape, &batch.tokens, &mut ())?;
         let (images, texts) = (ops::unit_rows(&mut tape, &images), ops::unit_rows(&mut tape, &texts));
-        let loss = ops::contrastive_loss(&mut tape, &images, &texts, clip.logit_scale());
+        let loss = ops::contrastive_loss(&mut tape, &images, &texts, clip.logit_scale().ok_or_else(no_scale)?);
         let value = loss.data()[0] as f64;
         if !value.is_finite() {
             return Err(Error::mismatch(
@@ -223,9 +223,16 @@ impl<'a> Run<'a> {
     fn model(&self) -> Result<Model> {
         Ok(Model {
             config: self.model.clone(),
-            clip: Clip::new(&self.model, &mut self.state.weights.clone())?,
+            towers: Towers::new(&self.model, &mut self.state.weights.clone())?,
             preprocessing: self.preprocessing.clone(),
-            tokenizer: Tokenizer::from_json(&self.tokenizer_json, &self.out.join("tokenizer.json"), &self.model.text)?,
+            tokenizer: Some(Tokenizer::from_json(
+                &self.tokenizer_json,
+                &self.out.join("tokenizer.json"),
+                self.model.text()?,
+            )?),
+            name: String::new(),
+            config_hash: String::new(),
+            transforms: Vec::new(),
             folder: self.out.to_owned(),
             weights_hash: String::new(),
             parameters: self.state.weights.values().map(|w| w.data().len()).sum(),
@@ -270,7 +277,7 @@ impl<'a> Run<'a> {
             let bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::malformed(name, e))?;
             output::write_file(&self.out.join(name), &bytes)
         };
-        json("config.json", &self.model.to_json())?;
+        json("config.json", &self.model.to_json()?)?;
         json("preprocessor_config.json", &self.preprocessing.to_json())?;
         json("tokenizer_config.json", &vocabulary::tokenizer_config(self.recipe.model.positions))?;
         output::write_file(&self.out.join("tokenizer.json"), &self.tokenizer_json)?;
@@ -280,6 +287,10 @@ impl<'a> Run<'a> {
         let missing = || Error::mismatch(self.out.join(LOG).display(), "an evaluation after the last step", "none");
         self.log.last().cloned().ok_or_else(missing)
     }
+}
+
+fn no_scale() -> Error {
+    Error::mismatch("training", "a model of pictures and texts", "one without a logit scale")
 }
 
 /// Weights as leaves of a tape.

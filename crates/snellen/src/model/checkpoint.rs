@@ -1,9 +1,15 @@
-//! Weights: by name from `model.safetensors`, checked one by one, and back.
+//! Weights: by name from safetensors files, one tensor at a time, and back.
+//!
+//! Opening a checkpoint reads headers only. A weight is read when a tower asks for it, straight into the memory that the engine
+//! keeps it in, widened to the engine's type piece by piece: at no time are a file's bytes and its weights in memory together.
 
+use super::layout::{Layout, Part};
 use crate::engine::{Real, Tensor};
 use crate::{Error, Result, output};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use std::collections::BTreeMap;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// A source of weights: a file, a random initialisation, the state of a training run.
@@ -15,32 +21,109 @@ pub trait Parameters<F> {
 /// Weights by name.
 pub type Weights = BTreeMap<String, Tensor<f32>>;
 
-/// Weights read from a file; what no one asked for remains.
+/// Bytes that are read, hashed and widened at a time.
+const PIECE: usize = 1 << 20;
+
+/// The largest header that is read, in bytes: the limit of the format's own reader.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// The weights of one or several files.
 pub struct Checkpoint {
+    /// The file, or the index of several.
     path: PathBuf,
-    weights: Weights,
-    /// BLAKE3 of the file, in hexadecimal.
-    pub hash: String,
-    /// What the header says beside the tensors.
+    files: Vec<(PathBuf, File)>,
+    tensors: BTreeMap<String, Stored>,
+    /// What a header says beside the tensors.
     pub metadata: BTreeMap<String, String>,
+    layout: Layout,
+    /// What stands before the names of either tower.
+    prefixes: [String; 2],
+    /// Hashes of what was asked for, by tensor and part.
+    used: BTreeMap<(String, usize), blake3::Hash>,
     taken: usize,
 }
 
+/// A tensor in a file.
+struct Stored {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Where its first byte is in the file.
+    start: u64,
+}
+
 impl Checkpoint {
-    /// Reads `path`: every tensor is F32 and finite.
-    pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let mut weights = Weights::new();
-        for (name, shape, data) in tensors(path, &bytes)? {
-            if let Some(i) = data.iter().position(|x| !x.is_finite()) {
-                let place = format!("{}: tensor `{name}`", path.display());
-                return Err(Error::mismatch(place, "finite values", format!("{} at element {i}", data[i])));
-            }
-            weights.insert(name, Tensor::new(shape, data));
+    /// Opens one safetensors file whose names are those that the towers ask for.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::of_files(path, &[path.to_owned()])
+    }
+
+    /// Opens files that make up one checkpoint; `path` is its name in messages.
+    pub(super) fn of_files(path: &Path, files: &[PathBuf]) -> Result<Self> {
+        let mut checkpoint = Self {
+            path: path.to_owned(),
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            layout: Layout::Transformers { inside: false },
+            prefixes: ["vision_model.".to_owned(), "text_model.".to_owned()],
+            used: BTreeMap::new(),
+            taken: 0,
+        };
+        files.iter().try_for_each(|file| checkpoint.add(file))?;
+        Ok(checkpoint)
+    }
+
+    /// Adds the tensors of a file.
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let mut file = File::open(path).map_err(Error::io(path))?;
+        let length = file.metadata().map_err(Error::io(path))?.len();
+        let mut bytes = [0; 8];
+        file.read_exact(&mut bytes).map_err(Error::io(path))?;
+        let header = u64::from_le_bytes(bytes);
+        let most = MAX_HEADER_BYTES.min(length.saturating_sub(8));
+        if header > most {
+            let place = format!("{}: length of the header", path.display());
+            return Err(Error::mismatch(place, format!("at most {most} bytes"), header));
         }
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| Error::malformed(path.display(), e))?;
-        let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-        Ok(Self { path: path.to_owned(), weights, hash: blake3::hash(&bytes).to_hex().to_string(), metadata, taken: 0 })
+        let mut head = Vec::new();
+        (&mut file).take(header).read_to_end(&mut head).map_err(Error::io(path))?;
+        let parsed: Metadata = serde_json::from_slice(&head).map_err(|e| Error::malformed(path.display(), e))?;
+        let data = 8 + header;
+        let end = check(&parsed, path)?;
+        if data.checked_add(end) != Some(length) {
+            let expected = format!("{data} bytes of header and {end} of tensors");
+            return Err(Error::mismatch(path.display(), expected, format!("{length} bytes")));
+        }
+        self.metadata.extend(parsed.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+        let number = self.files.len();
+        self.files.push((path.to_owned(), file));
+        for (name, TensorInfo { dtype, shape, data_offsets }) in parsed.tensors() {
+            let start = data + data_offsets.0 as u64;
+            let stored = Stored { file: number, dtype: *dtype, shape: shape.clone(), start };
+            if let Some(other) = self.tensors.insert(name.clone(), stored) {
+                let place = format!("{}: tensor `{name}`", path.display());
+                let got = format!("another in {}", self.files[other.file].0.display());
+                return Err(Error::mismatch(place, "one tensor of that name", got));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads names as `layout` has them, with the prefixes of the towers found in the file.
+    pub(super) fn named(mut self, layout: Layout, text: bool) -> Result<Self> {
+        let names: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
+        let vision = prefix(&names, layout.landmark(false), &self.path)?;
+        let text = if text { prefix(&names, layout.landmark(true), &self.path)? } else { String::new() };
+        self.layout = layout;
+        self.prefixes = [vision, text];
+        Ok(self)
+    }
+
+    /// Whether the weight that the towers call `name` is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let [vision, text] = &self.prefixes;
+        self.tensors.contains_key(&self.layout.place(name, vision, text).name)
     }
 
     /// How many numbers were asked for so far.
@@ -48,54 +131,153 @@ impl Checkpoint {
         self.taken
     }
 
-    /// The weights, as they were read.
-    pub fn into_weights(self) -> Weights {
-        self.weights
+    /// BLAKE3 of what was asked for so far, in hexadecimal: of name, part, type, shape and the hash of the bytes of each tensor, in
+    /// order of name. It does not depend on how tensors are spread over files.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for ((name, part), hash) in &self.used {
+            let stored = &self.tensors[name];
+            hasher.update(format!("{name}\n{part} {:?} {:?}\n", stored.dtype, stored.shape).as_bytes());
+            hasher.update(hash.as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
     }
 
-    /// Refuses weights that no part of the model asked for: they would mean another architecture.
+    /// All weights, under their names in the file.
+    pub fn into_weights(mut self) -> Result<Weights> {
+        let names: Vec<String> = self.tensors.keys().cloned().collect();
+        let read = |name: String| {
+            let shape = self.tensors[&name].shape.clone();
+            let data = self.values(&name, 0, 1)?;
+            Ok((name, Tensor::new(shape, data)))
+        };
+        names.into_iter().map(read).collect()
+    }
+
+    /// Refuses weights that no part of the model asked for: they would mean another architecture. Inside a larger model, only those
+    /// beside the tower's own are looked at.
     pub fn finish(self) -> Result<()> {
-        match self.weights.keys().next() {
+        let used: BTreeSet<&str> = self.used.keys().map(|(name, _)| name.as_str()).collect();
+        let inside = self.layout == Layout::Transformers { inside: true };
+        let ours = |name: &&String| {
+            !used.contains(name.as_str())
+                && !self.layout.ignores(name)
+                && (!inside || !self.prefixes[0].is_empty() && name.starts_with(&self.prefixes[0]))
+        };
+        match self.tensors.keys().find(ours) {
             Some(name) => {
-                Err(Error::mismatch(self.path.display(), "only tensors of a CLIP model", format!("`{name}`")))
+                let place = self.files[self.tensors[name].file].0.display();
+                Err(Error::mismatch(place, "only tensors that the configuration speaks of", format!("`{name}`")))
             }
             None => Ok(()),
         }
     }
+
+    /// The values of block `block` of `of` equal ones of a tensor, in order; all finite.
+    fn values<F: Real>(&mut self, name: &str, block: usize, of: usize) -> Result<Vec<F>> {
+        let stored = &self.tensors[name];
+        let (path, file) = &self.files[stored.file];
+        let place = || format!("{}: tensor `{name}`", path.display());
+        let (width, widen): (usize, fn(&[u8]) -> f32) = match stored.dtype {
+            Dtype::F32 => (4, |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            Dtype::F16 => (2, |b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()),
+            Dtype::BF16 => (2, |b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()),
+            other => return Err(Error::mismatch(place(), "dtype F32, F16 or BF16", format!("{other:?}"))),
+        };
+        let count = stored.shape.iter().product::<usize>() / of;
+        let mut file = file;
+        file.seek(SeekFrom::Start(stored.start + (block * count * width) as u64)).map_err(Error::io(path))?;
+        let mut values: Vec<F> = Vec::with_capacity(count);
+        let mut hasher = blake3::Hasher::new();
+        let mut piece = vec![0; PIECE.min(count * width)];
+        while values.len() < count {
+            let bytes = (count - values.len()).saturating_mul(width).min(piece.len());
+            let piece = &mut piece[..bytes];
+            file.read_exact(piece).map_err(Error::io(path))?;
+            hasher.update(piece);
+            let first = values.len();
+            values.extend(piece.chunks_exact(width).map(|b| F::narrow(widen(b))));
+            // A sum of finite values may overflow, and one of zeros times anything finite may not.
+            if values[first..].iter().map(|x| *x * F::zero()).sum::<F>() != F::zero() {
+                let bad = values.iter().position(|x| !x.is_finite()).unwrap_or_default();
+                let got = format!("{:?} at element {}", values[bad], block * count + bad);
+                return Err(Error::mismatch(place(), "finite values", got));
+            }
+        }
+        self.used.insert((name.to_owned(), block), hasher.finalize());
+        self.taken += count;
+        Ok(values)
+    }
 }
 
-/// The F32 tensors of a safetensors file in order of name; buffers of positions, which hold no weights, are left out.
-fn tensors(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| Error::malformed(path.display(), e))?;
-    let mut names: Vec<&str> = file.names();
-    names.retain(|name| !name.ends_with(".position_ids"));
-    names.sort_unstable();
-    names
-        .into_iter()
-        .map(|name| {
-            let view = file.tensor(name).map_err(|e| Error::malformed(path.display(), e))?;
-            if view.dtype() != Dtype::F32 {
-                let place = format!("{}: tensor `{name}`", path.display());
-                return Err(Error::mismatch(place, "dtype F32", format!("{:?}", view.dtype())));
-            }
-            let data = view.data().chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect();
-            Ok((name.to_owned(), view.shape().to_vec(), data))
-        })
-        .collect()
+/// How many bytes the tensors of a header take: one after the other without a gap, each as many as type and shape say.
+fn check(header: &Metadata, path: &Path) -> Result<u64> {
+    let mut end = 0;
+    for name in header.offset_keys() {
+        let Some(TensorInfo { dtype, shape, data_offsets }) = header.info(&name) else { continue };
+        let place = || format!("{}: tensor `{name}`", path.display());
+        let bits = shape.iter().try_fold(dtype.bitsize(), |bits, extent| bits.checked_mul(*extent));
+        let Some(bits) = bits else {
+            return Err(Error::mismatch(place(), "a shape of fewer than 2^64 bits", format!("{shape:?}")));
+        };
+        if *data_offsets != (end, end + bits / 8) || bits % 8 != 0 {
+            let expected = format!("bytes {end} to {} for {dtype:?} {shape:?}", end + bits / 8);
+            return Err(Error::mismatch(place(), expected, format!("{} to {}", data_offsets.0, data_offsets.1)));
+        }
+        end += bits / 8;
+    }
+    Ok(end as u64)
+}
+
+/// What stands before the one name that ends with `landmark`.
+pub(super) fn prefix(names: &[&str], landmark: &str, path: &Path) -> Result<String> {
+    let found: Vec<&str> = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(landmark))
+        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+        .collect();
+    match found[..] {
+        [one] => Ok(one.to_owned()),
+        [] => {
+            Err(Error::mismatch(path.display(), format!("a tensor `{landmark}`, under some prefix"), "no such tensor"))
+        }
+        [a, b, ..] => {
+            let got = format!("`{a}{landmark}` and `{b}{landmark}`");
+            Err(Error::mismatch(path.display(), format!("one tower with a tensor `{landmark}`"), got))
+        }
+    }
 }
 
 impl<F: Real> Parameters<F> for Checkpoint {
     fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<F>> {
-        let place = || format!("{}: tensor `{name}`", self.path.display());
-        let tensor = self
-            .weights
-            .remove(name)
-            .ok_or_else(|| Error::mismatch(place(), format!("shape {shape:?}"), "no such tensor"))?;
-        if tensor.shape() != shape {
-            return Err(Error::mismatch(place(), format!("shape {shape:?}"), format!("{:?}", tensor.shape())));
+        let [vision, text] = &self.prefixes;
+        let place = self.layout.place(name, vision, text);
+        let (block, of) = match place.part {
+            Part::Rows { block, of } => (block, of),
+            _ => (0, 1),
+        };
+        let mut expected = shape.to_vec();
+        match place.part {
+            Part::Rows { of, .. } => expected[0] *= of,
+            Part::Transposed => expected.reverse(),
+            Part::Whole => {}
         }
-        self.taken += tensor.data().len();
-        Ok(Tensor::new(shape, tensor.data().iter().map(|x| F::of(*x as f64)).collect()))
+        let Some(stored) = self.tensors.get(&place.name) else {
+            let at = format!("{}: tensor `{}`", self.path.display(), place.name);
+            return Err(Error::mismatch(at, format!("shape {expected:?}"), "no such tensor"));
+        };
+        let plain = |shape: &[usize]| shape.iter().copied().skip_while(|n| *n == 1).collect::<Vec<_>>();
+        if plain(&stored.shape) != plain(&expected) {
+            let at = format!("{}: tensor `{}`", self.files[stored.file].0.display(), place.name);
+            return Err(Error::mismatch(at, format!("shape {expected:?}"), format!("{:?}", stored.shape)));
+        }
+        let values = self.values(&place.name, block, of)?;
+        if place.part != Part::Transposed {
+            return Ok(Tensor::new(shape, values));
+        }
+        let (rows, columns) = (shape[0], shape[1]);
+        let transposed = (0..rows).flat_map(|i| (0..columns).map(move |j| j * rows + i)).map(|at| values[at]).collect();
+        Ok(Tensor::new(shape, transposed))
     }
 }
 

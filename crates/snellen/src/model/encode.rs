@@ -19,34 +19,39 @@ impl Model {
 
     /// Embeddings of `pictures`, `[picture, unit]`, each of length 1.
     pub fn encode_pictures(&self, pictures: &[RgbImage], hook: &mut dyn Hook) -> Result<Tensor<f32>> {
-        let mut out = Vec::with_capacity(pictures.len() * self.config.projection);
+        let width = self.config.vision.embedding().ok_or_else(|| {
+            let place = format!("a model of type `{}`", self.config.model_type);
+            Error::mismatch(place, "image embeddings", "a tower that gives tokens only")
+        })?;
+        let mut out = Vec::with_capacity(pictures.len() * width);
         for batch in pictures.chunks(BATCH) {
-            let embeds = self.clip.embed_images(&mut Tape::off(), &self.pixels(batch)?, hook)?;
-            let first = out.len() / self.config.projection;
+            let embeds = self.towers.embed_images(&mut Tape::off(), &self.pixels(batch)?, hook)?;
+            let first = out.len() / width;
             let place = |i: usize| format!("site `{}`, picture {}", Site::vision(Point::Embeds), first + i);
             out.extend(self.unit_rows(&embeds, place)?);
         }
-        Ok(Tensor::new([pictures.len(), self.config.projection], out))
+        Ok(Tensor::new([pictures.len(), width], out))
     }
 
     /// Embeddings of `texts`, `[text, unit]`, each of length 1.
     pub fn encode_texts(&self, texts: &[impl AsRef<str>], hook: &mut dyn Hook) -> Result<Tensor<f32>> {
-        let mut out = Vec::with_capacity(texts.len() * self.config.projection);
+        let width = self.config.text()?.projection;
+        let mut out = Vec::with_capacity(texts.len() * width);
         for batch in texts.chunks(BATCH) {
-            let embeds = self.clip.embed_texts(&mut Tape::off(), &self.tokenizer.encode(batch)?, hook)?;
+            let embeds = self.towers.embed_texts(&mut Tape::off(), &self.tokenizer()?.encode(batch)?, hook)?;
             let place = |i: usize| format!("site `{}`, the text {:?}", Site::text(Point::Embeds), batch[i].as_ref());
             out.extend(self.unit_rows(&embeds, place)?);
         }
-        Ok(Tensor::new([texts.len(), self.config.projection], out))
+        Ok(Tensor::new([texts.len(), width], out))
     }
 
     /// `embeds [row, unit]` at length 1; `place` names a row in the error for one that has no direction.
     fn unit_rows(&self, embeds: &Tensor<f32>, place: impl Fn(usize) -> String) -> Result<Vec<f32>> {
-        let unit = ops::unit_rows(&mut Tape::off(), embeds);
-        for (i, row) in unit.data().chunks(self.config.projection).enumerate() {
+        let (unit, width) = (ops::unit_rows(&mut Tape::off(), embeds), embeds.width());
+        for (i, row) in unit.data().chunks(width).enumerate() {
             let length = row.iter().map(|x| *x as f64 * *x as f64).sum::<f64>().sqrt();
             if !(0.5..2.0).contains(&length) {
-                let raw = &embeds.data()[i * self.config.projection..][..self.config.projection];
+                let raw = &embeds.data()[i * width..][..width];
                 let raw = raw.iter().map(|x| *x as f64 * *x as f64).sum::<f64>().sqrt();
                 let place = format!("{}: {}", self.folder.display(), place(i));
                 return Err(Error::mismatch(

@@ -5,20 +5,29 @@
 
 mod block;
 pub mod checkpoint;
-pub mod clip;
 pub mod config;
 mod encode;
+mod files;
 pub mod hook;
+mod layout;
+mod load;
+mod positions;
 pub mod preprocess;
 mod resample;
 pub mod site;
 mod text;
 pub mod tokenizer;
+mod towers;
+mod transform;
 mod vision;
 
-pub use clip::{Clip, Model};
-pub use config::{ClipConfig, TextConfig, TowerConfig, VisionConfig};
+pub use config::{ModelConfig, TextConfig, TowerConfig, VisionConfig, VisionPooling};
+pub use files::Files;
 pub use hook::{ActivationMut, Hook};
+pub use layout::Layout;
+pub use load::{LoadConfig, Model};
 pub use preprocess::Preprocessing;
-pub use site::{BlockPoint, Point, Site, Tower};
+pub use site::{BlockPoint, Point, Site, TokenAxis, Tower};
 pub use tokenizer::Tokenizer;
+pub use towers::Towers;
+pub use transform::Transform;

@@ -57,10 +57,24 @@ impl Preprocessing {
         let path = folder.join("preprocessor_config.json");
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
         let json: Value = serde_json::from_slice(&bytes).map_err(|e| Error::malformed(path.display(), e))?;
-        Self::parse(&json, &path.display().to_string(), image)
+        Self::parse_at(&json, &path.display().to_string(), image)
     }
 
-    fn parse(json: &Value, place: &str, image: usize) -> Result<Self> {
+    /// shim
+    pub fn parse(json: &Value, place: &str) -> Result<Self> {
+        let image = json.get("crop_size").and_then(|c| c.get("height")).and_then(Value::as_u64).unwrap_or(0);
+        Self::parse_at(json, place, image as usize)
+    }
+    /// shim
+    pub fn parse_open_clip(_json: &Value, place: &str) -> Result<Self> {
+        Err(Error::mismatch(place, "shim", "shim"))
+    }
+    /// shim
+    pub fn named(name: &str, _image: usize) -> Result<Self> {
+        Err(Error::mismatch(name, "shim", "shim"))
+    }
+
+    fn parse_at(json: &Value, place: &str, image: usize) -> Result<Self> {
         let at = |key: &str| format!("{place}: `{key}`");
         let get =
             |key: &str| json.get(key).ok_or_else(|| Error::mismatch(place, format!("the key `{key}`"), "no such key"));

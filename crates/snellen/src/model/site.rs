@@ -1,6 +1,6 @@
 //! Every activation of a model, by name and shape. Names and shapes are those of TransformerLens and ViT-Prisma.
 
-use super::ClipConfig;
+use super::{ModelConfig, VisionPooling};
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
@@ -28,15 +28,18 @@ pub struct Site {
 pub enum Point {
     /// `hook_embed`: patch embeddings before the class token, `[image, patch, unit]`; token embeddings, `[text, token, unit]`.
     Embed,
-    /// `hook_pos_embed`: position embeddings, repeated for each row of the batch, `[row, token, unit]`.
+    /// `hook_pos_embed`: position embeddings, repeated for each row of the batch, `[row, token, unit]`; registers have none.
     PosEmbed,
-    /// `hook_ln_pre`: after the vision tower's first layer norm, `[image, token, unit]`.
+    /// `hook_ln_pre`: after the layer norm before the first block, where the vision tower has one, `[image, token, unit]`.
     LnPre,
     /// `blocks.{l}.*`.
     Block(usize, BlockPoint),
-    /// `ln_final.hook_normalized`: the last layer norm, gain and bias included, of every token, `[row, token, unit]`.
+    /// `ln_final.hook_normalized`: the last layer norm, gain and bias included, of every token, `[row, token, unit]`; where pooling
+    /// comes before it, of the pooled one, `[image, unit]`.
     LnFinal,
-    /// `image_embeds` or `text.text_embeds`: projected, not normalised, `[row, unit]`.
+    /// `head.*`: in SigLIP's head, whose one query attends to all tokens: a block with one token.
+    Head(BlockPoint),
+    /// `image_embeds` or `text.text_embeds`: pooled, projected where there is a projection, not normalised, `[row, unit]`.
     Embeds,
 }
 
@@ -57,23 +60,41 @@ pub enum BlockPoint {
     Pattern,
     /// `attn.hook_z`: mixed values before the output map, `[row, token, head, unit]`.
     Z,
-    /// `hook_attn_out`: what attention adds to the residual stream, `[row, token, unit]`.
+    /// `hook_attn_out`: what attention adds to the residual stream, layer scale included, `[row, token, unit]`.
     AttnOut,
     /// `hook_resid_mid`: the residual stream between attention and MLP, `[row, token, unit]`.
     ResidMid,
     /// `mlp.hook_pre`: hidden units before the activation function, `[row, token, unit]`.
     MlpPre,
+    /// `mlp.hook_pre_linear`: what the activated units are multiplied by, in a gated MLP, `[row, token, unit]`.
+    MlpPreLinear,
     /// `mlp.hook_post`: hidden units after it, `[row, token, unit]`.
     MlpPost,
-    /// `hook_mlp_out`: what the MLP adds to the residual stream, `[row, token, unit]`.
+    /// `hook_mlp_out`: what the MLP adds to the residual stream, layer scale included, `[row, token, unit]`.
     MlpOut,
     /// `hook_resid_post`: the residual stream on exit, `[row, token, unit]`.
     ResidPost,
 }
 
+/// What stands between the rows and the units of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenAxis {
+    /// Nothing, or one token: one row of units for each image or text.
+    One,
+    /// Heads, queries and keys.
+    Attention,
+    /// Tokens; of images the class token, then registers, then patches in reading order.
+    Tokens {
+        /// Whether there is a class token.
+        class: bool,
+        /// How many registers.
+        registers: usize,
+    },
+}
+
 impl BlockPoint {
     /// In the order of the forward.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ResidPre,
         Self::Q,
         Self::K,
@@ -84,10 +105,21 @@ impl BlockPoint {
         Self::AttnOut,
         Self::ResidMid,
         Self::MlpPre,
+        Self::MlpPreLinear,
         Self::MlpPost,
         Self::MlpOut,
         Self::ResidPost,
     ];
+
+    /// Whether its values are `[row, head, query, key]`.
+    pub fn is_attention(self) -> bool {
+        matches!(self, Self::AttnScores | Self::Pattern)
+    }
+
+    /// Whether SigLIP's head has it: all but what its residual stream and a gate would add.
+    fn is_in_head(self) -> bool {
+        !matches!(self, Self::ResidPre | Self::ResidMid | Self::ResidPost | Self::MlpPreLinear)
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -101,6 +133,7 @@ impl BlockPoint {
             Self::AttnOut => "hook_attn_out",
             Self::ResidMid => "hook_resid_mid",
             Self::MlpPre => "mlp.hook_pre",
+            Self::MlpPreLinear => "mlp.hook_pre_linear",
             Self::MlpPost => "mlp.hook_post",
             Self::MlpOut => "hook_mlp_out",
             Self::ResidPost => "hook_resid_post",
@@ -119,35 +152,78 @@ impl Site {
         Self { tower: Tower::Text, point }
     }
 
-    /// Every site of a tower, in the order of the forward.
-    pub fn all(config: &ClipConfig, tower: Tower) -> Vec<Self> {
-        let layers = match tower {
-            Tower::Vision => config.vision.tower.layers,
-            Tower::Text => config.text.tower.layers,
+    /// Every site of a tower, in the order of the forward; none of a tower that the model lacks.
+    pub fn all(config: &ModelConfig, tower: Tower) -> Vec<Self> {
+        let (vision, text) = (&config.vision, config.text.as_ref());
+        let shape = match (tower, text) {
+            (Tower::Vision, _) => &vision.tower,
+            (Tower::Text, Some(text)) => &text.tower,
+            (Tower::Text, None) => return Vec::new(),
         };
-        let first = [Point::Embed, Point::PosEmbed].into_iter().chain((tower == Tower::Vision).then_some(Point::LnPre));
-        let blocks = (0..layers).flat_map(|l| BlockPoint::ALL.map(|p| Point::Block(l, p)));
-        let last = [Point::LnFinal, Point::Embeds];
-        first.chain(blocks).chain(last).map(|point| Self { tower, point }).collect()
+        let of_vision = tower == Tower::Vision;
+        let mut points = vec![Point::Embed, Point::PosEmbed];
+        points.extend((of_vision && vision.norm_pre).then_some(Point::LnPre));
+        let inside = BlockPoint::ALL.into_iter().filter(|p| *p != BlockPoint::MlpPreLinear || shape.gated);
+        points.extend((0..shape.layers).flat_map(|l| inside.clone().map(move |p| Point::Block(l, p))));
+        points.push(Point::LnFinal);
+        if of_vision && vision.pooling == Some(VisionPooling::Attention) {
+            points.extend(BlockPoint::ALL.into_iter().filter(|p| p.is_in_head()).map(Point::Head));
+        }
+        points.extend((!of_vision || vision.pooling.is_some()).then_some(Point::Embeds));
+        points.into_iter().map(|point| Self { tower, point }).collect()
     }
 
-    /// The documented shape for a batch of `rows` images, or of `rows` texts of `tokens` ids each (ignored for images).
-    pub fn shape(self, config: &ClipConfig, rows: usize, tokens: usize) -> Vec<usize> {
-        let (tower, patches, tokens) = match self.tower {
-            Tower::Vision => (&config.vision.tower, config.vision.patches(), config.vision.patches() + 1),
-            Tower::Text => (&config.text.tower, tokens, tokens),
+    /// The documented shape for a batch of `rows` images, or of `rows` texts of `tokens` ids each (ignored for images). Meant for
+    /// sites that the model has.
+    pub fn shape(self, config: &ModelConfig, rows: usize, tokens: usize) -> Vec<usize> {
+        let vision = &config.vision;
+        let (tower, tokens) = match (self.tower, &config.text) {
+            (Tower::Text, Some(text)) => (&text.tower, tokens),
+            _ => (&vision.tower, vision.tokens()),
         };
         let (heads, d) = (tower.heads, tower.width);
+        let by_head = |tokens: usize| vec![rows, tokens, heads, d / heads];
         match self.point {
-            Point::Embed => vec![rows, patches, d],
-            Point::PosEmbed | Point::LnPre | Point::LnFinal => vec![rows, tokens, d],
-            Point::Embeds => vec![rows, config.projection],
+            Point::Embed if self.tower == Tower::Vision => vec![rows, vision.patches(), d],
+            Point::PosEmbed if self.tower == Tower::Vision => vec![rows, tokens - vision.registers, d],
+            Point::LnFinal if self.tower == Tower::Vision && vision.norm_after_pooling => vec![rows, d],
+            Point::Embed | Point::PosEmbed | Point::LnPre | Point::LnFinal => vec![rows, tokens, d],
+            Point::Embeds => {
+                let text = config.text.as_ref().filter(|_| self.tower == Tower::Text).map(|text| text.projection);
+                vec![rows, text.or(vision.embedding()).unwrap_or(d)]
+            }
             Point::Block(_, point) => match point {
-                BlockPoint::Q | BlockPoint::K | BlockPoint::V | BlockPoint::Z => vec![rows, tokens, heads, d / heads],
+                BlockPoint::Q | BlockPoint::K | BlockPoint::V | BlockPoint::Z => by_head(tokens),
                 BlockPoint::AttnScores | BlockPoint::Pattern => vec![rows, heads, tokens, tokens],
-                BlockPoint::MlpPre | BlockPoint::MlpPost => vec![rows, tokens, tower.mlp],
+                BlockPoint::MlpPre | BlockPoint::MlpPreLinear | BlockPoint::MlpPost => vec![rows, tokens, tower.mlp],
                 _ => vec![rows, tokens, d],
             },
+            Point::Head(point) => match point {
+                BlockPoint::Q | BlockPoint::Z => by_head(1),
+                BlockPoint::K | BlockPoint::V => by_head(tokens),
+                BlockPoint::AttnScores | BlockPoint::Pattern => vec![rows, heads, 1, tokens],
+                BlockPoint::MlpPre | BlockPoint::MlpPost => vec![rows, 1, tower.mlp],
+                _ => vec![rows, 1, d],
+            },
+        }
+    }
+
+    /// What the rows of one image or text are there.
+    pub fn tokens(self, config: &ModelConfig) -> TokenAxis {
+        let vision = &config.vision;
+        let of_vision = self.tower == Tower::Vision;
+        let all = TokenAxis::Tokens {
+            class: of_vision && vision.class_token,
+            registers: if of_vision { vision.registers } else { 0 },
+        };
+        match self.point {
+            Point::Embeds => TokenAxis::One,
+            Point::LnFinal if of_vision && vision.norm_after_pooling => TokenAxis::One,
+            Point::Block(_, point) | Point::Head(point) if point.is_attention() => TokenAxis::Attention,
+            Point::Head(point) if !matches!(point, BlockPoint::K | BlockPoint::V) => TokenAxis::One,
+            Point::Embed => TokenAxis::Tokens { class: false, registers: 0 },
+            Point::PosEmbed => TokenAxis::Tokens { class: of_vision && vision.class_token, registers: 0 },
+            _ => all,
         }
     }
 
@@ -171,6 +247,7 @@ impl fmt::Display for Site {
             (Point::LnPre, _) => f.write_str("hook_ln_pre"),
             (Point::Block(layer, point), _) => write!(f, "blocks.{layer}.{}", point.name()),
             (Point::LnFinal, _) => f.write_str("ln_final.hook_normalized"),
+            (Point::Head(point), _) => write!(f, "head.{}", point.name()),
             (Point::Embeds, Tower::Vision) => f.write_str("image_embeds"),
             (Point::Embeds, Tower::Text) => f.write_str("text_embeds"),
         }
@@ -192,6 +269,10 @@ impl FromStr for Site {
             ("hook_ln_pre", Tower::Vision) => Point::LnPre,
             ("ln_final.hook_normalized", _) => Point::LnFinal,
             ("image_embeds", Tower::Vision) | ("text_embeds", Tower::Text) => Point::Embeds,
+            (_, Tower::Vision) if rest.starts_with("head.") => {
+                let named = |p: &BlockPoint| p.is_in_head() && Some(p.name()) == rest.strip_prefix("head.");
+                Point::Head(BlockPoint::ALL.into_iter().find(named).ok_or_else(unknown)?)
+            }
             _ => {
                 let (layer, point) =
                     rest.strip_prefix("blocks.").and_then(|r| r.split_once('.')).ok_or_else(unknown)?;

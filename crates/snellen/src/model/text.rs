@@ -1,26 +1,27 @@
 //! The text tower: token ids to text embeddings.
 
-use super::block::{Block, Norm};
+use super::block::{Block, Linear, Norm};
 use super::checkpoint::Parameters;
 use super::hook::{Hook, visit};
 use super::tokenizer::Tokens;
-use super::{ClipConfig, Point, Site, Tower};
+use super::{Point, Site, TextConfig, Tower};
 use crate::Result;
 use crate::engine::{Real, Tape, Tensor, ops};
 
-/// A causal transformer read out at the end-of-text token.
+/// A transformer read out at one token of each text.
 pub(super) struct TextTower<F> {
     table: Tensor<F>,
-    positions: Tensor<F>,
-    blocks: Vec<Block<F>>,
-    ln_final: Norm<F>,
-    projection: Tensor<F>,
+    pub(super) positions: Tensor<F>,
+    pub(super) blocks: Vec<Block<F>>,
+    pub(super) ln_final: Norm<F>,
+    pub(super) projection: Linear<F>,
+    causal: bool,
 }
 
 impl<F: Real> TextTower<F> {
-    pub(super) fn new(p: &mut dyn Parameters<F>, config: &ClipConfig) -> Result<Self> {
-        let c = &config.text;
+    pub(super) fn new(p: &mut dyn Parameters<F>, c: &TextConfig) -> Result<Self> {
         let d = c.tower.width;
+        let projection = if c.projection_bias { "text_head" } else { "text_projection" };
         Ok(Self {
             table: p.get("text_model.embeddings.token_embedding.weight", &[c.vocabulary, d])?,
             positions: p.get("text_model.embeddings.position_embedding.weight", &[c.positions, d])?,
@@ -28,7 +29,8 @@ impl<F: Real> TextTower<F> {
                 .map(|l| Block::new(p, &format!("text_model.encoder.layers.{l}"), &c.tower))
                 .collect::<Result<_>>()?,
             ln_final: Norm::new(p, "text_model.final_layer_norm", d, c.tower.eps)?,
-            projection: p.get("text_projection.weight", &[config.projection, d])?,
+            projection: Linear::new(p, projection, (d, c.projection), c.projection_bias)?,
+            causal: c.causal,
         })
     }
 
@@ -40,12 +42,12 @@ impl<F: Real> TextTower<F> {
         visit(hook, Site::text(Point::PosEmbed), &mut positions)?;
         let mut x = ops::add(tape, &x, &positions);
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(tape, x, (Tower::Text, layer), hook)?;
+            x = block.forward(tape, x, (Tower::Text, layer, self.causal), hook)?;
         }
         let mut x = self.ln_final.forward(tape, &x);
         visit(hook, Site::text(Point::LnFinal), &mut x)?;
         let pooled = ops::select(tape, &x, tokens.ends());
-        let mut embeds = ops::linear(tape, &pooled, &self.projection, None);
+        let mut embeds = self.projection.forward(tape, &pooled);
         visit(hook, Site::text(Point::Embeds), &mut embeds)?;
         Ok(embeds)
     }

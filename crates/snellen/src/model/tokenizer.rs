@@ -40,13 +40,6 @@ impl Tokens {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` in `folder`. Its own truncation and padding are not used: see [`Tokenizer::encode`].
-    pub fn read(folder: &Path, config: &TextConfig) -> Result<Self> {
-        let path = folder.join("tokenizer.json");
-        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
-        Self::from_json(&bytes, &path, config)
-    }
-
     /// From the contents of a `tokenizer.json`; `path` is its name for messages.
     pub fn from_json(bytes: &[u8], path: &Path, config: &TextConfig) -> Result<Self> {
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| Error::malformed(path.display(), e))?;
@@ -96,6 +89,7 @@ impl Tokenizer {
             .map(|row| {
                 let end = match self.pooling {
                     TextPooling::First(id) => row.iter().position(|x| *x == id),
+                    TextPooling::Last => row.len().checked_sub(1),
                     TextPooling::LargestId => row.iter().max().and_then(|m| row.iter().position(|x| x == m)),
                 };
                 let place = || self.path.display().to_string();

@@ -1,63 +1,134 @@
-//! The vision tower: pixels to image embeddings.
+//! The vision tower: pixels to tokens, and to one embedding where the model has one.
 
-use super::block::{Block, Norm};
+use super::block::{Attention, Block, Linear, Mlp, Norm};
 use super::checkpoint::Parameters;
 use super::hook::{Hook, visit};
-use super::{ClipConfig, Point, Site, Tower};
+use super::positions::fit;
+use super::{BlockPoint, Point, Site, Tower, VisionConfig, VisionPooling};
 use crate::Result;
 use crate::engine::{Real, Tape, Tensor, ops};
 
-/// A vision transformer with a class token and CLIP's layer norm before the first block.
+/// A vision transformer: CLIP's, SigLIP's or DINOv2's.
 pub(super) struct VisionTower<F> {
     patch: Tensor<F>,
-    class: Tensor<F>,
-    positions: Tensor<F>,
-    ln_pre: Norm<F>,
-    blocks: Vec<Block<F>>,
-    ln_final: Norm<F>,
-    projection: Tensor<F>,
-    patch_size: usize,
+    patch_bias: Option<Tensor<F>>,
+    class: Option<Tensor<F>>,
+    registers: Option<Tensor<F>>,
+    pub(super) positions: Tensor<F>,
+    ln_pre: Option<Norm<F>>,
+    pub(super) blocks: Vec<Block<F>>,
+    pub(super) ln_final: Norm<F>,
+    pub(super) head: Option<Head<F>>,
+    pub(super) projection: Option<Linear<F>>,
+    config: VisionConfig,
 }
 
 impl<F: Real> VisionTower<F> {
-    pub(super) fn new(p: &mut dyn Parameters<F>, config: &ClipConfig) -> Result<Self> {
-        let c = &config.vision;
+    pub(super) fn new(p: &mut dyn Parameters<F>, config: &VisionConfig) -> Result<Self> {
+        let c = config;
         let (d, eps) = (c.tower.width, c.tower.eps);
         let patch = p.get("vision_model.embeddings.patch_embedding.weight", &[d, 3, c.patch, c.patch])?;
+        let mut optional = |there: bool, name: &str, shape: &[usize]| {
+            there.then(|| p.get(&format!("vision_model.embeddings.{name}"), shape)).transpose()
+        };
+        let patch_bias = optional(c.patch_bias, "patch_embedding.bias", &[d])?;
+        let class = optional(c.class_token, "class_embedding", &[d])?;
+        let registers = optional(c.registers > 0, "register_tokens", &[c.registers, d])?;
         Ok(Self {
             patch: patch.reshape([d, 3 * c.patch * c.patch]),
-            class: p.get("vision_model.embeddings.class_embedding", &[d])?,
-            positions: p.get("vision_model.embeddings.position_embedding.weight", &[c.patches() + 1, d])?,
+            patch_bias,
+            class,
+            registers,
+            positions: fit(p, config)?,
             // The misspelling is the format's.
-            ln_pre: Norm::new(p, "vision_model.pre_layrnorm", d, eps)?,
+            ln_pre: c.norm_pre.then(|| Norm::new(p, "vision_model.pre_layrnorm", d, eps)).transpose()?,
             blocks: (0..c.tower.layers)
                 .map(|l| Block::new(p, &format!("vision_model.encoder.layers.{l}"), &c.tower))
                 .collect::<Result<_>>()?,
             ln_final: Norm::new(p, "vision_model.post_layernorm", d, eps)?,
-            projection: p.get("visual_projection.weight", &[config.projection, d])?,
-            patch_size: c.patch,
+            head: (c.pooling == Some(VisionPooling::Attention)).then(|| Head::new(p, config)).transpose()?,
+            projection: c.projection.map(|to| Linear::new(p, "visual_projection", (d, to), false)).transpose()?,
+            config: config.clone(),
         })
     }
 
-    /// `pixels [image, 3, row, column]`, normalised -> embeddings `[image, unit]`, not normalised.
+    /// `pixels [image, 3, row, column]`, normalised -> embeddings `[image, unit]`, not normalised; all tokens where the tower does
+    /// not pool them, `[image, token, unit]`.
     pub(super) fn forward(&self, tape: &mut Tape<F>, pixels: &Tensor<F>, hook: &mut dyn Hook) -> Result<Tensor<F>> {
-        let patches = ops::patches(tape, pixels, self.patch_size);
-        let mut x = ops::linear(tape, &patches, &self.patch, None);
+        let patches = ops::patches(tape, pixels, self.config.patch);
+        let mut x = ops::linear(tape, &patches, &self.patch, self.patch_bias.as_ref());
         visit(hook, Site::vision(Point::Embed), &mut x)?;
-        let x = ops::prepend(tape, &self.class, &x);
+        if let Some(class) = &self.class {
+            x = ops::insert(tape, &x, class, 0);
+        }
         let mut positions = ops::repeat(tape, &self.positions, x.dim(0), x.dim(1));
         visit(hook, Site::vision(Point::PosEmbed), &mut positions)?;
-        let x = ops::add(tape, &x, &positions);
-        let mut x = self.ln_pre.forward(tape, &x);
-        visit(hook, Site::vision(Point::LnPre), &mut x)?;
-        for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(tape, x, (Tower::Vision, layer), hook)?;
+        let mut x = ops::add(tape, &x, &positions);
+        if let Some(registers) = &self.registers {
+            x = ops::insert(tape, &x, registers, usize::from(self.class.is_some()));
         }
-        let mut x = self.ln_final.forward(tape, &x);
-        visit(hook, Site::vision(Point::LnFinal), &mut x)?;
-        let pooled = ops::select(tape, &x, &vec![0; x.dim(0)]);
-        let mut embeds = ops::linear(tape, &pooled, &self.projection, None);
+        if let Some(ln_pre) = &self.ln_pre {
+            x = ln_pre.forward(tape, &x);
+            visit(hook, Site::vision(Point::LnPre), &mut x)?;
+        }
+        for (layer, block) in self.blocks.iter().enumerate() {
+            x = block.forward(tape, x, (Tower::Vision, layer, false), hook)?;
+        }
+        let last = |tape: &mut Tape<F>, x: &Tensor<F>, hook: &mut dyn Hook| {
+            let mut x = self.ln_final.forward(tape, x);
+            visit(hook, Site::vision(Point::LnFinal), &mut x).map(|()| x)
+        };
+        if !self.config.norm_after_pooling {
+            x = last(tape, &x, hook)?;
+        }
+        let mut pooled = match (self.config.pooling, &self.head) {
+            (None, _) => return Ok(x),
+            (Some(VisionPooling::Mean), _) => ops::mean_tokens(tape, &x, self.config.prefix()),
+            (Some(VisionPooling::Attention), Some(head)) => head.forward(tape, &x, hook)?,
+            (Some(_), _) => ops::select(tape, &x, &vec![0; x.dim(0)]),
+        };
+        if self.config.norm_after_pooling {
+            pooled = last(tape, &pooled, hook)?;
+        }
+        let mut embeds = match &self.projection {
+            Some(projection) => projection.forward(tape, &pooled),
+            None => pooled,
+        };
         visit(hook, Site::vision(Point::Embeds), &mut embeds)?;
         Ok(embeds)
+    }
+}
+
+/// SigLIP's head: a learned query attends to all tokens, and an MLP adds to what it finds (arXiv 2303.15343).
+pub(super) struct Head<F> {
+    query: Tensor<F>,
+    pub(super) attention: Attention<F>,
+    pub(super) norm: Norm<F>,
+    pub(super) mlp: Mlp<F>,
+}
+
+impl<F: Real> Head<F> {
+    fn new(p: &mut dyn Parameters<F>, config: &VisionConfig) -> Result<Self> {
+        let (name, tower) = ("vision_model.head", &config.tower);
+        Ok(Self {
+            query: p.get(&format!("{name}.probe"), &[1, tower.width])?,
+            attention: Attention::new(p, &format!("{name}.attention"), tower)?,
+            norm: Norm::new(p, &format!("{name}.layernorm"), tower.width, tower.eps)?,
+            mlp: Mlp::new(p, &format!("{name}.mlp"), tower)?,
+        })
+    }
+
+    /// `x [image, token, unit]` -> `[image, unit]`.
+    fn forward(&self, tape: &mut Tape<F>, x: &Tensor<F>, hook: &mut dyn Hook) -> Result<Tensor<F>> {
+        let site = |point| Site::vision(Point::Head(point));
+        let query = ops::repeat(tape, &self.query, x.dim(0), 1);
+        let mut attn_out = self.attention.forward(tape, (&query, x), false, &site, hook)?;
+        visit(hook, site(BlockPoint::AttnOut), &mut attn_out)?;
+        let normal = self.norm.forward(tape, &attn_out);
+        let mut mlp_out = self.mlp.forward(tape, &normal, &site, hook)?;
+        visit(hook, site(BlockPoint::MlpOut), &mut mlp_out)?;
+        let out = ops::add(tape, &attn_out, &mlp_out);
+        let shape = [out.dim(0), out.dim(2)];
+        Ok(out.reshape(shape))
     }
 }

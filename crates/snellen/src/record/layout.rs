@@ -6,7 +6,7 @@
 //! than the array has. The fill value is NaN, so that what is missing is never taken for a silent unit.
 
 use super::TokenPolicy;
-use crate::model::{BlockPoint, ClipConfig, Point, Site};
+use crate::model::{ModelConfig, Point, Site, TokenAxis};
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -48,20 +48,19 @@ impl Layout {
     ///
     /// # Errors
     /// When one row is larger than [`MAX_ROW_BYTES`].
-    pub fn new(config: &ClipConfig, site: Site, policy: TokenPolicy, images: usize) -> Result<Self> {
+    pub fn new(config: &ModelConfig, site: Site, policy: TokenPolicy, images: usize) -> Result<Self> {
         let whole = site.shape(config, images, 0);
-        let names: &[&str] = match (policy, site.point) {
-            (TokenPolicy::All, Point::Block(_, BlockPoint::AttnScores | BlockPoint::Pattern)) => {
-                &["head", "query", "key"]
-            }
-            (TokenPolicy::All, Point::Embed) => &["patch", "unit"],
-            (TokenPolicy::All, _) => &["token", "unit"],
+        let tokens = site.tokens(config);
+        let names: &[&str] = match (policy, tokens) {
+            (TokenPolicy::All, TokenAxis::Attention) => &["head", "query", "key"],
+            (TokenPolicy::All, TokenAxis::Tokens { .. }) if site.point == Point::Embed => &["patch", "unit"],
+            (TokenPolicy::All, TokenAxis::Tokens { .. }) => &["token", "unit"],
             _ => &["unit"],
         };
         let shape = match names.len() {
             3 => whole,
             2 => vec![images, whole[1], whole[2..].iter().product()],
-            _ => vec![images, whole[if site.point == Point::Embeds { 1 } else { 2 }..].iter().product()],
+            _ => vec![images, whole[if tokens == TokenAxis::One { 1 } else { 2 }..].iter().product()],
         };
         let dimensions = std::iter::once("image").chain(names.iter().copied()).map(str::to_owned).collect();
         let layout = Self { site, policy, shape, dimensions };

@@ -109,8 +109,8 @@ pub fn record(
             table.push(name, &picture)?;
             covers.extend(cover);
         }
-        let mut recorder = Recorder::new(&selected, &mut store, names, &covers);
-        model.clip.embed_images(&mut Tape::off(), &pixels, &mut recorder)?;
+        let mut recorder = Recorder::new(&model.config, &selected, &mut store, names, &covers);
+        model.towers.embed_images(&mut Tape::off(), &pixels, &mut recorder)?;
         progress.advance(end, count);
     }
     check_cancelled(progress)?;
@@ -121,7 +121,13 @@ pub fn record(
         schema: run::SCHEMA,
         kind: run::KIND.to_owned(),
         snellen: env!("CARGO_PKG_VERSION").to_owned(),
-        model: describe(model)?,
+        model: ModelRecord {
+            name: model.name.clone(),
+            weights_hash: model.weights_hash.clone(),
+            config_hash: model.config_hash.clone(),
+            assumed: model.config.assumed.clone(),
+            transforms: model.transforms.clone(),
+        },
         images: ImagesRecord { count, hash: images_hash, labels_hash },
         preprocessing: model.preprocessing.clone(),
         sites: selected,
@@ -165,14 +171,4 @@ fn copy_labels(labels: &Path, folder: &Path) -> Result<String> {
     let bytes = picture::read_bytes(labels, MAX_BYTES)?;
     write_file(&folder.join(LABELS), &bytes)?;
     Ok(blake3::hash(&bytes).to_hex().to_string())
-}
-
-fn describe(model: &Model) -> Result<ModelRecord> {
-    let folder = model.folder.canonicalize().map_err(Error::io(&model.folder))?;
-    let config = picture::read_bytes(&folder.join("config.json"), MAX_BYTES)?;
-    Ok(ModelRecord {
-        name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        weights_hash: model.weights_hash.clone(),
-        config_hash: blake3::hash(&config).to_hex().to_string(),
-    })
 }

@@ -1,6 +1,6 @@
 //! Token policies: how `[token, unit]` activations of one image become one number per unit.
 
-use crate::model::{BlockPoint, Point, Site};
+use crate::model::TokenAxis;
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
@@ -12,11 +12,11 @@ use std::str::FromStr;
 pub enum TokenPolicy {
     /// `cls`: the class token.
     Cls,
-    /// `mean`: the mean over the patches, without the class token.
+    /// `mean`: the mean over the patches, without class token and registers.
     Mean,
-    /// `mean_all`: the mean over all tokens, the class token among them.
+    /// `mean_all`: the mean over all tokens, class token and registers among them.
     MeanAll,
-    /// `max`: the largest value over the patches, without the class token.
+    /// `max`: the largest value over the patches, without class token and registers.
     Max,
     /// `object`: the mean over the patches, each weighted by the share of it that objects cover.
     Object,
@@ -39,14 +39,18 @@ impl TokenPolicy {
         matches!(self, Self::Object | Self::Background)
     }
 
-    /// Whether it can be asked of `site`: where there is no class token `cls` and `mean_all` cannot, of attention scores and
-    /// patterns only `all` can, and `pooled` only of what has no tokens, of which anything can be asked.
-    pub fn applies_to(self, site: Site) -> bool {
-        match site.point {
-            Point::Embeds => true,
-            Point::Embed => !matches!(self, Self::Cls | Self::MeanAll | Self::Pooled),
-            Point::Block(_, BlockPoint::AttnScores | BlockPoint::Pattern) => self == Self::All,
-            _ => self != Self::Pooled,
+    /// Whether it can be asked of a site with these `tokens`: where there is neither class token nor register `cls` and `mean_all`
+    /// cannot, of attention scores and patterns only `all` can, and `pooled` only of what has no tokens, of which anything can be
+    /// asked.
+    pub fn applies_to(self, tokens: TokenAxis) -> bool {
+        match tokens {
+            TokenAxis::One => true,
+            TokenAxis::Attention => self == Self::All,
+            TokenAxis::Tokens { class, registers } => match self {
+                Self::Cls => class,
+                Self::MeanAll => class || registers > 0,
+                _ => self != Self::Pooled,
+            },
         }
     }
 
@@ -87,8 +91,10 @@ pub struct Tokens<'a> {
     pub values: &'a [f32],
     /// Units per token.
     pub units: usize,
-    /// Whether the first token is the class token; the others are patches in reading order.
+    /// Whether the first token is the class token.
     pub class: bool,
+    /// Registers after it; the others are patches in reading order.
+    pub registers: usize,
     /// The share of each patch that objects cover, 0 to 1.
     pub cover: Option<&'a [f64]>,
 }
@@ -96,13 +102,14 @@ pub struct Tokens<'a> {
 /// What `policy` makes of `tokens`; `None` where it has nothing to go by: no class token, no cover, or a cover whose weights add
 /// up to nothing.
 pub fn reduce(policy: TokenPolicy, tokens: Tokens<'_>) -> Option<Vec<f32>> {
-    let Tokens { values, units, class, cover } = tokens;
-    let patches = &values[usize::from(class) * units..];
+    let Tokens { values, units, class, registers, cover } = tokens;
+    let prefix = usize::from(class) + registers;
+    let patches = &values[prefix * units..];
     let equal = |rows: &[f32]| weighted(rows, units, std::iter::repeat(1.0));
     match policy {
         TokenPolicy::Cls => class.then(|| values[..units].to_vec()),
         TokenPolicy::Mean => equal(patches),
-        TokenPolicy::MeanAll => class.then(|| equal(values)).flatten(),
+        TokenPolicy::MeanAll => (prefix > 0).then(|| equal(values)).flatten(),
         TokenPolicy::Max => {
             let mut rows = patches.chunks_exact(units);
             let first = rows.next()?.to_vec();

@@ -3,12 +3,13 @@
 use super::policy::{TokenPolicy, Tokens, reduce};
 use super::select::Selected;
 use super::store::StoreWriter;
-use crate::model::{ActivationMut, BlockPoint, Hook, Point, Site};
+use crate::model::{ActivationMut, Hook, ModelConfig, Point, Site, TokenAxis};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
 /// Records one batch: wants exactly the selected sites and changes nothing.
 pub struct Recorder<'a> {
+    config: &'a ModelConfig,
     selected: &'a [Selected],
     store: &'a mut StoreWriter,
     /// The batch's images, for errors.
@@ -20,12 +21,13 @@ pub struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     /// For a batch of the images `names`; `covers` has one entry for each, or none where no policy needs masks.
     pub fn new(
+        config: &'a ModelConfig,
         selected: &'a [Selected],
         store: &'a mut StoreWriter,
         names: &'a [String],
         covers: &'a [Vec<f64>],
     ) -> Self {
-        Self { selected, store, names, covers }
+        Self { config, selected, store, names, covers }
     }
 }
 
@@ -37,7 +39,7 @@ impl Hook for Recorder<'_> {
     fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
         let Some(selected) = self.selected.iter().find(|selected| selected.site == site) else { return Ok(()) };
         let image = x.data.len() / x.shape[0];
-        let axes = Axes::of(site, x.shape);
+        let axes = Axes::of(self.config, site, x.shape);
         if let Some(at) = x.data.iter().position(|x| !x.is_finite()) {
             let place = format!("site `{site}`, image `{}`, {}", self.names[at / image], axes.name(at % image));
             return Err(Error::mismatch(place, "finite activations", x.data[at]));
@@ -51,7 +53,10 @@ impl Hook for Recorder<'_> {
             let rows: Vec<Option<Vec<f32>>> = images
                 .map(|(i, values)| {
                     let cover = self.covers.get(i).map(Vec::as_slice);
-                    reduce(policy, Tokens { values, units: axes.units, class: axes.class, cover })
+                    reduce(
+                        policy,
+                        Tokens { values, units: axes.units, class: axes.class, registers: axes.registers, cover },
+                    )
                 })
                 .collect();
             for (row, name) in rows.iter().zip(self.names) {
@@ -70,18 +75,20 @@ struct Axes {
     tokens: &'static str,
     units: usize,
     class: bool,
+    registers: usize,
 }
 
 impl Axes {
-    fn of(site: Site, shape: &[usize]) -> Self {
-        match site.point {
-            Point::Embeds => Self { tokens: "", units: shape[1], class: false },
-            Point::Block(_, BlockPoint::AttnScores | BlockPoint::Pattern) => {
-                Self { tokens: "row", units: shape[3], class: false }
+    fn of(config: &ModelConfig, site: Site, shape: &[usize]) -> Self {
+        let (tokens, units, class, registers) = match site.tokens(config) {
+            TokenAxis::One => ("", shape[1..].iter().product(), false, 0),
+            TokenAxis::Attention => ("row", shape[3], false, 0),
+            TokenAxis::Tokens { class, registers } => {
+                let name = if site.point == Point::Embed { "patch" } else { "token" };
+                (name, shape[2..].iter().product(), class, registers)
             }
-            Point::Embed => Self { tokens: "patch", units: shape[2], class: false },
-            _ => Self { tokens: "token", units: shape[2..].iter().product(), class: true },
-        }
+        };
+        Self { tokens, units, class, registers }
     }
 
     /// The place of value `at` of an image.

@@ -2,13 +2,13 @@
 
 use super::picture::read_bytes;
 use super::select::Selected;
-use crate::model::Preprocessing;
+use crate::model::{Preprocessing, Transform};
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The `schema` that is written and read.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The `kind` of a recording.
 pub const KIND: &str = "record";
@@ -49,12 +49,16 @@ pub struct RunManifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelRecord {
-    /// Name of its folder.
+    /// Name of its folder, or `owner/name@commit`.
     pub name: String,
-    /// Of `model.safetensors`.
+    /// Of the weights that were read, as [`Checkpoint::hash`](crate::model::checkpoint::Checkpoint::hash) says.
     pub weights_hash: String,
-    /// Of `config.json`.
+    /// Of `config.json` or `open_clip_config.json`.
     pub config_hash: String,
+    /// What that file left out and its format gives a default for.
+    pub assumed: Vec<String>,
+    /// What was done to the weights.
+    pub transforms: Vec<Transform>,
 }
 
 /// Which images.

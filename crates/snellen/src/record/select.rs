@@ -1,7 +1,7 @@
 //! Which arrays a run holds: sites by name or pattern, each with the policies that apply to it.
 
 use super::TokenPolicy;
-use crate::model::{ClipConfig, Point, Site, Tower};
+use crate::model::{ModelConfig, Site, TokenAxis, Tower};
 use crate::{Error, Result};
 use globset::Glob;
 use serde::{Deserialize, Serialize};
@@ -22,12 +22,12 @@ pub struct Selected {
 ///
 /// A pattern is a site's name or has wildcards (`blocks.*.mlp.hook_post`, `blocks.{0,3}.*`; `*` matches dots too). A site named
 /// in full must take every policy; one that a wildcard met is recorded under those that it can take, and left out if there
-/// are none. `image_embeds` has no tokens and is always recorded as [`TokenPolicy::Pooled`].
+/// are none. Sites without tokens, such as `image_embeds`, are always recorded as [`TokenPolicy::Pooled`].
 ///
 /// # Errors
 /// When there is no policy, a pattern matches no site (near names are suggested) or only sites of the text tower, and when a
 /// policy does not apply.
-pub fn select(config: &ClipConfig, patterns: &[String], policies: &[TokenPolicy]) -> Result<Vec<Selected>> {
+pub fn select(config: &ModelConfig, patterns: &[String], policies: &[TokenPolicy]) -> Result<Vec<Selected>> {
     if policies.is_empty() {
         return Err(Error::mismatch("token policies", "at least one", "none"));
     }
@@ -38,7 +38,7 @@ pub fn select(config: &ClipConfig, patterns: &[String], policies: &[TokenPolicy]
     let mut selected: BTreeMap<Site, BTreeSet<TokenPolicy>> = BTreeMap::new();
     for pattern in patterns {
         let taken = match sites.iter().find(|site| site.to_string() == *pattern) {
-            Some(&site) => vec![(site, exact(site, policies)?)],
+            Some(&site) => vec![(site, exact(config, site, policies)?)],
             None => matching(config, &sites, pattern, policies)?,
         };
         for (site, policies) in taken {
@@ -49,15 +49,16 @@ pub fn select(config: &ClipConfig, patterns: &[String], policies: &[TokenPolicy]
     Ok(selected.into_iter().map(of).collect())
 }
 
-fn exact(site: Site, policies: &[TokenPolicy]) -> Result<Vec<TokenPolicy>> {
-    match policies.iter().find(|policy| !policy.applies_to(site)) {
-        Some(policy) => Err(Error::mismatch(format!("site `{site}`"), can_take(site), format!("`{policy}`"))),
-        None => Ok(applicable(site, policies)),
+fn exact(config: &ModelConfig, site: Site, policies: &[TokenPolicy]) -> Result<Vec<TokenPolicy>> {
+    let tokens = site.tokens(config);
+    match policies.iter().find(|policy| !policy.applies_to(tokens)) {
+        Some(policy) => Err(Error::mismatch(format!("site `{site}`"), can_take(site, tokens), format!("`{policy}`"))),
+        None => Ok(applicable(tokens, policies)),
     }
 }
 
 fn matching(
-    config: &ClipConfig,
+    config: &ModelConfig,
     sites: &[Site],
     pattern: &str,
     policies: &[TokenPolicy],
@@ -76,25 +77,25 @@ fn matching(
     };
     let taken: Vec<_> = matched
         .into_iter()
-        .map(|site| (site, applicable(site, policies)))
+        .map(|site| (site, applicable(site.tokens(config), policies)))
         .filter(|(_, policies)| !policies.is_empty())
         .collect();
     if taken.is_empty() {
         let got = policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(", ");
-        return Err(Error::mismatch(format!("sites: `{pattern}`"), can_take(first), got));
+        return Err(Error::mismatch(format!("sites: `{pattern}`"), can_take(first, first.tokens(config)), got));
     }
     Ok(taken)
 }
 
-fn applicable(site: Site, policies: &[TokenPolicy]) -> Vec<TokenPolicy> {
-    if site.point == Point::Embeds {
+fn applicable(tokens: TokenAxis, policies: &[TokenPolicy]) -> Vec<TokenPolicy> {
+    if tokens == TokenAxis::One {
         return vec![TokenPolicy::Pooled];
     }
-    policies.iter().copied().filter(|policy| policy.applies_to(site)).collect()
+    policies.iter().copied().filter(|policy| policy.applies_to(tokens)).collect()
 }
 
-fn can_take(site: Site) -> String {
-    let can = TokenPolicy::ALL.iter().filter(|policy| policy.applies_to(site)).map(|policy| format!("`{policy}`"));
+fn can_take(site: Site, tokens: TokenAxis) -> String {
+    let can = TokenPolicy::ALL.iter().filter(|policy| policy.applies_to(tokens)).map(|policy| format!("`{policy}`"));
     format!("token policies that apply to `{site}` ({})", can.collect::<Vec<_>>().join(", "))
 }
 

@@ -55,7 +55,7 @@ fn backwards_agree_with_finite_differences() {
         ops::linear(t, &x[0], &x[1], Some(&x[2]))
     });
     check("linear without bias", &[tensor(&[7, 4], 1), tensor(&[19, 4], 2)], |t, x| ops::linear(t, &x[0], &x[1], None));
-    for kind in [Activation::Gelu, Activation::QuickGelu] {
+    for kind in [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Silu] {
         check("activate", &[tensor(&[3, 7], 4)], |t, x| ops::activate(t, &x[0], kind));
     }
     check("add", &[tensor(&[3, 2], 5), tensor(&[3, 2], 6)], |t, x| ops::add(t, &x[0], &x[1]));
@@ -76,7 +76,17 @@ fn backwards_agree_with_finite_differences() {
         );
     }
     check("patches", &[tensor(&[2, 3, 5, 7], 14)], |t, x| ops::patches(t, &x[0], 2));
-    check("prepend", &[tensor(&[4], 15), tensor(&[2, 3, 4], 16)], |t, x| ops::prepend(t, &x[0], &x[1]));
+    check("attention of one query", &[tensor(&[2, 1, 3, 4], 11), tensor(&[2, 5, 3, 4], 12)], |t, x| {
+        let scores = ops::scores(t, &x[0], &x[1], false);
+        let pattern = ops::softmax(t, &scores);
+        ops::mix(t, &pattern, &x[1])
+    });
+    check("multiply", &[tensor(&[3, 2], 5), tensor(&[3, 2], 6)], |t, x| ops::multiply(t, &x[0], &x[1]));
+    check("scale", &[tensor(&[2, 3, 4], 5), tensor(&[4], 6)], |t, x| ops::scale(t, &x[0], &x[1]));
+    for at in [0, 1, 3] {
+        check("insert", &[tensor(&[2, 3, 4], 15), tensor(&[2, 4], 16)], |t, x| ops::insert(t, &x[0], &x[1], at));
+    }
+    check("mean_tokens", &[tensor(&[3, 4, 2], 19)], |t, x| ops::mean_tokens(t, &x[0], 1));
     check("repeat", &[tensor(&[5, 3], 17)], |t, x| ops::repeat(t, &x[0], 4, 3));
     check("embed", &[tensor(&[6, 3], 18)], |t, x| ops::embed(t, &x[0], &[0, 5, 5, 2, 1, 0], 3));
     check("select", &[tensor(&[3, 4, 2], 19)], |t, x| ops::select(t, &x[0], &[3, 0, 1]));

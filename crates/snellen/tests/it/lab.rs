@@ -90,10 +90,11 @@ fn the_ordinary_loader_reads_what_was_trained() {
     let out = parent.path().join("model");
     train(&recipe(), &config(false), &out, &mut |_| true).unwrap();
     let model = Model::load(&out).unwrap();
-    let tokens = model.tokenizer.encode(&["a red circle", "a photo of a pink hexagon and a black square"]).unwrap();
+    let tokens =
+        model.tokenizer().unwrap().encode(&["a red circle", "a photo of a pink hexagon and a black square"]).unwrap();
     assert_eq!(tokens.ends(), [4, 11]);
-    model.clip.embed_texts(&mut Tape::off(), &tokens, &mut ()).unwrap();
-    let unknown = model.tokenizer.encode(&["a mauve circle"]).unwrap_err();
+    model.towers.embed_texts(&mut Tape::off(), &tokens, &mut ()).unwrap();
+    let unknown = model.tokenizer().unwrap().encode(&["a mauve circle"]).unwrap_err();
     assert!(unknown.is_bad_input(), "{unknown}");
     let origin = Origin::read(&out).unwrap().unwrap();
     assert_eq!((origin.seed, origin.recipe), (3, recipe()));

@@ -3,6 +3,7 @@
 
 mod engine;
 mod exam;
+mod families;
 mod lab;
 mod measure;
 mod model;

@@ -3,7 +3,7 @@
 use safetensors::SafeTensors;
 use snellen::engine::{Real, Tape, Tensor, ops};
 use snellen::model::checkpoint::{Checkpoint, Parameters};
-use snellen::model::{ActivationMut, Clip, ClipConfig, Hook, Model, Site, Tower};
+use snellen::model::{ActivationMut, Hook, Model, Site, Tower, Towers};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
@@ -51,9 +51,9 @@ fn run(name: &str, hook: &mut dyn Hook) -> (Model, Vec<f32>, Vec<f32>) {
     let model = Model::load(&folder(name)).unwrap();
     let bytes = std::fs::read(folder(name).join("activations.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tokens = model.tokenizer.tokens(&ids(&file, "input.input_ids")).unwrap();
-    let image = model.clip.embed_images(&mut Tape::off(), &tensor(&file, "input.pixel_values"), hook).unwrap();
-    let text = model.clip.embed_texts(&mut Tape::off(), &tokens, hook).unwrap();
+    let tokens = model.tokenizer().unwrap().tokens(&ids(&file, "input.input_ids")).unwrap();
+    let image = model.towers.embed_images(&mut Tape::off(), &tensor(&file, "input.pixel_values"), hook).unwrap();
+    let text = model.towers.embed_texts(&mut Tape::off(), &tokens, hook).unwrap();
     (model, image.data().to_vec(), text.data().to_vec())
 }
 
@@ -138,7 +138,7 @@ fn observing_does_not_change_the_output() {
 
 #[test]
 fn sites_have_names_that_read_back() {
-    let config = ClipConfig::read(&folder("gelu")).unwrap();
+    let config = Model::load(&folder("gelu")).unwrap().config;
     for site in [Site::all(&config, Tower::Vision), Site::all(&config, Tower::Text)].concat() {
         assert_eq!(site.to_string().parse::<Site>().unwrap(), site);
     }
@@ -177,19 +177,19 @@ fn gradients_agree<F: Real>(name: &str, tolerance: f64) {
     let model = Model::load(&folder(name)).unwrap();
     let mut tape: Tape<F> = Tape::on();
     let mut parameters = Leaves {
-        source: Checkpoint::read(&folder(name).join("model.safetensors")).unwrap(),
+        source: Checkpoint::open(&folder(name).join("model.safetensors")).unwrap(),
         tape: &mut tape,
         by_name: HashMap::new(),
     };
-    let clip = Clip::new(&model.config, &mut parameters).unwrap();
+    let clip = Towers::new(&model.config, &mut parameters).unwrap();
     let leaves = parameters.by_name;
     let pixels = tensor(&file, &format!("{name}/input.pixel_values"));
     let pixels = Tensor::new(pixels.shape(), pixels.data().iter().map(|x| F::of(*x as f64)).collect());
-    let tokens = model.tokenizer.tokens(&ids(&file, &format!("{name}/input.input_ids"))).unwrap();
+    let tokens = model.tokenizer().unwrap().tokens(&ids(&file, &format!("{name}/input.input_ids"))).unwrap();
     let image = clip.embed_images(&mut tape, &pixels, &mut ()).unwrap();
     let text = clip.embed_texts(&mut tape, &tokens, &mut ()).unwrap();
     let (image, text) = (ops::unit_rows(&mut tape, &image), ops::unit_rows(&mut tape, &text));
-    let loss = ops::contrastive_loss(&mut tape, &image, &text, clip.logit_scale());
+    let loss = ops::contrastive_loss(&mut tape, &image, &text, clip.logit_scale().unwrap());
     let expected_loss = tensor(&file, &format!("{name}/loss")).data()[0] as f64;
     assert!(
         (loss.data()[0].wide() - expected_loss).abs() < tolerance,
@@ -228,7 +228,7 @@ fn captions_become_the_ids_that_transformers_gives() {
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         let captions: Vec<String> = serde_json::from_str(&header.metadata().as_ref().unwrap()["captions"]).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
-        let tokens = model.tokenizer.encode(&captions).unwrap();
+        let tokens = model.tokenizer().unwrap().encode(&captions).unwrap();
         assert_eq!(tokens.ids(), ids(&file, "input.input_ids").concat(), "{name}");
     }
 }

@@ -6,35 +6,36 @@ use crate::engine::{Real, Tape, Tensor};
 use faer::Accum;
 use rayon::prelude::*;
 
-/// `q, k [b, n, heads, d]` -> `q k^T / sqrt(d)` as `[b, heads, query, key]`; `-inf` where `causal` and the key is later than the query.
+/// `q [b, query, heads, d]`, `k [b, key, heads, d]` -> `q k^T / sqrt(d)` as `[b, heads, query, key]`; `-inf` where `causal` and the
+/// key is later than the query.
 pub fn scores<F: Real>(tape: &mut Tape<F>, q: &Tensor<F>, k: &Tensor<F>, causal: bool) -> Tensor<F> {
-    let s = Heads::of(q);
-    let scale = F::one() / F::of(s.d as f64).sqrt();
-    let mut out = vec![F::zero(); s.b * s.h * s.n * s.n];
-    out.par_chunks_mut(s.n * s.n).enumerate().for_each(|(i, out)| {
-        let (q, k) = (s.head(q.data(), i), s.head(k.data(), i));
-        product(out, (s.n, s.n, s.n), Accum::Replace, q, k.transpose(), scale);
+    let (qs, ks) = (Heads::of(q), Heads::of(k));
+    let (n, m) = (qs.n, ks.n);
+    let scale = F::one() / F::of(qs.d as f64).sqrt();
+    let mut out = vec![F::zero(); qs.b * qs.h * n * m];
+    out.par_chunks_mut(n * m).enumerate().for_each(|(i, out)| {
+        let (q, k) = (qs.head(q.data(), i), ks.head(k.data(), i));
+        product(out, (n, m, m), Accum::Replace, q, k.transpose(), scale);
         if causal {
-            for (query, row) in out.chunks_mut(s.n).enumerate() {
+            for (query, row) in out.chunks_mut(m).enumerate() {
                 row[query + 1..].fill(F::neg_infinity());
             }
         }
     });
     let (q, k) = (q.clone(), k.clone());
-    tape.push(Tensor::new([s.b, s.h, s.n, s.n], out), &[&q.clone(), &k.clone()], move |dy, gradients| {
-        gradients
-            .add(q.node, || s.by_head(|i| (rows(&dy[i * s.n * s.n..], s.n, s.n, s.n), s.head(k.data(), i), scale)));
-        gradients.add(k.node, || {
-            s.by_head(|i| (rows(&dy[i * s.n * s.n..], s.n, s.n, s.n).transpose(), s.head(q.data(), i), scale))
-        });
+    tape.push(Tensor::new([qs.b, qs.h, n, m], out), &[&q.clone(), &k.clone()], move |dy, gradients| {
+        let square = |i: usize| rows(&dy[i * n * m..], n, m, m);
+        gradients.add(q.node, || qs.by_head(|i| (square(i), ks.head(k.data(), i), scale)));
+        gradients.add(k.node, || ks.by_head(|i| (square(i).transpose(), qs.head(q.data(), i), scale)));
     })
 }
 
 /// Softmax over the last axis.
 pub fn softmax<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
     let n = x.width();
+    let piece = n * x.dim(x.shape().len() - 2);
     let mut out = x.data().to_vec();
-    out.par_chunks_mut(n * n).for_each(|rows| {
+    out.par_chunks_mut(piece).for_each(|rows| {
         for row in rows.chunks_mut(n) {
             let max = row.iter().copied().fold(F::neg_infinity(), F::max);
             row.iter_mut().for_each(|x| *x = (*x - max).power_of_e());
@@ -47,7 +48,7 @@ pub fn softmax<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
     tape.push(y, &[x], move |dy, gradients| {
         gradients.add(node, || {
             let mut dx = dy.to_vec();
-            dx.par_chunks_mut(n * n).zip(pattern.data().par_chunks(n * n)).for_each(|(dx, y)| {
+            dx.par_chunks_mut(piece).zip(pattern.data().par_chunks(piece)).for_each(|(dx, y)| {
                 for (dx, y) in dx.chunks_mut(n).zip(y.chunks(n)) {
                     let along = sum_of_two(dx, y, |g, y| g * y);
                     for (g, y) in dx.iter_mut().zip(y) {
@@ -60,22 +61,25 @@ pub fn softmax<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
     })
 }
 
-/// `pattern [b, heads, query, key]` of `v [b, n, heads, d]` -> `[b, n, heads, d]`.
+/// `pattern [b, heads, query, key]` of `v [b, key, heads, d]` -> `[b, query, heads, d]`.
 pub fn mix<F: Real>(tape: &mut Tape<F>, pattern: &Tensor<F>, v: &Tensor<F>) -> Tensor<F> {
-    let s = Heads::of(v);
-    let square = s.n * s.n;
-    let out = s.by_head(|i| (rows(&pattern.data()[i * square..], s.n, s.n, s.n), s.head(v.data(), i), F::one()));
+    let vs = Heads::of(v);
+    let (n, m) = (pattern.dim(2), vs.n);
+    let zs = Heads { n, ..vs };
+    let square = n * m;
+    let out = zs.by_head(|i| (rows(&pattern.data()[i * square..], n, m, m), vs.head(v.data(), i), F::one()));
     let (pattern, v) = (pattern.clone(), v.clone());
-    tape.push(Tensor::new(v.shape(), out), &[&pattern.clone(), &v.clone()], move |dy, gradients| {
+    let z = Tensor::new([zs.b, n, zs.h, zs.d], out);
+    tape.push(z, &[&pattern.clone(), &v.clone()], move |dy, gradients| {
         gradients.add(pattern.node, || {
-            let mut out = vec![F::zero(); s.b * s.h * square];
+            let mut out = vec![F::zero(); vs.b * vs.h * square];
             out.par_chunks_mut(square).enumerate().for_each(|(i, out)| {
-                product(out, (s.n, s.n, s.n), Accum::Replace, s.head(dy, i), s.head(v.data(), i).transpose(), F::one());
+                product(out, (n, m, m), Accum::Replace, zs.head(dy, i), vs.head(v.data(), i).transpose(), F::one());
             });
             out
         });
         gradients.add(v.node, || {
-            s.by_head(|i| (rows(&pattern.data()[i * square..], s.n, s.n, s.n).transpose(), s.head(dy, i), F::one()))
+            vs.by_head(|i| (rows(&pattern.data()[i * square..], n, m, m).transpose(), zs.head(dy, i), F::one()))
         });
     })
 }
@@ -101,7 +105,7 @@ impl Heads {
         rows(&x[start..], self.n, self.d, self.h * self.d)
     }
 
-    /// A `[b, n, heads, d]` array from a product `[n, n] @ [n, d]` for each head.
+    /// A `[b, n, heads, d]` array from a product `[n, m] @ [m, d]` for each head.
     fn by_head<'a, F: Real>(
         self,
         of: impl Fn(usize) -> (faer::MatRef<'a, F>, faer::MatRef<'a, F>, F) + Sync,

@@ -9,7 +9,7 @@ mod tokens;
 
 pub use attention::{mix, scores, softmax};
 pub use contrastive::contrastive_loss;
-pub use elementwise::{Activation, activate, add};
+pub use elementwise::{Activation, activate, add, multiply, scale};
 pub use linear::linear;
 pub use norm::{layer_norm, unit_rows};
-pub use tokens::{embed, patches, prepend, repeat, select};
+pub use tokens::{embed, insert, mean_tokens, patches, repeat, select};

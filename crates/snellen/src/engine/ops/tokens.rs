@@ -38,18 +38,46 @@ fn for_each_patch_row(b: usize, c: usize, (h, w): (usize, usize), size: usize, m
     }
 }
 
-/// `token [d]` before every sequence of `x [b, n, d]` -> `[b, 1 + n, d]`.
-pub fn prepend<F: Real>(tape: &mut Tape<F>, token: &Tensor<F>, x: &Tensor<F>) -> Tensor<F> {
+/// `tokens [r, d]` into every sequence of `x [b, n, d]`, before its token `at` -> `[b, n + r, d]`.
+pub fn insert<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, tokens: &Tensor<F>, at: usize) -> Tensor<F> {
     let &[b, n, d] = x.shape() else { unreachable!("sequences are [batch, token, unit]") };
-    let mut out = Vec::with_capacity(b * (n + 1) * d);
+    let (before, added) = (at * d, tokens.data().len());
+    let mut out = Vec::with_capacity(b * (n * d + added));
     for sequence in x.data().chunks(n * d) {
-        out.extend_from_slice(token.data());
-        out.extend_from_slice(sequence);
+        out.extend_from_slice(&sequence[..before]);
+        out.extend_from_slice(tokens.data());
+        out.extend_from_slice(&sequence[before..]);
     }
-    let (token_node, x_node) = (token.node, x.node);
-    tape.push(Tensor::new([b, n + 1, d], out), &[token, x], move |dy, gradients| {
-        gradients.add(token_node, || sum_rows(dy.par_chunks((n + 1) * d).map(|s| s[..d].to_vec()), d));
-        gradients.add(x_node, || dy.chunks((n + 1) * d).flat_map(|s| &s[d..]).copied().collect());
+    let (tokens_node, x_node) = (tokens.node, x.node);
+    let long = n * d + added;
+    tape.push(Tensor::new([b, long / d, d], out), &[tokens, x], move |dy, gradients| {
+        gradients.add(tokens_node, || sum_rows(dy.par_chunks(long).map(|s| s[before..before + added].to_vec()), added));
+        gradients.add(x_node, || {
+            dy.chunks(long).flat_map(|s| s[..before].iter().chain(&s[before + added..])).copied().collect()
+        });
+    })
+}
+
+/// The mean over the tokens from `first` on of `x [b, n, d]` -> `[b, d]`.
+pub fn mean_tokens<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, first: usize) -> Tensor<F> {
+    let &[b, n, d] = x.shape() else { unreachable!("sequences are [batch, token, unit]") };
+    let share = F::one() / F::of((n - first) as f64);
+    let mut out = vec![F::zero(); b * d];
+    for (mean, sequence) in out.chunks_mut(d).zip(x.data().chunks(n * d)) {
+        sequence[first * d..].chunks(d).for_each(|token| super::super::product::add_into(mean, token));
+        mean.iter_mut().for_each(|x| *x *= share);
+    }
+    let node = x.node;
+    tape.push(Tensor::new([b, d], out), &[x], move |dy, gradients| {
+        gradients.add(node, || {
+            let mut dx = vec![F::zero(); b * n * d];
+            for (dx, dy) in dx.chunks_mut(n * d).zip(dy.chunks(d)) {
+                for token in dx[first * d..].chunks_mut(d) {
+                    token.iter_mut().zip(dy).for_each(|(x, y)| *x = *y * share);
+                }
+            }
+            dx
+        });
     })
 }
 

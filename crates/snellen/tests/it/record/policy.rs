@@ -99,7 +99,7 @@ fn all_tokens_are_what_the_forward_had() {
     assert_eq!(pixels.shape(), [4, 3, 28, 28]);
     for site in sites(&model) {
         let mut keep = Keep(site, Vec::new());
-        model.clip.embed_images(&mut Tape::off(), &pixels, &mut keep).unwrap();
+        model.towers.embed_images(&mut Tape::off(), &pixels, &mut keep).unwrap();
         let policy = if site.point == Point::Embeds { TokenPolicy::Pooled } else { TokenPolicy::All };
         assert_eq!(store.read(site, policy).unwrap().1, keep.1, "{site}");
     }
@@ -114,7 +114,7 @@ fn all_tokens_are_what_the_forward_had() {
 fn policies_of_a_known_image() {
     let values = [9.0, -9.0, 1.0, 2.0, 3.0, -4.0, 5.0, 6.0];
     let cover = [0.5, 0.0, 0.25];
-    let tokens = Tokens { values: &values, units: 2, class: true, cover: Some(&cover) };
+    let tokens = Tokens { values: &values, units: 2, class: true, registers: 0, cover: Some(&cover) };
     let got = |policy| reduce(policy, tokens).unwrap();
     assert_eq!(got(TokenPolicy::Cls), [9.0, -9.0]);
     assert_eq!(got(TokenPolicy::Mean), [3.0, (4.0 / 3.0) as f32]);
@@ -131,7 +131,7 @@ fn policies_of_a_known_image() {
     assert_eq!(reduce(TokenPolicy::MeanAll, Tokens { class: false, ..tokens }), None);
     // In f32 the small values would be lost beside the large one.
     let values = [1e8, 1.0, 1.0, 1.0, 1.0, -1e8];
-    let sum = reduce(TokenPolicy::Mean, Tokens { values: &values, units: 1, class: false, cover: None });
+    let sum = reduce(TokenPolicy::Mean, Tokens { values: &values, units: 1, class: false, registers: 0, cover: None });
     assert_eq!(sum, Some(vec![(4.0 / 6.0) as f32]));
 }
 
@@ -205,9 +205,9 @@ fn the_recorder_changes_nothing() {
     let layouts = selected.iter().flat_map(|s| s.policies.iter().map(|p| (s.site, *p)));
     let layouts = layouts.map(|(site, policy)| Layout::new(&model.config, site, policy, 2).unwrap()).collect();
     let mut store = StoreWriter::create(&home.path().join("store"), layouts).unwrap();
-    let mut recorder = Recorder::new(&selected, &mut store, &source.filenames, &[]);
-    let recorded = model.clip.embed_images(&mut Tape::off(), &pixels, &mut recorder).unwrap();
-    let plain = model.clip.embed_images(&mut Tape::off(), &pixels, &mut ()).unwrap();
+    let mut recorder = Recorder::new(&model.config, &selected, &mut store, &source.filenames, &[]);
+    let recorded = model.towers.embed_images(&mut Tape::off(), &pixels, &mut recorder).unwrap();
+    let plain = model.towers.embed_images(&mut Tape::off(), &pixels, &mut ()).unwrap();
     assert_eq!(recorded.data(), plain.data());
     store.finish().unwrap();
 }

@@ -1,0 +1,212 @@
+//! What a model is made of, from its `config.json` or `open_clip_config.json`.
+//!
+//! Nothing that changes the maths is guessed: an unknown key or value is an error that names it, and a missing key is one too,
+//! unless the file was written by a program that leaves out what has its default. Such values stand in
+//! [`assumed`](ModelConfig::assumed), for everyone to see.
+
+mod open_clip;
+mod section;
+mod transformers;
+
+use super::layout::Layout;
+use crate::engine::Activation;
+use crate::{Error, Result};
+use serde_json::Value;
+
+/// The shape of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// `model_type` of a `config.json`; `open_clip` for an OpenCLIP model.
+    pub model_type: String,
+    /// How the checkpoint names its weights.
+    pub layout: Layout,
+    /// The vision tower.
+    pub vision: VisionConfig,
+    /// The text tower, where there is one.
+    pub text: Option<TextConfig>,
+    /// Whether logits have a bias beside their scale (SigLIP, arXiv 2303.15343).
+    pub logit_bias: bool,
+    /// What the file left out, as `key = value`, and its format gives a default for.
+    pub assumed: Vec<String>,
+}
+
+/// What the towers have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TowerConfig {
+    /// Width of the residual stream (`hidden_size`).
+    pub width: usize,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Attention heads; divides `width`.
+    pub heads: usize,
+    /// Hidden units of each MLP (`intermediate_size`).
+    pub mlp: usize,
+    /// Of every MLP.
+    pub activation: Activation,
+    /// Of every layer norm.
+    pub eps: f64,
+    /// Whether queries, keys and values have biases.
+    pub qkv_bias: bool,
+    /// Whether the hidden units of an MLP are products of a gate and a linear map (SwiGLU, arXiv 2002.05202).
+    pub gated: bool,
+    /// Whether what a block adds to the residual stream is scaled unit by unit (arXiv 2103.17239).
+    pub layer_scale: bool,
+}
+
+/// The vision tower.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VisionConfig {
+    /// Blocks.
+    pub tower: TowerConfig,
+    /// Height and width of the input, in pixels.
+    pub image: usize,
+    /// Height and width of a patch, in pixels.
+    pub patch: usize,
+    /// Whether the patch embedding has a bias.
+    pub patch_bias: bool,
+    /// Whether a class token stands before the patches.
+    pub class_token: bool,
+    /// Register tokens between class token and patches (arXiv 2309.16588); they have no positions.
+    pub registers: usize,
+    /// Whether a layer norm stands before the first block.
+    pub norm_pre: bool,
+    /// The position embeddings.
+    pub positions: Positions,
+    /// How tokens become one embedding; `None` where the tower gives tokens only, as inside many larger models.
+    pub pooling: Option<VisionPooling>,
+    /// Whether the last layer norm is of the pooled embedding rather than of every token.
+    pub norm_after_pooling: bool,
+    /// Width of the projected embedding; `None` where the pooled one is not projected.
+    pub projection: Option<usize>,
+}
+
+/// Where the position embeddings come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Positions {
+    /// As the checkpoint has them.
+    Learned,
+    /// Those for pictures of `trained` pixels, interpolated where the input has another size: bicubic, a = -0.75, as
+    /// `torch.nn.functional.interpolate` does it.
+    Bicubic {
+        /// Height and width, in pixels, of the pictures that the checkpoint's positions are for.
+        trained: usize,
+        /// Whether `antialias` is on: then a = -0.5, and the filter is stretched when shrinking.
+        antialias: bool,
+    },
+}
+
+/// How the vision tower's tokens become one embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VisionPooling {
+    /// The class token.
+    Class,
+    /// The mean of the patches.
+    Mean,
+    /// A learned query attends to all tokens, and an MLP follows (SigLIP's head).
+    Attention,
+}
+
+impl VisionConfig {
+    /// Patches along each side of the image.
+    pub fn grid(&self) -> usize {
+        self.image / self.patch
+    }
+
+    /// Patches of an image.
+    pub fn patches(&self) -> usize {
+        self.grid() * self.grid()
+    }
+
+    /// Tokens before the patches: class token and registers.
+    pub fn prefix(&self) -> usize {
+        usize::from(self.class_token) + self.registers
+    }
+
+    /// Tokens of an image.
+    pub fn tokens(&self) -> usize {
+        self.prefix() + self.patches()
+    }
+
+    /// Width of the embedding, where there is one.
+    pub fn embedding(&self) -> Option<usize> {
+        self.pooling.map(|_| self.projection.unwrap_or(self.tower.width))
+    }
+
+    /// Takes pictures of `image` pixels, where the tower's positions allow it.
+    pub(super) fn resize(&mut self, image: usize, place: &str) -> Result<()> {
+        if image != self.image && self.positions == Positions::Learned {
+            let expected = format!("a result of {0} x {0} pixels, the model's image_size", self.image);
+            return Err(Error::mismatch(place, expected, format!("{image} x {image}")));
+        }
+        if image < self.patch {
+            let expected = format!("a result of at least one patch of {0} x {0} pixels", self.patch);
+            return Err(Error::mismatch(place, expected, format!("{image} x {image}")));
+        }
+        self.image = image;
+        Ok(())
+    }
+}
+
+/// The text tower.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextConfig {
+    /// Blocks.
+    pub tower: TowerConfig,
+    /// Token ids are below this.
+    pub vocabulary: usize,
+    /// The longest text, in tokens.
+    pub positions: usize,
+    /// Whether a token sees only those before it.
+    pub causal: bool,
+    /// Which token the embedding is read at.
+    pub pooling: TextPooling,
+    /// Width of the embedding.
+    pub projection: usize,
+    /// Whether the projection has a bias.
+    pub projection_bias: bool,
+}
+
+impl TextConfig {
+    /// Whether what stands after a text's end can be seen in its embedding: then all texts are padded to
+    /// [`positions`](Self::positions), as they were in training.
+    pub fn sees_padding(&self) -> bool {
+        !self.causal || self.pooling == TextPooling::Last
+    }
+}
+
+/// The token that a text embedding is read at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextPooling {
+    /// The first token with this id (`eos_token_id`).
+    First(u32),
+    /// The first token with the largest id: what `eos_token_id: 2` of early checkpoints stands for.
+    LargestId,
+    /// The last token, padding or not.
+    Last,
+}
+
+/// Widths beyond this are hostile, not large: no product of two of them overflows.
+const LARGEST: u64 = 1 << 20;
+
+impl ModelConfig {
+    /// From a parsed `config.json`; `place` is the file's name for messages.
+    pub fn parse(json: &Value, place: &str) -> Result<Self> {
+        transformers::parse(json, place)
+    }
+
+    /// From a parsed `open_clip_config.json`; `place` is the file's name for messages.
+    pub fn parse_open_clip(json: &Value, place: &str) -> Result<Self> {
+        open_clip::parse(json, place)
+    }
+
+    /// The text tower, or an error that says that there is none.
+    pub fn text(&self) -> Result<&TextConfig> {
+        let none = || Error::mismatch(format!("a model of type `{}`", self.model_type), "a text tower", "none");
+        self.text.as_ref().ok_or_else(none)
+    }
+
+    /// The JSON of a CLIP model that [`ModelConfig::parse`] and `transformers` read.
+    pub fn to_json(&self) -> Result<Value> {
+        transformers::to_json(&self.vision, self.text()?)
+    }
+}

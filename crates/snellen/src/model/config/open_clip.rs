@@ -1,0 +1,189 @@
+//! `open_clip_config.json`: OpenCLIP's own transformers.
+//!
+//! The file holds what differs from the defaults of OpenCLIP's configuration classes, which are part of the format. Widths have
+//! no key where they follow from others: heads from `head_width`, hidden units from `mlp_ratio`. The activation is `quick_gelu`'s
+//! where the file says so, else GELU with the error function, or with `tanh` where `act_kwargs` asks for that; the epsilon is
+//! PyTorch's default unless `norm_kwargs` has one. Towers of timm, ResNets and text towers of `transformers` are refused by name.
+
+use super::section::Section;
+use super::{Layout, ModelConfig, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig, VisionPooling};
+use crate::engine::Activation;
+use crate::{Error, Result};
+use serde_json::{Value, json};
+
+/// Without effect on the forward.
+const INERT: &[&str] = &[
+    "attn_pooler_heads",
+    "attn_pooler_queries",
+    "block_type",
+    "custom_text",
+    "hf_model_pretrained",
+    "hf_pooler_type",
+    "hf_proj_type",
+    "hf_tokenizer_name",
+    "init_logit_scale",
+    "nonscalar_logit_scale",
+    "output_dict",
+    "output_tokens",
+    "pad_id",
+    "patch_dropout",
+    "timm_drop",
+    "timm_drop_path",
+    "timm_model_pretrained",
+    "timm_pool",
+    "timm_proj",
+    "timm_proj_bias",
+    "tokenizer_kwargs",
+    "tokenizer_mode",
+];
+
+/// Neutral in both towers.
+fn neutral() -> Vec<(&'static str, Value)> {
+    let off = ["attentional_pool", "embed_cls", "qk_norm", "scale_attn", "scale_attn_inner", "scale_fc", "scale_heads"];
+    let mut neutral: Vec<_> = off.iter().map(|key| (*key, json!(false))).collect();
+    neutral.push(("scaled_cosine_attn", json!(false)));
+    neutral.extend([("pos_embed_type", json!("learnable")), ("proj_type", json!("linear"))]);
+    neutral.extend([("timm_model_name", Value::Null), ("hf_model_name", Value::Null)]);
+    neutral
+}
+
+pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
+    let top = Section::of(json, place)?.section("model_cfg")?;
+    top.only(
+        &["embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "init_logit_bias"],
+        INERT,
+        &[("multimodal_cfg", Value::Null)],
+    )?;
+    let mut assumed = Vec::new();
+    let quick = top.has("quick_gelu") && top.flag("quick_gelu")?;
+    let projection = top.size("embed_dim")?;
+
+    let mut vision = top.section("vision_cfg")?;
+    vision.only(
+        &[
+            &["layers", "width", "head_width", "mlp_ratio", "patch_size", "image_size", "ls_init_value", "no_ln_pre"],
+            &["final_ln_after_pool", "pool_type", "act_kwargs", "norm_kwargs"][..],
+        ]
+        .concat(),
+        INERT,
+        &neutral(),
+    )?;
+    let ours = json!({"layers": 12, "width": 768, "head_width": 64, "mlp_ratio": 4.0, "patch_size": 16,
+                      "image_size": 224, "no_ln_pre": false, "final_ln_after_pool": false, "pool_type": "tok"});
+    vision.complete(&ours, "vision_cfg", &mut assumed);
+    let width = vision.size("width")?;
+    let head_width = vision.size("head_width")?;
+    if !width.is_multiple_of(head_width) {
+        let expected = format!("a divisor of width ({width})");
+        return Err(Error::mismatch(vision.key("head_width"), expected, head_width));
+    }
+    let (image, patch) = (vision.side("image_size")?, vision.side("patch_size")?);
+    if patch > image {
+        return Err(Error::mismatch(vision.key("patch_size"), format!("at most image_size ({image})"), patch));
+    }
+    let pooling = match vision.text("pool_type")? {
+        "tok" => VisionPooling::Class,
+        "avg" => VisionPooling::Mean,
+        other => return Err(Error::mismatch(vision.key("pool_type"), "`tok` or `avg`", format!("`{other}`"))),
+    };
+    let vision = VisionConfig {
+        tower: tower(&vision, width, width / head_width, quick)?,
+        image,
+        patch,
+        patch_bias: false,
+        class_token: true,
+        registers: 0,
+        norm_pre: !vision.flag("no_ln_pre")?,
+        positions: Positions::Learned,
+        pooling: Some(pooling),
+        norm_after_pooling: vision.flag("final_ln_after_pool")?,
+        projection: Some(projection),
+    };
+    let text = text(top.section("text_cfg")?, projection, quick, &mut assumed)?;
+    Ok(ModelConfig {
+        model_type: "open_clip".to_owned(),
+        layout: Layout::OpenClip,
+        vision,
+        text: Some(text),
+        logit_bias: top.find("init_logit_bias").is_some(),
+        assumed,
+    })
+}
+
+fn text(mut text: Section, projection: usize, quick: bool, assumed: &mut Vec<String>) -> Result<TextConfig> {
+    text.only(
+        &[
+            &["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "ls_init_value", "eos_id"],
+            &["no_causal_mask", "pool_type", "proj_bias", "act_kwargs", "norm_kwargs"][..],
+        ]
+        .concat(),
+        INERT,
+        &[&neutral()[..], &[("final_ln_after_pool", json!(false))]].concat(),
+    )?;
+    let ours = json!({"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12,
+                      "mlp_ratio": 4.0, "no_causal_mask": false, "pool_type": "argmax", "proj_bias": false});
+    text.complete(&ours, "text_cfg", assumed);
+    let width = text.size("width")?;
+    let pooling = match text.text("pool_type")? {
+        "argmax" => TextPooling::LargestId,
+        "last" => TextPooling::Last,
+        "eos" => {
+            text.complete(&json!({"eos_id": 2}), "text_cfg", assumed);
+            TextPooling::First(text.at_least("eos_id", 0)? as u32)
+        }
+        other => {
+            return Err(Error::mismatch(text.key("pool_type"), "`argmax`, `last` or `eos`", format!("`{other}`")));
+        }
+    };
+    Ok(TextConfig {
+        tower: tower(&text, width, text.heads("heads", width)?, quick)?,
+        vocabulary: text.size("vocab_size")?,
+        positions: text.size("context_length")?,
+        causal: !text.flag("no_causal_mask")?,
+        pooling,
+        projection,
+        projection_bias: text.flag("proj_bias")?,
+    })
+}
+
+fn tower(section: &Section, width: usize, heads: usize, quick: bool) -> Result<TowerConfig> {
+    let mlp = (width as f64 * section.number("mlp_ratio", 0.01..=1000.0)?) as usize;
+    if mlp == 0 {
+        return Err(Error::mismatch(section.key("mlp_ratio"), "an MLP of at least one hidden unit", "none"));
+    }
+    Ok(TowerConfig {
+        width,
+        layers: section.size("layers")?,
+        heads,
+        mlp,
+        activation: activation(section, quick)?,
+        eps: epsilon(section)?,
+        qkv_bias: true,
+        gated: false,
+        layer_scale: section.find("ls_init_value").is_some(),
+    })
+}
+
+fn activation(section: &Section, quick: bool) -> Result<Activation> {
+    let Some(arguments) = section.find("act_kwargs") else {
+        return Ok(if quick { Activation::QuickGelu } else { Activation::Gelu });
+    };
+    match (arguments.as_object().map(|map| map.iter().collect::<Vec<_>>()).as_deref(), quick) {
+        (Some([]), true) => Ok(Activation::QuickGelu),
+        (Some([]), false) => Ok(Activation::Gelu),
+        (Some([(key, value)]), false) if *key == "approximate" && *value == "tanh" => Ok(Activation::GeluTanh),
+        (Some([(key, value)]), false) if *key == "approximate" && *value == "none" => Ok(Activation::Gelu),
+        _ => Err(Error::mismatch(section.key("act_kwargs"), "`approximate`: `tanh` or `none`, of GELU", arguments)),
+    }
+}
+
+fn epsilon(section: &Section) -> Result<f64> {
+    let Some(arguments) = section.find("norm_kwargs") else { return Ok(1e-5) };
+    match arguments.as_object().map(|map| map.iter().collect::<Vec<_>>()).as_deref() {
+        Some([]) => Ok(1e-5),
+        Some([(key, _)]) if *key == "eps" => {
+            Section::of(arguments, section.key("norm_kwargs"))?.number("eps", 0.0..=1.0)
+        }
+        _ => Err(Error::mismatch(section.key("norm_kwargs"), "only `eps`", arguments)),
+    }
+}

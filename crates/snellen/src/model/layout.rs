@@ -1,0 +1,187 @@
+//! How checkpoints name their weights.
+//!
+//! The towers ask for weights under one set of names, those of CLIP in `transformers` (`vision_model.encoder.layers.0.mlp.fc1.weight`),
+//! with a few more for what CLIP lacks. A [`Layout`] says where in a file such a weight stands: under which name, and which part
+//! of that tensor it is.
+
+/// A way of naming weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// CLIP and SigLIP as `transformers` has them.
+    Transformers {
+        /// Whether the tower stands inside a larger model, whose other weights are none of its business.
+        inside: bool,
+    },
+    /// DINOv2 as `transformers` has it.
+    Dinov2,
+    /// CLIP as OpenCLIP and OpenAI's own code have it.
+    OpenClip,
+}
+
+/// Where a weight stands in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The tensor's name in the file.
+    pub(super) name: String,
+    /// What of it.
+    pub(super) part: Part,
+}
+
+/// Which part of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it. Axes of length 1 before the others may come or go.
+    Whole,
+    /// One of as many equal blocks of rows.
+    Rows {
+        /// Which.
+        block: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// All of it, rows and columns exchanged.
+    Transposed,
+}
+
+impl Layout {
+    /// The name that ends with this is where the vision tower begins.
+    pub(super) fn landmark(self, text: bool) -> &'static str {
+        match (self, text) {
+            (Self::Transformers { .. }, false) => "embeddings.patch_embedding.weight",
+            (Self::Transformers { .. }, true) => "embeddings.token_embedding.weight",
+            (Self::Dinov2, _) => "embeddings.patch_embeddings.projection.weight",
+            (Self::OpenClip, false) => "conv1.weight",
+            (Self::OpenClip, true) => "token_embedding.weight",
+        }
+    }
+
+    /// Tensors that hold nothing that the forward reads.
+    pub(super) fn ignores(self, name: &str) -> bool {
+        name.ends_with(".position_ids")
+            || match self {
+                Self::Transformers { .. } => false,
+                Self::Dinov2 => name.ends_with("embeddings.mask_token"),
+                Self::OpenClip => {
+                    matches!(name, "input_resolution" | "context_length" | "vocab_size") || name.ends_with("attn_mask")
+                }
+            }
+    }
+
+    /// Where the weight that the towers call `name` stands; `vision` and `text` are the prefixes of the towers in the file.
+    pub(super) fn place(self, name: &str, vision: &str, text: &str) -> Place {
+        let whole = |name: String| Place { name, part: Part::Whole };
+        if let Some(rest) = name.strip_prefix("vision_model.") {
+            return match self {
+                Self::Transformers { .. } => prefixed(vision, transformers(rest)),
+                Self::Dinov2 => prefixed(vision, dinov2(rest)),
+                Self::OpenClip => prefixed(vision, open_clip(rest)),
+            };
+        }
+        if let Some(rest) = name.strip_prefix("text_model.") {
+            return match self {
+                Self::OpenClip => prefixed(text, open_clip_text(rest)),
+                _ => prefixed(text, transformers(rest)),
+            };
+        }
+        match (self, name) {
+            (Self::OpenClip, "visual_projection.weight") => {
+                Place { name: format!("{vision}proj"), part: Part::Transposed }
+            }
+            (Self::OpenClip, "text_projection.weight") => {
+                Place { name: format!("{text}text_projection"), part: Part::Transposed }
+            }
+            // With a bias it is a linear map as any other.
+            (Self::OpenClip, "text_head.weight") => whole(format!("{text}text_projection.weight")),
+            (Self::OpenClip, "text_head.bias") => whole(format!("{text}text_projection.bias")),
+            (_, "text_head.weight") => whole(format!("{text}head.weight")),
+            (_, "text_head.bias") => whole(format!("{text}head.bias")),
+            _ => whole(name.to_owned()),
+        }
+    }
+}
+
+fn prefixed(prefix: &str, place: Place) -> Place {
+    Place { name: format!("{prefix}{}", place.name), part: place.part }
+}
+
+/// Query, key and value packed under one name: `q_proj.weight` -> block 0 of `<packed>weight`.
+fn packed(name: &str, packed: &str) -> Option<Place> {
+    for (block, letter) in ["q_proj.", "k_proj.", "v_proj."].into_iter().enumerate() {
+        if let Some((before, after)) = name.split_once(letter) {
+            return Some(Place { name: format!("{before}{packed}{after}"), part: Part::Rows { block, of: 3 } });
+        }
+    }
+    None
+}
+
+fn transformers(rest: &str) -> Place {
+    // The head is PyTorch's own attention module.
+    match rest.strip_prefix("head.").and_then(|_| packed(rest, "in_proj_")) {
+        Some(place) => place,
+        None => Place { name: rest.to_owned(), part: Part::Whole },
+    }
+}
+
+fn dinov2(rest: &str) -> Place {
+    let name = match rest {
+        "embeddings.class_embedding" => "embeddings.cls_token".to_owned(),
+        "embeddings.position_embedding.weight" => "embeddings.position_embeddings".to_owned(),
+        _ => rest
+            .replace("embeddings.patch_embedding.", "embeddings.patch_embeddings.projection.")
+            .replace("encoder.layers.", "encoder.layer.")
+            .replace("layer_norm", "norm")
+            .replace("post_layernorm", "layernorm")
+            .replace("self_attn.q_proj", "attention.attention.query")
+            .replace("self_attn.k_proj", "attention.attention.key")
+            .replace("self_attn.v_proj", "attention.attention.value")
+            .replace("self_attn.out_proj", "attention.output.dense"),
+    };
+    let name = match name.strip_suffix(".layer_scale1").or_else(|| name.strip_suffix(".layer_scale2")) {
+        Some(_) => format!("{name}.lambda1"),
+        None => name,
+    };
+    // Gate and linear map lie in one tensor; the map back has another name than an ordinary MLP's.
+    for (ours, theirs, part) in [
+        ("mlp.gate.", "mlp.weights_in.", Part::Rows { block: 0, of: 2 }),
+        ("mlp.up.", "mlp.weights_in.", Part::Rows { block: 1, of: 2 }),
+        ("mlp.down.", "mlp.weights_out.", Part::Whole),
+    ] {
+        if name.contains(ours) {
+            return Place { name: name.replace(ours, theirs), part };
+        }
+    }
+    Place { name, part: Part::Whole }
+}
+
+fn open_clip(rest: &str) -> Place {
+    let name = match rest {
+        "embeddings.class_embedding" => "class_embedding".to_owned(),
+        "embeddings.position_embedding.weight" => "positional_embedding".to_owned(),
+        "embeddings.patch_embedding.weight" => "conv1.weight".to_owned(),
+        _ => rest.replace("pre_layrnorm.", "ln_pre.").replace("post_layernorm.", "ln_post."),
+    };
+    open_clip_block(&name)
+}
+
+fn open_clip_text(rest: &str) -> Place {
+    let name = match rest {
+        "embeddings.token_embedding.weight" => "token_embedding.weight".to_owned(),
+        "embeddings.position_embedding.weight" => "positional_embedding".to_owned(),
+        _ => rest.replace("final_layer_norm.", "ln_final."),
+    };
+    open_clip_block(&name)
+}
+
+fn open_clip_block(name: &str) -> Place {
+    let name = name
+        .replace("encoder.layers.", "transformer.resblocks.")
+        .replace("layer_norm", "ln_")
+        .replace("self_attn.", "attn.")
+        .replace("mlp.fc1.", "mlp.c_fc.")
+        .replace("mlp.fc2.", "mlp.c_proj.");
+    let name = match name.rsplit_once(".layer_scale") {
+        Some((before, number)) => format!("{before}.ls_{number}.gamma"),
+        None => name,
+    };
+    packed(&name, "in_proj_").unwrap_or(Place { name, part: Part::Whole })
+}
