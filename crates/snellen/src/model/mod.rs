@@ -9,6 +9,7 @@ pub mod clip;
 pub mod config;
 mod encode;
 pub mod hook;
+pub mod hub;
 pub mod preprocess;
 mod resample;
 pub mod site;
