@@ -3,6 +3,7 @@
 
 mod engine;
 mod exam;
+mod hub;
 mod lab;
 mod measure;
 mod model;

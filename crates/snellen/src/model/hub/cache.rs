@@ -109,13 +109,13 @@ impl Folder {
         #[derive(serde::Deserialize)]
         struct Tree {
             format_version: u32,
-            files: std::collections::BTreeMap<String, serde::de::IgnoredAny>,
+            files: serde_json::Map<String, serde_json::Value>,
         }
         let path = self.path.join("trees").join(format!("{commit}.json"));
         let Some(text) = read_bounded(&path, ANSWER_LIMIT)? else { return Ok(None) };
         // It is another program's note; one that we do not understand says nothing.
         let tree = serde_json::from_slice::<Tree>(&text).ok().filter(|tree| tree.format_version == 1);
-        Ok(tree.map(|tree| tree.files.into_keys().collect()))
+        Ok(tree.map(|tree| tree.files.into_iter().map(|(name, _)| name).collect()))
     }
 
     /// Waits until no other process or thread fetches this content. Where the file system has no locks there is none: writers

@@ -109,7 +109,7 @@ impl Client {
         let mut own = self.is_own(&uri);
         let mut heads = Vec::new();
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.one(ask, &uri, own, headers).map_err(|error| fault(&uri, error))?;
+            let response = self.one(ask, &uri, own, headers).map_err(|error| fault(&uri, &error))?;
             if own {
                 heads.push(response.headers().clone());
             }
@@ -170,7 +170,7 @@ pub(super) fn body(answer: Answer) -> Result<Vec<u8>, Fault> {
 }
 
 /// Connections that fail may do better later; certificates and addresses will not.
-fn fault(uri: &Uri, error: ureq::Error) -> Fault {
+fn fault(uri: &Uri, error: &ureq::Error) -> Fault {
     let said = network(shown(uri), format!("expected an answer, got {error}"));
     match error {
         ureq::Error::Io(_)

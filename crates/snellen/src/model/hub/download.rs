@@ -32,17 +32,15 @@ struct Remote {
 /// Fetches the commit's file `name`, which it has, and says where it lies.
 pub(super) fn fetch(repo: &Repo, name: &str) -> Result<PathBuf> {
     let mut attempts = Attempts::new(repo.hub, repo.progress, repo.hub.patience);
+    // A server that knows no ranges may bring the same part again and again.
     let mut most = 0;
     loop {
         let mut length = 0;
         match attempt(repo, name, &mut length) {
             Ok(path) => return Ok(path),
             Err(fault) => {
-                if length > most {
-                    most = length;
-                    attempts.brought_something();
-                }
-                attempts.after(fault)?;
+                attempts.after(fault, length > most)?;
+                most = most.max(length);
             }
         }
     }

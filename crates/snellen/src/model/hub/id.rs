@@ -107,5 +107,5 @@ fn is_revision(text: &str) -> bool {
         && !text.contains("..")
         && !text.contains("@{")
         && !text.contains([' ', '~', '^', '?', '*', '['])
-        && text.split('/').all(|part| !part.starts_with('.') && !part.ends_with(".lock"))
+        && text.split('/').all(|part| !part.starts_with('.') && part.strip_suffix(".lock").is_none())
 }

@@ -6,7 +6,7 @@ use ureq::http::Uri;
 pub(super) fn target(base: &Uri, location: &str) -> Option<Uri> {
     let location = location.split('#').next().unwrap_or_default();
     let (scheme, authority) = (base.scheme_str()?, base.authority()?);
-    let absolute = location.split(['/', '?']).next().is_some_and(|head| head.ends_with(':'));
+    let absolute = location.split(['/', '?']).next().is_some_and(|head| head.contains(':'));
     let text = if absolute {
         location.to_owned()
     } else if location.starts_with("//") {
@@ -60,6 +60,7 @@ mod tests {
             ("/x?to=http://other/", Some("https://hub.example:8443/x?to=http://other/")),
             ("file:///etc/passwd", None),
             ("ftp://x/y", None),
+            ("javascript:x", None),
             ("https:///x", None),
         ];
         for (location, expected) in cases {

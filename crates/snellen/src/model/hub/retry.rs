@@ -48,22 +48,17 @@ impl<'a> Attempts<'a> {
         Self { hub, progress, patience, failed: 0 }
     }
 
-    /// The last attempt brought something: count from the begin.
-    pub(super) fn brought_something(&mut self) {
-        self.failed = 0;
-    }
-
-    /// Waits before the next attempt, or says why there is none.
-    pub(super) fn after(&mut self, fault: Fault) -> Result<()> {
+    /// Waits before the next attempt, or says why there is none. One that brought something begins the count anew.
+    pub(super) fn after(&mut self, fault: Fault, brought_something: bool) -> Result<()> {
         let (error, asked) = match fault {
             Fault::Final(error) => return Err(error),
             Fault::Passing { error, wait } => (error, wait.unwrap_or_default()),
         };
-        self.failed += 1;
+        self.failed = if brought_something { 0 } else { self.failed + 1 };
         if self.failed >= self.patience.attempts {
             return Err(error);
         }
-        let pause = self.patience.pause.saturating_mul(1 << (self.failed - 1).min(16));
+        let pause = self.patience.pause.saturating_mul(1 << self.failed.saturating_sub(1).min(16));
         wait(self.hub, self.progress, pause.max(asked).min(LONGEST_PAUSE))
     }
 
@@ -72,7 +67,7 @@ impl<'a> Attempts<'a> {
         loop {
             match attempt() {
                 Ok(done) => return Ok(done),
-                Err(fault) => self.after(fault)?,
+                Err(fault) => self.after(fault, false)?,
             }
         }
     }
