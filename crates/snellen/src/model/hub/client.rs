@@ -173,6 +173,8 @@ pub(super) fn body(answer: Answer) -> Result<Vec<u8>, Fault> {
 fn fault(uri: &Uri, error: &ureq::Error) -> Fault {
     let said = network(shown(uri), format!("expected an answer, got {error}"));
     match error {
+        // What rustls says of a certificate.
+        ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => Fault::Final(said),
         ureq::Error::Io(_)
         | ureq::Error::Timeout(_)
         | ureq::Error::HostNotFound
