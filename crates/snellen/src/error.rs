@@ -44,6 +44,15 @@ pub enum Error {
         /// The output path.
         path: PathBuf,
     },
+    /// A server could not be reached, or did not answer as it should.
+    #[error("{place}: {source}")]
+    Network {
+        /// Address, or repository and file.
+        place: String,
+        /// What was expected, and what happened.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The user asked to stop; what was done so far is kept.
     #[error("interrupted; {kept}")]
     Interrupted {
@@ -81,7 +90,7 @@ impl Error {
                     | std::io::ErrorKind::InvalidData
                     | std::io::ErrorKind::UnexpectedEof
             ),
-            Self::Interrupted { .. } => false,
+            Self::Network { .. } | Self::Interrupted { .. } => false,
         }
     }
 }

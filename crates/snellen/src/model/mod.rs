@@ -12,6 +12,7 @@ pub mod hook;
 mod layout;
 mod load;
 mod positions;
+pub mod hub;
 pub mod preprocess;
 mod resample;
 pub mod site;

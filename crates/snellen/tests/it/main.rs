@@ -4,6 +4,7 @@
 mod engine;
 mod exam;
 mod families;
+mod hub;
 mod lab;
 mod measure;
 mod model;
