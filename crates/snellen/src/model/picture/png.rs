@@ -33,7 +33,7 @@ pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
         };
         picture.palette = entries(palette, transparency.unwrap_or_default());
     } else {
-        picture.clear = transparency.and_then(|chunk| clear(mode, chunk));
+        picture.clear = transparency.and_then(|chunk| clear(mode, frame.bit_depth, chunk));
     }
     Ok(picture)
 }
@@ -80,12 +80,13 @@ fn entries(colours: &[u8], opacities: &[u8]) -> Vec<[u8; 4]> {
         .collect()
 }
 
-/// The colour that `tRNS` makes transparent. Pillow compares its low bytes with what pixels became, without scaling them
-/// by the bit depth, except where there are two levels.
-fn clear(mode: Mode, chunk: &[u8]) -> Option<[u8; 3]> {
-    let low = |i: usize| chunk.get(2 * i + 1).copied();
+/// The colour that `tRNS` makes transparent, of `chunk` as the decoder hands it on: two bytes a channel at 16 bits, else
+/// one. Pillow compares the low bytes with what pixels became, without scaling them by the bit depth, except where there
+/// are two levels.
+fn clear(mode: Mode, depth: BitDepth, chunk: &[u8]) -> Option<[u8; 3]> {
+    let low = |i: usize| chunk.get(if depth == BitDepth::Sixteen { 2 * i + 1 } else { i }).copied();
     match mode {
-        Mode::Bilevel => Some([if chunk.first()? | chunk.get(1)? == 0 { 0 } else { 255 }; 3]),
+        Mode::Bilevel => Some([if low(0)? == 0 { 0 } else { 255 }; 3]),
         Mode::Grey | Mode::Grey16 => Some([low(0)?; 3]),
         Mode::Rgb => Some([low(0)?, low(1)?, low(2)?]),
         _ => None,

@@ -4,7 +4,7 @@ use super::super::picture::MAX_DECODED_BYTES;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The largest side that is asked for or comes of resizing, in pixels.
+/// The largest side that is asked for, in pixels.
 pub(super) const LARGEST: u64 = 1 << 14;
 
 /// The largest side that Idefics3 resizes to before it makes tiles, in pixels.
@@ -69,11 +69,13 @@ fn below([height, width]: [usize; 2]) -> [usize; 2] {
     }
 }
 
+/// The most pixels that resizing may make.
+const MOST: usize = MAX_DECODED_BYTES / 8;
+
 /// Whether a picture may have these sides after resizing.
 pub(super) fn check([height, width]: [usize; 2]) -> Result<()> {
-    let within = |side: usize| (1..=LARGEST).contains(&(side as u64));
-    if !within(height) || !within(width) || height * width > MAX_DECODED_BYTES / 8 {
-        let expected = format!("sides of 1 to {LARGEST} pixels after resizing, and {} together", MAX_DECODED_BYTES / 8);
+    if height == 0 || width == 0 || height.checked_mul(width).is_none_or(|pixels| pixels > MOST) {
+        let expected = format!("1 to {MOST} pixels after resizing");
         return Err(Error::mismatch("picture", expected, format!("{height} x {width}")));
     }
     Ok(())
