@@ -38,7 +38,7 @@ pub(super) fn draw(
         let scene = generate::random(&recipe.world, seen, objects, &mut rng)?;
         let picture = render(&scene, &recipe.world, &Canvas::plain(side as u32, side as u32));
         let (caption, swapped) = captions(recipe, &scene, &mut rng);
-        Ok(Example { pixels: preprocessing.apply(&picture)?, caption, swapped })
+        Ok(Example { pixels: preprocessing.apply(&picture.into())?, caption, swapped })
     };
     let examples: Vec<Example> = (0..n).into_par_iter().map(example).collect::<Result<_>>()?;
     let mut texts: Vec<&str> = examples.iter().map(|e| e.caption.as_str()).collect();

@@ -2,8 +2,8 @@
 
 use crate::engine::Activation;
 use crate::model::config::{Positions, TextPooling, TowerConfig};
-use crate::model::preprocess::Filter;
 use crate::model::{Layout, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
+use crate::model::preprocess::{Colour, Crop, Filter, MODEL, Resize, Rounding};
 use crate::scene::{MAX_SIDE, Pairs, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -227,9 +227,12 @@ impl Recipe {
     pub(super) fn preprocessing(&self) -> Preprocessing {
         let image = self.model.image;
         Preprocessing {
+            source: MODEL.to_owned(),
+            colour: Colour::OnWhite,
+            square: None,
+            resize: vec![Resize::ShortestEdge(image)],
             filter: Filter::Bicubic,
-            resize: Some(crate::model::preprocess::Resize::ShortestEdge(image)),
-            crop: Some([image; 2]),
+            crop: Some(Crop { size: [image; 2], rounding: Rounding::Down, fill: 0 }),
             rescale: 1.0 / 255.0,
             mean: [0.5; 3],
             std: [0.5; 3],

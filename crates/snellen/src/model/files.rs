@@ -49,6 +49,21 @@ pub(super) fn json(path: &Path, bytes: &[u8]) -> Result<Value> {
     serde_json::from_slice(bytes).map_err(|e| Error::malformed(path.display(), e))
 }
 
+/// What describes the model's image processor: `processor_config.json` where that does, else `preprocessor_config.json`.
+pub(super) fn processor(files: &dyn Files) -> Result<(PathBuf, Value)> {
+    if let Some((path, bytes)) = read(files, "processor_config.json")? {
+        let json = json(&path, &bytes)?;
+        if json.get("image_processor").is_some() {
+            return Ok((path, json));
+        }
+    }
+    let name = "preprocessor_config.json";
+    let missing = || Error::io(files.place(name))(std::io::ErrorKind::NotFound.into());
+    let (path, bytes) = read(files, name)?.ok_or_else(missing)?;
+    let json = json(&path, &bytes)?;
+    Ok((path, json))
+}
+
 /// The two ways of laying out a model's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {

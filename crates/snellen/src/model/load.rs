@@ -132,17 +132,19 @@ impl Model {
         config: &mut ModelConfig,
         with: &LoadConfig,
     ) -> Result<Preprocessing> {
-        if let Some(asked) = &with.preprocessing {
-            return Preprocessing::named(asked, config.vision.image);
-        }
-        let (preprocessing, place) = match format {
-            Format::OpenClip => (Preprocessing::parse_open_clip(json, place)?, place.to_owned()),
-            Format::Transformers => {
-                let name = "preprocessor_config.json";
-                let missing = || Error::io(files.place(name))(std::io::ErrorKind::NotFound.into());
-                let (path, bytes) = files::read(files, name)?.ok_or_else(missing)?;
+        let (preprocessing, place) = match (&with.preprocessing, format) {
+            (Some(asked), _) if Path::new(asked).extension().is_some_and(|ending| ending == "json") => {
+                let (path, bytes) = files::read(&Path::new(""), asked)?
+                    .ok_or_else(|| Error::io(asked)(std::io::ErrorKind::NotFound.into()))?;
+                let own = Preprocessing::parse(&files::json(&path, &bytes)?, asked)?;
+                (Preprocessing { source: asked.clone(), ..own }, asked.clone())
+            }
+            (Some(asked), _) => (Preprocessing::named(asked, config.vision.image)?, format!("preprocessing `{asked}`")),
+            (None, Format::OpenClip) => (Preprocessing::parse_open_clip(json, place)?, place.to_owned()),
+            (None, Format::Transformers) => {
+                let (path, json) = files::processor(files)?;
                 let place = path.display().to_string();
-                (Preprocessing::parse(&files::json(&path, &bytes)?, &place)?, place)
+                (Preprocessing::parse(&json, &place)?, place)
             }
         };
         config.vision.resize(preprocessing.image, &place)?;

@@ -1,10 +1,11 @@
 //! The share of every patch that objects cover, seen through the same resize and crop as the picture.
 
 use super::picture::{self, MAX_FILE_BYTES};
-use crate::model::{Preprocessing, VisionConfig};
+use crate::model::picture::Mode;
+use crate::model::{Decoded, Preprocessing, VisionConfig};
 use crate::scene::mask::Mask;
 use crate::{Error, Result};
-use image::{DynamicImage, GrayImage};
+use image::GrayImage;
 use std::path::Path;
 
 /// Reads the mask at `path` of a picture of `size` (width, height): per patch in reading order, the share that is not 0 in the
@@ -19,16 +20,16 @@ pub fn read_cover(
     vision: &VisionConfig,
 ) -> Result<Vec<f64>> {
     let bytes = picture::read_bytes(path, MAX_FILE_BYTES)?;
-    let mask = match picture::decode(path, &bytes)? {
-        DynamicImage::ImageLuma8(mask) => mask,
-        other => {
-            return Err(Error::mismatch(path.display(), "an 8-bit grey mask", format!("{:?}", other.color())));
-        }
-    };
-    if [mask.width(), mask.height()] != size {
-        let expected = format!("{} x {} pixels, as its picture has", size[0], size[1]);
-        return Err(Error::mismatch(path.display(), expected, format!("{} x {}", mask.width(), mask.height())));
+    let mask = Decoded::read(path, &bytes)?;
+    if !matches!(mask.mode, Mode::Grey | Mode::Bilevel) {
+        return Err(Error::mismatch(path.display(), "an 8-bit grey mask", format!("{:?}", mask.mode)));
     }
+    if [mask.width, mask.height] != size.map(|side| side as usize) {
+        let expected = format!("{} x {} pixels, as its picture has", size[0], size[1]);
+        return Err(Error::mismatch(path.display(), expected, format!("{} x {}", mask.width, mask.height)));
+    }
+    let mask = GrayImage::from_raw(size[0], size[1], mask.data)
+        .ok_or_else(|| Error::mismatch(path.display(), "a byte a pixel", "fewer"))?;
     Ok(cover(mask, preprocessing, vision))
 }
 

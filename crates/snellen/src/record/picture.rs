@@ -1,20 +1,16 @@
-//! Pictures: read within bounds, decoded, and made into the model's pixels.
+//! Pictures: read within bounds and made into the model's pixels.
 
 use crate::engine::Tensor;
-use crate::model::Preprocessing;
-use crate::scene::MAX_SIDE;
+use crate::model::{Decoded, Preprocessing};
 use crate::{Error, Result};
-use image::{DynamicImage, ImageReader, Limits, RgbImage};
+use image::RgbImage;
 use rayon::prelude::*;
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The largest picture file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 28;
-
-/// The most memory that decoding one picture may take, in bytes.
-const MAX_DECODED_BYTES: u64 = 1 << 29;
 
 /// A picture as the model sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,24 +26,31 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads the PNG or JPEG file at `path`. An alpha channel is dropped, as PIL's `convert("RGB")` drops it.
+    /// Reads the PNG or JPEG file at `path`.
     ///
     /// # Errors
-    /// When it is larger than [`MAX_FILE_BYTES`] or [`MAX_SIDE`], or does not decode.
+    /// When it is larger than [`MAX_FILE_BYTES`], [`Decoded::read`] refuses it, or [`Preprocessing::apply`] does.
     pub fn read(path: &Path, preprocessing: &Preprocessing) -> Result<Self> {
         let bytes = read_bytes(path, MAX_FILE_BYTES)?;
-        let picture = decode(path, &bytes)?.into_rgb8();
+        let picture = Decoded::read(path, &bytes)?;
         let pixels = preprocessing.apply(&picture).map_err(|source| Error::malformed(path.display(), source))?;
-        Ok(Self { pixels, width: picture.width(), height: picture.height(), hash: blake3::hash(&bytes) })
+        Ok(Self {
+            pixels,
+            width: picture.width as u32,
+            height: picture.height as u32,
+            hash: blake3::hash(&bytes),
+        })
     }
 }
 
-/// The picture at `path` as it is, 8 bits each of red, green and blue.
+/// The picture at `path` as it is, 8 bits each of red, green and blue, with white behind what is transparent.
 ///
 /// # Errors
-/// As [`Picture::read`].
+/// When it is larger than [`MAX_FILE_BYTES`], or [`Decoded::read`] refuses it.
 pub fn read_rgb(path: &Path) -> Result<RgbImage> {
-    Ok(decode(path, &read_bytes(path, MAX_FILE_BYTES)?)?.into_rgb8())
+    let picture = Decoded::read(path, &read_bytes(path, MAX_FILE_BYTES)?)?;
+    RgbImage::from_raw(picture.width as u32, picture.height as u32, picture.rgb_on_white())
+        .ok_or_else(|| Error::mismatch(path.display(), "three bytes a pixel", "fewer"))
 }
 
 /// The pixels of the pictures at `paths`, `[image, 3, row, column]`, read in parallel.
@@ -75,19 +78,4 @@ pub(super) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>> {
         return Err(Error::mismatch(path.display(), format!("at most {most} bytes"), "more"));
     }
     Ok(bytes)
-}
-
-/// Decodes a PNG or JPEG file, whichever its first bytes say.
-pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Error::io(path))?;
-    let mut limits = Limits::no_limits();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
-    reader.limits(limits);
-    let image = reader.decode().map_err(|source| Error::malformed(path.display(), source))?;
-    if image.width() == 0 || image.height() == 0 {
-        return Err(Error::mismatch(path.display(), "a picture", "one without pixels"));
-    }
-    Ok(image)
 }

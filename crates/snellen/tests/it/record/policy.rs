@@ -151,7 +151,7 @@ fn masks_go_through_the_same_crop_as_the_picture() {
     }
     // Squashed, nothing is cut: the same mask covers the left half of the whole.
     let mut squash = model.preprocessing.clone();
-    squash.resize = Some(Resize::Squash([vision.image; 2]));
+    squash.resize = vec![Resize::Squash([vision.image; 2])];
     assert_eq!(cover(mask, &squash, vision), got);
     // A dot just outside of the crop is not seen, one just inside is.
     let dot = |at: u32| {
@@ -162,7 +162,7 @@ fn masks_go_through_the_same_crop_as_the_picture() {
     assert!(dot(side) > 0.0);
     // Without resizing a small picture is padded: a full mask covers as much as there is of it.
     let mut pad = model.preprocessing.clone();
-    pad.resize = None;
+    pad.resize.clear();
     let full = cover(GrayImage::from_pixel(side / 2, side, Luma([1])), &pad, vision);
     assert!((full.iter().sum::<f64>() / (grid * grid) as f64 - 0.5).abs() < 1e-9, "{full:?}");
 }
@@ -178,7 +178,7 @@ fn a_picture_and_its_mask_are_seen_in_the_same_place() {
         let mask = GrayImage::from_fn(width, height, |x, y| Luma([u8::from(inside(x, y))]));
         let picture =
             image::RgbImage::from_fn(width, height, |x, y| image::Rgb([if inside(x, y) { 0 } else { 255 }; 3]));
-        let pixels = model.preprocessing.apply(&picture).unwrap();
+        let pixels = model.preprocessing.apply(&picture.into()).unwrap();
         let [mean, std] = [model.preprocessing.mean[0], model.preprocessing.std[0]];
         let shares = cover(mask, &model.preprocessing, &model.config.vision);
         for (p, share) in shares.iter().enumerate() {

@@ -146,7 +146,7 @@ fn alpha_is_dropped_and_endings_do_not_matter() {
     fs::copy(&opaque, &png_called_jpg).unwrap();
     let pixels = read_pixels(&[opaque, clear, png_called_jpg], &preprocessing).unwrap();
     let images: Vec<&[f32]> = pixels.data().chunks(pixels.data().len() / 3).collect();
-    assert_eq!(images[0], preprocessing.apply(&picture).unwrap());
+    assert_eq!(images[0], preprocessing.apply(&(&picture).into()).unwrap());
     assert_eq!(images[0], images[1]);
     assert_eq!(images[0], images[2]);
 }

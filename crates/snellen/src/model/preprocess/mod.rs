@@ -1,0 +1,231 @@
+//! From pictures to pixels, as a model's own files say.
+//!
+//! A model belongs to what prepared its pictures: `preprocessor_config.json` names a processor of `transformers`,
+//! `open_clip_config.json` the transform of OpenCLIP. Both are followed to the digit as they work on Pillow pictures; the
+//! classes of `transformers` that end in `Fast` are read as those that work with Pillow. [`Preprocessing::named`] goes by
+//! what a study did instead, and says so in what is recorded.
+
+mod fields;
+mod open_clip;
+mod resize;
+mod transformers;
+
+use super::picture::{Decoded, Mode};
+use crate::scene::mask::Region;
+use crate::{Error, Result};
+use image::RgbImage;
+pub use resize::Resize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// The [`source`](Preprocessing::source) of what the model's own files say.
+pub const MODEL: &str = "model";
+
+/// The [`source`](Preprocessing::source) and name of what arXiv 2508.16652 did.
+pub const STUDY: &str = "study";
+
+/// How a picture becomes the model's input. Recorded in every run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// Whose it is: [`MODEL`], the name of another, or the file it was read from instead.
+    pub source: String,
+    /// When and how the picture becomes red, green and blue.
+    pub colour: Colour,
+    /// Before resizing, the shorter side is padded on both ends to the length of the longer with this colour.
+    pub square: Option<[u8; 3]>,
+    /// What the resampling aims at, one after the other; 8 bits between them.
+    pub resize: Vec<Resize>,
+    /// Resampling filter.
+    pub filter: Filter,
+    /// The centre crop.
+    pub crop: Option<Crop>,
+    /// Factor from 0-255 to the range that `mean` and `std` speak of.
+    pub rescale: f64,
+    /// Per channel, red first.
+    pub mean: [f64; 3],
+    /// Per channel, red first.
+    pub std: [f64; 3],
+    /// Height and width of the result, in pixels.
+    pub image: usize,
+}
+
+/// When and how a picture becomes red, green and blue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Colour {
+    /// First, with white behind what is transparent: `transformers` since version 5.
+    OnWhite,
+    /// First, transparency dropped: `convert("RGB")`.
+    Dropped,
+    /// After resize and crop, which work in the file's own mode; transparency dropped: OpenCLIP.
+    Last,
+    /// Never: pictures of other modes are refused, as `transformers` does without `do_convert_rgb`.
+    Required,
+}
+
+/// A resampling filter of Pillow, antialiased when shrinking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// Pillow's 0.
+    Nearest,
+    /// Pillow's 1.
+    Lanczos,
+    /// Pillow's 2.
+    Bilinear,
+    /// Pillow's 3 (a = -0.5).
+    Bicubic,
+    /// Pillow's 4.
+    Box,
+    /// Pillow's 5.
+    Hamming,
+}
+
+/// A centre crop. Where the picture is smaller it is padded around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crop {
+    /// Height and width, in pixels.
+    pub size: [usize; 2],
+    /// Which pixels are the middle ones where that is not even.
+    pub rounding: Rounding,
+    /// What is around a smaller picture: 0 to 255 in every channel, in the mode that the picture then has.
+    pub fill: u8,
+}
+
+/// Where a centre crop begins when half a pixel is left over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// Half a pixel down, and the smaller half of a padding after the picture: `transformers`.
+    Down,
+    /// To the even pixel, and the smaller half of a padding before the picture: torchvision.
+    HalfEven,
+}
+
+impl Rounding {
+    /// Where the middle `want` of `have` pixels begin; below 0 where there are fewer.
+    fn start(self, have: usize, want: usize) -> i64 {
+        let spare = have as i64 - want as i64;
+        match self {
+            Self::Down => spare.div_euclid(2),
+            Self::HalfEven if spare < 0 => -(-spare / 2),
+            Self::HalfEven => (spare as f64 / 2.0).round_ties_even() as i64,
+        }
+    }
+}
+
+impl Preprocessing {
+    /// What `name` did, for a model that sees `image` x `image` pixels: [`STUDY`] resizes pictures to that size whatever
+    /// their aspect ratio (bilinear) and leaves values at 0 to 1.
+    ///
+    /// # Errors
+    /// When no other name is known.
+    pub fn named(name: &str, image: usize) -> Result<Self> {
+        if name != STUDY {
+            return Err(Error::mismatch("preprocessing", format!("`{MODEL}` or `{STUDY}`"), format!("`{name}`")));
+        }
+        Ok(Self {
+            source: STUDY.to_owned(),
+            colour: Colour::Dropped,
+            square: None,
+            resize: vec![Resize::Squash([image; 2])],
+            filter: Filter::Bilinear,
+            crop: None,
+            rescale: 1.0 / 255.0,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            image,
+        })
+    }
+
+    /// `picture` -> `3 * image * image` values, channel by channel in reading order.
+    ///
+    /// # Errors
+    /// When it is not RGB and has to be, or would be too large or nothing after resizing.
+    pub fn apply(&self, picture: &Decoded) -> Result<Vec<f32>> {
+        let pixels = self.pixels(picture)?;
+        let plane = self.image * self.image;
+        let mut out = Vec::with_capacity(3 * plane);
+        for channel in 0..3 {
+            let (mean, std) = (self.mean[channel] as f32, self.std[channel] as f32);
+            let values: Vec<f32> =
+                (0..256).map(|value| ((f64::from(value) * self.rescale) as f32 - mean) / std).collect();
+            out.extend(pixels.iter().skip(channel).step_by(3).map(|value| values[*value as usize]));
+        }
+        Ok(out)
+    }
+
+    /// `picture` -> `image` rows of as many pixels, of three bytes each.
+    fn pixels(&self, picture: &Decoded) -> Result<Vec<u8>> {
+        let rgb = |data| Decoded::from_rgb([picture.height, picture.width], data);
+        let mut now = match self.colour {
+            Colour::OnWhite => Cow::Owned(rgb(picture.rgb_on_white())),
+            Colour::Dropped => Cow::Owned(rgb(picture.rgb())),
+            Colour::Last => Cow::Borrowed(picture),
+            Colour::Required if picture.mode == Mode::Rgb => Cow::Borrowed(picture),
+            Colour::Required => {
+                let got = format!("{:?}", picture.mode);
+                return Err(Error::mismatch("picture", "red, green and blue, as `do_convert_rgb` is off", got));
+            }
+        };
+        if let Some(colour) = self.square {
+            let side = now.height.max(now.width);
+            let start = [now.height, now.width].map(|length| -((side - length) as i64 / 2));
+            resize::check([side; 2])?;
+            now = Cow::Owned(Decoded::from_rgb([now.height, now.width], now.rgb()).window(start, [side; 2], &colour));
+        }
+        for resize in &self.resize {
+            let to = resize.sides([now.height, now.width]);
+            resize::check(to)?;
+            resize::check([now.height, to[1]])?;
+            now = Cow::Owned(now.resized(to, self.filter));
+        }
+        if let Some(crop) = self.crop {
+            let start = self.start([now.height, now.width]);
+            now = Cow::Owned(now.window(start, crop.size, &now.mode.filled(crop.fill)));
+        }
+        if [now.height, now.width] != [self.image; 2] {
+            let expected = format!("{0} x {0} pixels after resize and crop", self.image);
+            return Err(Error::mismatch("picture", expected, format!("{} x {}", now.height, now.width)));
+        }
+        Ok(match now {
+            Cow::Owned(now) if now.mode == Mode::Rgb => now.data,
+            now => now.rgb(),
+        })
+    }
+
+    /// The part of a picture of `width` x `height` pixels that the result shows, in the picture's own pixels; it reaches
+    /// beyond a picture that is padded.
+    pub fn region(&self, width: usize, height: usize) -> Region {
+        let side = height.max(width);
+        // Where the resizes begin, in the picture's own pixels, and how much they see.
+        let (before, seen) = match self.square {
+            Some(_) => ([height, width].map(|length| (side - length) / 2), [side; 2]),
+            None => ([0; 2], [height, width]),
+        };
+        let resized = self.resize.iter().fold(seen, |size, resize| resize.sides(size));
+        let scale = [0, 1].map(|axis| seen[axis] as f64 / resized[axis] as f64);
+        let start = self.start(resized);
+        let from = [0, 1].map(|axis| start[axis] as f64 * scale[axis] - before[axis] as f64);
+        let [height, width] = scale.map(|scale| self.image as f64 * scale);
+        Region { x: from[1], y: from[0], width, height }
+    }
+
+    /// What the result shows of `picture`, in the picture's own pixels, without any padding.
+    pub fn shown(&self, picture: &RgbImage) -> RgbImage {
+        let (w, h) = (picture.width(), picture.height());
+        let Region { x, y, width, height } = self.region(w as usize, h as usize);
+        let side = |start: f64, length: f64, limit: u32| {
+            let (from, to) = (start.max(0.0) as u32, ((start + length).min(limit as f64)) as u32);
+            (from, to.saturating_sub(from).max(1))
+        };
+        let ((x, width), (y, height)) = (side(x, width, w), side(y, height, h));
+        image::imageops::crop_imm(picture, x, y, width, height).to_image()
+    }
+
+    /// Row and column that the result begins at, after resizing to `size`; below 0 where it is padded.
+    fn start(&self, size: [usize; 2]) -> [i64; 2] {
+        let Some(crop) = self.crop else { return [0; 2] };
+        [0, 1].map(|axis| crop.rounding.start(size[axis], crop.size[axis]))
+    }
+}
