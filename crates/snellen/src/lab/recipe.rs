@@ -2,8 +2,8 @@
 
 use crate::engine::Activation;
 use crate::model::config::{Positions, TextPooling, TowerConfig};
-use crate::model::{Layout, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
 use crate::model::preprocess::{Colour, Crop, Filter, MODEL, Resize, Rounding};
+use crate::model::{Layout, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
 use crate::scene::{MAX_SIDE, Pairs, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -111,7 +111,7 @@ impl Checkpoint {
     }
 
     /// Reads names as `layout` has them, with the prefixes of the towers found in the file.
-    pub(super) fn named(mut self, layout: Layout, text: bool) -> Result<Self> {
+    pub fn named(mut self, layout: Layout, text: bool) -> Result<Self> {
         let names: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
         let vision = prefix(&names, layout.landmark(false), &self.path)?;
         let text = if text { prefix(&names, layout.landmark(true), &self.path)? } else { String::new() };

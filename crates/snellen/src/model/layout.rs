@@ -16,6 +16,8 @@ pub enum Layout {
     Dinov2,
     /// CLIP as OpenCLIP and OpenAI's own code have it.
     OpenClip,
+    /// OpenCLIP's text tower beside a SigLIP vision tower of timm.
+    OpenClipTimm,
 }
 
 /// Where a weight stands in a file.
@@ -51,7 +53,8 @@ impl Layout {
             (Self::Transformers { .. }, true) => "embeddings.token_embedding.weight",
             (Self::Dinov2, _) => "embeddings.patch_embeddings.projection.weight",
             (Self::OpenClip, false) => "conv1.weight",
-            (Self::OpenClip, true) => "token_embedding.weight",
+            (Self::OpenClipTimm, false) => "patch_embed.proj.weight",
+            (Self::OpenClip | Self::OpenClipTimm, true) => "token_embedding.weight",
         }
     }
 
@@ -61,7 +64,7 @@ impl Layout {
             || match self {
                 Self::Transformers { .. } => false,
                 Self::Dinov2 => name.ends_with("embeddings.mask_token"),
-                Self::OpenClip => {
+                Self::OpenClip | Self::OpenClipTimm => {
                     matches!(name, "input_resolution" | "context_length" | "vocab_size") || name.ends_with("attn_mask")
                 }
             }
@@ -75,11 +78,12 @@ impl Layout {
                 Self::Transformers { .. } => prefixed(vision, transformers(rest)),
                 Self::Dinov2 => prefixed(vision, dinov2(rest)),
                 Self::OpenClip => prefixed(vision, open_clip(rest)),
+                Self::OpenClipTimm => prefixed(vision, timm(rest)),
             };
         }
         if let Some(rest) = name.strip_prefix("text_model.") {
             return match self {
-                Self::OpenClip => prefixed(text, open_clip_text(rest)),
+                Self::OpenClip | Self::OpenClipTimm => prefixed(text, open_clip_text(rest)),
                 _ => prefixed(text, transformers(rest)),
             };
         }
@@ -87,12 +91,12 @@ impl Layout {
             (Self::OpenClip, "visual_projection.weight") => {
                 Place { name: format!("{vision}proj"), part: Part::Transposed }
             }
-            (Self::OpenClip, "text_projection.weight") => {
+            (Self::OpenClip | Self::OpenClipTimm, "text_projection.weight") => {
                 Place { name: format!("{text}text_projection"), part: Part::Transposed }
             }
             // With a bias it is a linear map as any other.
-            (Self::OpenClip, "text_head.weight") => whole(format!("{text}text_projection.weight")),
-            (Self::OpenClip, "text_head.bias") => whole(format!("{text}text_projection.bias")),
+            (Self::OpenClip | Self::OpenClipTimm, "text_head.weight") => whole(format!("{text}text_projection.weight")),
+            (Self::OpenClip | Self::OpenClipTimm, "text_head.bias") => whole(format!("{text}text_projection.bias")),
             (_, "text_head.weight") => whole(format!("{text}head.weight")),
             (_, "text_head.bias") => whole(format!("{text}head.bias")),
             _ => whole(name.to_owned()),
@@ -184,4 +188,30 @@ fn open_clip_block(name: &str) -> Place {
         None => name,
     };
     packed(&name, "in_proj_").unwrap_or(Place { name, part: Part::Whole })
+}
+
+fn timm(rest: &str) -> Place {
+    let name = match rest {
+        "embeddings.position_embedding.weight" => "pos_embed".to_owned(),
+        "head.probe" => "attn_pool.latent".to_owned(),
+        _ => rest
+            .replace("embeddings.patch_embedding.", "patch_embed.proj.")
+            .replace("encoder.layers.", "blocks.")
+            .replace("layer_norm", "norm")
+            .replace("post_layernorm.", "norm.")
+            .replace("head.layernorm.", "head.norm.")
+            .replace("self_attn.", "attn.")
+            .replace("out_proj.", "proj."),
+    };
+    let Some(head) = name.strip_prefix("head.") else {
+        return packed(&name, "qkv.").unwrap_or(Place { name, part: Part::Whole });
+    };
+    // Of the head's maps only key and value lie together.
+    let head = head.replace("attention.", "").replace("q_proj.", "q.");
+    let (name, part) = match (head.strip_prefix("k_proj."), head.strip_prefix("v_proj.")) {
+        (Some(rest), _) => (format!("kv.{rest}"), Part::Rows { block: 0, of: 2 }),
+        (_, Some(rest)) => (format!("kv.{rest}"), Part::Rows { block: 1, of: 2 }),
+        _ => (head, Part::Whole),
+    };
+    Place { name: format!("attn_pool.{name}"), part }
 }

@@ -43,7 +43,7 @@ fn neutral() -> Vec<(&'static str, Value)> {
     let mut neutral: Vec<_> = off.iter().map(|key| (*key, json!(false))).collect();
     neutral.push(("scaled_cosine_attn", json!(false)));
     neutral.extend([("pos_embed_type", json!("learnable")), ("proj_type", json!("linear"))]);
-    neutral.extend([("timm_model_name", Value::Null), ("hf_model_name", Value::Null)]);
+    neutral.push(("hf_model_name", Value::Null));
     neutral
 }
 
@@ -58,7 +58,32 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
     let quick = top.has("quick_gelu") && top.flag("quick_gelu")?;
     let projection = top.size("embed_dim")?;
 
-    let mut vision = top.section("vision_cfg")?;
+    let vision = top.section("vision_cfg")?;
+    let (layout, vision) = match vision.find("timm_model_name") {
+        Some(_) => (Layout::OpenClipTimm, timm(&vision)?),
+        None => (Layout::OpenClip, vision_tower(vision, projection, quick, &mut assumed)?),
+    };
+    let text = text(top.section("text_cfg")?, projection, quick, &mut assumed)?;
+    if vision.embedding() != Some(projection) {
+        let expected = format!("the vision tower's width ({})", vision.tower.width);
+        return Err(Error::mismatch(top.key("embed_dim"), expected, projection));
+    }
+    Ok(ModelConfig {
+        model_type: "open_clip".to_owned(),
+        layout,
+        vision,
+        text: Some(text),
+        logit_bias: top.find("init_logit_bias").is_some(),
+        assumed,
+    })
+}
+
+fn vision_tower(
+    mut vision: Section,
+    projection: usize,
+    quick: bool,
+    assumed: &mut Vec<String>,
+) -> Result<VisionConfig> {
     vision.only(
         &[
             &["layers", "width", "head_width", "mlp_ratio", "patch_size", "image_size", "ls_init_value", "no_ln_pre"],
@@ -70,7 +95,7 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
     )?;
     let ours = json!({"layers": 12, "width": 768, "head_width": 64, "mlp_ratio": 4.0, "patch_size": 16,
                       "image_size": 224, "no_ln_pre": false, "final_ln_after_pool": false, "pool_type": "tok"});
-    vision.complete(&ours, "vision_cfg", &mut assumed);
+    vision.complete(&ours, "vision_cfg", assumed);
     let width = vision.size("width")?;
     let head_width = vision.size("head_width")?;
     if !width.is_multiple_of(head_width) {
@@ -86,7 +111,7 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
         "avg" => VisionPooling::Mean,
         other => return Err(Error::mismatch(vision.key("pool_type"), "`tok` or `avg`", format!("`{other}`"))),
     };
-    let vision = VisionConfig {
+    Ok(VisionConfig {
         tower: tower(&vision, width, width / head_width, quick)?,
         image,
         patch,
@@ -98,15 +123,76 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
         pooling: Some(pooling),
         norm_after_pooling: vision.flag("final_ln_after_pool")?,
         projection: Some(projection),
+    })
+}
+
+/// The SigLIP towers of timm, whose sizes stand in their names only: `vit_base_patch16_siglip_224`.
+fn timm(section: &Section) -> Result<VisionConfig> {
+    const TANH: [&str; 7] = [
+        "vit_base_patch32_siglip_256",
+        "vit_large_patch16_siglip_512",
+        "vit_so400m_patch16_siglip_256",
+        "vit_so400m_patch16_siglip_384",
+        "vit_so400m_patch16_siglip_512",
+        "vit_giantopt_patch16_siglip_256",
+        "vit_giantopt_patch16_siglip_384",
+    ];
+    section.only(
+        &["timm_model_name", "timm_pool", "timm_proj", "image_size"],
+        &["timm_model_pretrained", "timm_drop", "timm_drop_path", "patch_dropout"],
+        &[],
+    )?;
+    let name = section.text("timm_model_name")?;
+    let unknown = || {
+        let expected = "a SigLIP tower of timm (`vit_{base,large,so400m,giantopt}_patch.._siglip_..`)";
+        Error::mismatch(section.key("timm_model_name"), expected, format!("`{name}`"))
     };
-    let text = text(top.section("text_cfg")?, projection, quick, &mut assumed)?;
-    Ok(ModelConfig {
-        model_type: "open_clip".to_owned(),
-        layout: Layout::OpenClip,
-        vision,
-        text: Some(text),
-        logit_bias: top.find("init_logit_bias").is_some(),
-        assumed,
+    for (key, value) in [("timm_pool", "map"), ("timm_proj", "none")] {
+        if section.text(key)? != value {
+            let got = format!("`{}`", section.text(key)?);
+            return Err(Error::mismatch(section.key(key), format!("`{value}`"), got));
+        }
+    }
+    let (size, rest) = name.strip_prefix("vit_").and_then(|rest| rest.split_once("_patch")).ok_or_else(unknown)?;
+    let (patch, image) = rest.split_once("_siglip_").ok_or_else(unknown)?;
+    let [patch, image] = [patch, image].map(|n| n.parse::<usize>().ok().filter(|n| (1..=8192).contains(n)));
+    let (patch, image) = patch.zip(image).filter(|(patch, image)| patch <= image).ok_or_else(unknown)?;
+    let (width, layers, heads, mlp) = match size {
+        "base" => (768, 12, 12, 3072),
+        "large" => (1024, 24, 16, 4096),
+        "so400m" => (1152, 27, 16, 4304),
+        "giantopt" => (1536, 40, 16, 6144),
+        _ => return Err(unknown()),
+    };
+    if section.has("image_size") && section.side("image_size")? != image {
+        return Err(Error::mismatch(
+            section.key("image_size"),
+            format!("{image}, as in {name}"),
+            section.side("image_size")?,
+        ));
+    }
+    Ok(VisionConfig {
+        tower: TowerConfig {
+            width,
+            layers,
+            heads,
+            mlp,
+            activation: if TANH.contains(&name) { Activation::GeluTanh } else { Activation::Gelu },
+            eps: 1e-6,
+            qkv_bias: true,
+            gated: false,
+            layer_scale: false,
+        },
+        image,
+        patch,
+        patch_bias: true,
+        class_token: false,
+        registers: 0,
+        norm_pre: false,
+        positions: Positions::Learned,
+        pooling: Some(VisionPooling::Attention),
+        norm_after_pooling: false,
+        projection: None,
     })
 }
 

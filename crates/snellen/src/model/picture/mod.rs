@@ -141,7 +141,8 @@ impl Decoded {
         let mut data = fill.repeat(size[0] * size[1]);
         let across = overlap(left, size[1], self.width);
         for row in overlap(top, size[0], self.height) {
-            let from = ((row as i64 + top) as usize * self.width + (across.start as i64 + left).max(0) as usize) * bytes;
+            let from =
+                ((row as i64 + top) as usize * self.width + (across.start as i64 + left).max(0) as usize) * bytes;
             let at = (row * size[1] + across.start) * bytes;
             let length = across.len() * bytes;
             data[at..at + length].copy_from_slice(&self.data[from..from + length]);

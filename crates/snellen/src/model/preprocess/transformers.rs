@@ -269,9 +269,7 @@ fn size(fields: &Fields<'_>, class: Option<&Class>) -> Result<Size> {
 fn sized(fields: &Fields<'_>, key: &str, value: &Value) -> Result<Size> {
     let length = |value| fields.length(key, value);
     let pairs: Vec<(&str, &Value)> = match value {
-        Value::Object(map) => {
-            map.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.as_str(), v)).collect()
-        }
+        Value::Object(map) => map.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.as_str(), v)).collect(),
         Value::Array(list) => ["height", "width"].into_iter().zip(list).take(list.len()).collect(),
         _ => Vec::new(),
     };
