@@ -13,7 +13,8 @@ impl Model {
     /// `pictures` as the model's input, `[picture, 3, row, column]`.
     pub fn pixels(&self, pictures: &[RgbImage]) -> Result<Tensor<f32>> {
         let side = self.preprocessing.image;
-        let rows: Vec<Vec<f32>> = pictures.par_iter().map(|p| self.preprocessing.apply(&p.into())).collect::<Result<_>>()?;
+        let rows: Vec<Vec<f32>> =
+            pictures.par_iter().map(|p| self.preprocessing.apply(&p.into())).collect::<Result<_>>()?;
         Ok(Tensor::new([pictures.len(), 3, side, side], rows.concat()))
     }
 

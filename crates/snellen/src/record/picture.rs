@@ -34,12 +34,7 @@ impl Picture {
         let bytes = read_bytes(path, MAX_FILE_BYTES)?;
         let picture = Decoded::read(path, &bytes)?;
         let pixels = preprocessing.apply(&picture).map_err(|source| Error::malformed(path.display(), source))?;
-        Ok(Self {
-            pixels,
-            width: picture.width as u32,
-            height: picture.height as u32,
-            hash: blake3::hash(&bytes),
-        })
+        Ok(Self { pixels, width: picture.width as u32, height: picture.height as u32, hash: blake3::hash(&bytes) })
     }
 }
 

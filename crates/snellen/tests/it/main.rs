@@ -6,5 +6,6 @@ mod exam;
 mod lab;
 mod measure;
 mod model;
+mod preprocess;
 mod record;
 mod scene;

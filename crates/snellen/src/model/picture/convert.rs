@@ -10,9 +10,7 @@ impl Decoded {
             Mode::Rgb => self.data.clone(),
             Mode::Bilevel | Mode::Grey => self.data.iter().flat_map(|v| grey(*v)).collect(),
             Mode::GreyAlpha => self.data.chunks_exact(2).flat_map(|p| grey(p[0])).collect(),
-            Mode::Grey16 => {
-                self.data.chunks_exact(2).flat_map(|p| grey(if p[1] == 0 { p[0] } else { 255 })).collect()
-            }
+            Mode::Grey16 => self.data.chunks_exact(2).flat_map(|p| grey(if p[1] == 0 { p[0] } else { 255 })).collect(),
             Mode::Palette => self.data.iter().flat_map(|v| colour(self.palette[*v as usize])).collect(),
             Mode::Rgba => self.data.chunks_exact(4).flat_map(|p| colour([p[0], p[1], p[2], p[3]])).collect(),
             Mode::Cmyk => self

@@ -69,9 +69,10 @@ impl Mode {
         }
     }
 
-    /// A pixel with `value` in every channel.
+    /// A pixel with `value` in every channel; of two levels, what is not black is white.
     pub(super) fn filled(self, value: u8) -> Vec<u8> {
         match self {
+            Self::Bilevel => vec![if value == 0 { 0 } else { 255 }],
             Self::Grey16 => vec![value, 0],
             mode => vec![value; mode.bytes()],
         }
@@ -141,7 +142,8 @@ impl Decoded {
         let mut data = fill.repeat(size[0] * size[1]);
         let across = overlap(left, size[1], self.width);
         for row in overlap(top, size[0], self.height) {
-            let from = ((row as i64 + top) as usize * self.width + (across.start as i64 + left).max(0) as usize) * bytes;
+            let from =
+                ((row as i64 + top) as usize * self.width + (across.start as i64 + left).max(0) as usize) * bytes;
             let at = (row * size[1] + across.start) * bytes;
             let length = across.len() * bytes;
             data[at..at + length].copy_from_slice(&self.data[from..from + length]);

@@ -1,6 +1,6 @@
 //! PNG files, to the modes that Pillow gives them.
 
-use super::{Decoded, Mode, check_size, MAX_DECODED_BYTES};
+use super::{Decoded, MAX_DECODED_BYTES, Mode, check_size};
 use crate::{Error, Result};
 use png::{BitDepth, ColorType, Decoder, Limits};
 use std::io::Cursor;

@@ -1,7 +1,7 @@
 //! Values of a configuration file, checked one by one. `null` stands for a key that is not there, as it does in Python.
 
-use super::resize::LARGEST;
 use super::Filter;
+use super::resize::LARGEST;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 

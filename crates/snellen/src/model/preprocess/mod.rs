@@ -26,6 +26,12 @@ pub const MODEL: &str = "model";
 /// The [`source`](Preprocessing::source) and name of what arXiv 2508.16652 did.
 pub const STUDY: &str = "study";
 
+/// Mean of the pictures that OpenAI's CLIP was trained on.
+const OPENAI_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+
+/// Their standard deviation.
+const OPENAI_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
 /// How a picture becomes the model's input. Recorded in every run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
@@ -125,10 +131,8 @@ impl Preprocessing {
             serde_json::from_slice(&bytes).map_err(|e| Error::malformed(path.display(), e))
         };
         let nested = folder.join("processor_config.json");
-        let path = match nested.exists() && json(&nested)?.get("image_processor").is_some() {
-            true => nested,
-            false => folder.join("preprocessor_config.json"),
-        };
+        let holds = nested.exists() && json(&nested)?.get("image_processor").is_some();
+        let path = if holds { nested } else { folder.join("preprocessor_config.json") };
         let place = path.display().to_string();
         let read = Self::parse(&json(&path)?, &place)?;
         if read.image != image {

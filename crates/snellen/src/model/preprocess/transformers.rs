@@ -7,12 +7,9 @@
 //! the last of Idefics3 and SmolVLM. Tiles are not made.
 
 use super::fields::Fields;
-use super::{Colour, Crop, Filter, MODEL, Preprocessing, Resize, Rounding};
+use super::{Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Preprocessing, Resize, Rounding};
 use crate::{Error, Result};
 use serde_json::Value;
-
-const OPENAI_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
-const OPENAI_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
 
 /// What a class does and takes for granted.
 struct Class {
@@ -269,9 +266,7 @@ fn size(fields: &Fields<'_>, class: Option<&Class>) -> Result<Size> {
 fn sized(fields: &Fields<'_>, key: &str, value: &Value) -> Result<Size> {
     let length = |value| fields.length(key, value);
     let pairs: Vec<(&str, &Value)> = match value {
-        Value::Object(map) => {
-            map.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.as_str(), v)).collect()
-        }
+        Value::Object(map) => map.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.as_str(), v)).collect(),
         Value::Array(list) => ["height", "width"].into_iter().zip(list).take(list.len()).collect(),
         _ => Vec::new(),
     };

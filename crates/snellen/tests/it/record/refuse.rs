@@ -69,7 +69,7 @@ fn images_that_do_not_decode_are_named() {
     }
     for (width, height) in [(MAX_SIDE + 1, 1), (1, MAX_SIDE + 1)] {
         RgbImage::new(width, height).save(&damaged).unwrap();
-        assert_says(attempt(), &["000003.png", "limit"]);
+        assert_says(attempt(), &["000003.png", "16384 pixels a side"]);
     }
     fs::remove_file(&damaged).unwrap();
     assert_says(attempt(), &["000003.png"]);
@@ -130,7 +130,7 @@ fn activations_that_overflow_are_named() {
 }
 
 #[test]
-fn alpha_is_dropped_and_endings_do_not_matter() {
+fn white_is_behind_what_is_clear_and_endings_do_not_matter() {
     let home = tempfile::tempdir().unwrap();
     let preprocessing = load("quick_gelu").preprocessing;
     let opaque = home.path().join("opaque.png");
@@ -139,14 +139,15 @@ fn alpha_is_dropped_and_endings_do_not_matter() {
     picture.save(&opaque).unwrap();
     let rgba = image::RgbaImage::from_fn(30, 30, |x, y| {
         let [r, g, b] = picture.get_pixel(x, y).0;
-        image::Rgba([r, g, b, (x * y % 256) as u8])
+        image::Rgba([r, g, b, if x < 15 { 255 } else { 0 }])
     });
+    let half = RgbImage::from_fn(30, 30, |x, y| if x < 15 { *picture.get_pixel(x, y) } else { image::Rgb([255; 3]) });
     rgba.save(&clear).unwrap();
     let png_called_jpg = home.path().join("wrong.jpg");
     fs::copy(&opaque, &png_called_jpg).unwrap();
     let pixels = read_pixels(&[opaque, clear, png_called_jpg], &preprocessing).unwrap();
     let images: Vec<&[f32]> = pixels.data().chunks(pixels.data().len() / 3).collect();
-    assert_eq!(images[0], preprocessing.apply(&picture).unwrap());
-    assert_eq!(images[0], images[1]);
+    assert_eq!(images[0], preprocessing.apply(&picture.into()).unwrap());
+    assert_eq!(images[1], preprocessing.apply(&half.into()).unwrap());
     assert_eq!(images[0], images[2]);
 }
