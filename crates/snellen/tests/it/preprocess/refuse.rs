@@ -75,7 +75,8 @@ fn processors_of_several_pictures_take_their_own_sizes() {
     assert_refused(idefics(json!({"longest_edge": 2048}), json!({"height": 512, "width": 512})), &["`max_image_size`"]);
     let llava = json!({"image_processor_type": "LlavaImageProcessor", "do_pad": true, "image_mean": [2, 0, 0]});
     assert_refused(parse(&llava), &["`image_mean`", "`do_pad`"]);
-    let padded = json!({"image_processor_type": "CLIPImageProcessor", "do_pad": true, "pad_size": {"height": 300, "width": 300}});
+    let pad_size = json!({"height": 300, "width": 300});
+    let padded = json!({"image_processor_type": "CLIPImageProcessor", "do_pad": true, "pad_size": pad_size});
     assert_refused(parse(&padded), &["`pad_size`"]);
 }
 
@@ -147,8 +148,8 @@ proptest! {
     #[test]
     fn damaged_files_are_decoded_or_refused(
         file in prop::sample::select(vec![
-            "odd_420.jpg", "odd_420_progressive.jpg", "restart.jpg", "ycck.jpg", "odd_mixed.jpg", "grey.jpg", "p8_alpha.png",
-            "l1_interlaced.png", "rgb16_trns.png",
+            "odd_420.jpg", "odd_420_progressive.jpg", "restart.jpg", "ycck.jpg", "odd_mixed.jpg", "grey.jpg",
+            "p8_alpha.png", "l1_interlaced.png", "rgb16_trns.png",
         ]),
         places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
     ) {

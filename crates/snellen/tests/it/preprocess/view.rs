@@ -87,31 +87,65 @@ fn the_study_is_known_by_name() {
 #[test]
 fn older_files_mean_what_their_class_does() {
     // As openai/clip-vit-base-patch32, google/siglip-base-patch16-224 and facebook/dinov2-base have them.
-    let clip = parse(&json!({
-        "crop_size": 224, "do_center_crop": true, "do_normalize": true, "do_resize": true,
-        "feature_extractor_type": "CLIPFeatureExtractor", "image_mean": [0.48145466, 0.4578275, 0.40821073],
-        "image_std": [0.26862954, 0.26130258, 0.27577711], "resample": 3, "size": 224
-    }))
-    .unwrap();
+    let published = |json: &str| parse(&serde_json::from_str(json).unwrap()).unwrap();
+    let clip = published(
+        r#"{"crop_size": 224, "do_center_crop": true, "do_normalize": true, "do_resize": true, "resample": 3,
+            "size": 224, "feature_extractor_type": "CLIPFeatureExtractor",
+            "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}"#,
+    );
     assert_eq!(clip, parse(&json!({"image_processor_type": "CLIPImageProcessorFast", "do_rescale": null})).unwrap());
     assert_eq!((clip.resize, clip.image, clip.colour), (vec![Resize::ShortestEdge(224)], 224, Colour::OnWhite));
-    let siglip = parse(&json!({
-        "do_normalize": true, "do_rescale": true, "do_resize": true, "image_mean": [0.5, 0.5, 0.5],
-        "image_processor_type": "SiglipImageProcessor", "image_std": [0.5, 0.5, 0.5], "processor_class": "SiglipProcessor",
-        "resample": 3, "rescale_factor": 0.00392156862745098, "size": {"height": 224, "width": 224}
-    }))
-    .unwrap();
+    let siglip = published(
+        r#"{"do_normalize": true, "do_rescale": true, "do_resize": true, "image_mean": [0.5, 0.5, 0.5],
+            "resample": 3, "image_processor_type": "SiglipImageProcessor", "image_std": [0.5, 0.5, 0.5],
+            "processor_class": "SiglipProcessor", "rescale_factor": 0.00392156862745098,
+            "size": {"height": 224, "width": 224}}"#,
+    );
     assert_eq!((siglip.crop, siglip.resize), (None, vec![Resize::Squash([224; 2])]));
-    let dino = parse(&json!({
-        "crop_size": {"height": 224, "width": 224}, "do_center_crop": true, "do_convert_rgb": true, "do_normalize": true,
-        "do_rescale": true, "do_resize": true, "image_mean": [0.485, 0.456, 0.406],
-        "image_processor_type": "BitImageProcessor", "image_std": [0.229, 0.224, 0.225], "resample": 3,
-        "rescale_factor": 0.00392156862745098, "size": {"shortest_edge": 256}
-    }))
-    .unwrap();
+    let dino = published(
+        r#"{"crop_size": {"height": 224, "width": 224}, "do_center_crop": true, "do_convert_rgb": true,
+            "do_normalize": true, "do_rescale": true, "do_resize": true, "image_mean": [0.485, 0.456, 0.406],
+            "image_processor_type": "BitImageProcessor", "image_std": [0.229, 0.224, 0.225], "resample": 3,
+            "rescale_factor": 0.00392156862745098, "size": {"shortest_edge": 256}}"#,
+    );
     assert_eq!((dino.image, dino.resize), (224, vec![Resize::ShortestEdge(256)]));
-    let nested =
-        json!({"processor_class": "CLIPProcessor", "image_processor": {"image_processor_type": "ViTImageProcessor"}});
+    let nested = json!({"image_processor_type": "ViTImageProcessor"});
+    let nested = json!({"processor_class": "CLIPProcessor", "image_processor": nested});
     let vit = parse(&nested).unwrap();
     assert_eq!((vit.filter, vit.colour), (Filter::Bilinear, Colour::Required));
+}
+
+#[test]
+fn processors_are_made_of_each_others_steps() {
+    let class = |name: &str, more: Value| {
+        let mut json = json!({"image_processor_type": name, "resample": 3, "image_mean": [0.4, 0.5, 0.999]});
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        parse(&json).unwrap()
+    };
+    let shortest = json!({"size": {"shortest_edge": 30}, "crop_size": 28});
+    let (clip, llava) = (class("CLIPImageProcessor", shortest.clone()), class("LlavaImageProcessor", shortest.clone()));
+    let mut padding = shortest;
+    padding["do_pad"] = json!(true);
+    let padding = class("LlavaImageProcessor", padding);
+    let square = json!({"size": {"height": 28, "width": 28}});
+    let siglip = class("SiglipImageProcessor", square.clone());
+    let siglip = Preprocessing { std: clip.std, ..siglip };
+    let next = class("LlavaNextImageProcessor", json!({"size": {"shortest_edge": 28}, "crop_size": 28}));
+    let vit = Preprocessing { std: clip.std, ..class("ViTImageProcessor", square) };
+    let tiles = json!({"size": {"longest_edge": 112}, "max_image_size": {"longest_edge": 28}});
+    let (idefics, smol) = (class("Idefics3ImageProcessor", tiles.clone()), class("SmolVLMImageProcessor", tiles));
+    for (width, height) in [(50u32, 31u32), (20, 45), (33, 33)] {
+        let picture = RgbImage::from_fn(width, height, |x, y| Rgb([(x * 5) as u8, (y * 7) as u8, (x * y) as u8]));
+        let apply = |preprocessing: &Preprocessing| preprocessing.apply(&(&picture).into()).unwrap();
+        assert_eq!(apply(&llava), apply(&clip));
+        assert_eq!(apply(&next), apply(&siglip));
+        assert_eq!(apply(&vit), apply(&siglip));
+        assert_eq!(apply(&smol), apply(&idefics));
+        // The mean in whole 255ths, rounded down, on both sides; the smaller half before.
+        let side = width.max(height);
+        let mut canvas = RgbImage::from_pixel(side, side, Rgb([102, 127, 254]));
+        let (left, top) = ((side - width) / 2, (side - height) / 2);
+        image::imageops::replace(&mut canvas, &picture, left.into(), top.into());
+        assert_eq!(apply(&padding), clip.apply(&canvas.into()).unwrap());
+    }
 }
