@@ -228,7 +228,7 @@ impl Recipe {
         let image = self.model.image;
         Preprocessing {
             source: MODEL.to_owned(),
-            colour: Colour::OnWhite,
+            colour: Colour::Dropped,
             square: None,
             resize: vec![Resize::ShortestEdge(image)],
             filter: Filter::Bicubic,

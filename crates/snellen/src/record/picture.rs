@@ -38,13 +38,13 @@ impl Picture {
     }
 }
 
-/// The picture at `path` as it is, 8 bits each of red, green and blue, with white behind what is transparent.
+/// The picture at `path` as it is, 8 bits each of red, green and blue, transparency dropped.
 ///
 /// # Errors
 /// When it is larger than [`MAX_FILE_BYTES`], or [`Decoded::read`] refuses it.
 pub fn read_rgb(path: &Path) -> Result<RgbImage> {
     let picture = Decoded::read(path, &read_bytes(path, MAX_FILE_BYTES)?)?;
-    RgbImage::from_raw(picture.width as u32, picture.height as u32, picture.rgb_on_white())
+    RgbImage::from_raw(picture.width as u32, picture.height as u32, picture.rgb())
         .ok_or_else(|| Error::mismatch(path.display(), "three bytes a pixel", "fewer"))
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use std::path::Path;
 
 /// The `schema` that is written.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The contents of `report.json`. Accuracies are from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -8,5 +8,6 @@ mod hub;
 mod lab;
 mod measure;
 mod model;
+mod preprocess;
 mod record;
 mod scene;

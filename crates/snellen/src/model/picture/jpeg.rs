@@ -9,6 +9,7 @@
 use super::{Decoded, Mode, check_size};
 use crate::{Error, Result};
 use mozjpeg::{ColorSpace, Decompress};
+use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,9 +18,14 @@ const BYTES_PER_SAMPLE: usize = 3;
 
 /// Decodes a JPEG file. One that ends before its end marker is refused, as Pillow refuses it.
 pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
-    // The library reports what is wrong with a file by unwinding; its callers catch it.
-    match catch_unwind(AssertUnwindSafe(|| decompress(place, bytes))) {
-        Ok(result) => result,
+    let ended = Cell::new(false);
+    let file = Whole { bytes, ended: &ended };
+    // The library reports what is wrong with a file by unwinding, which its bindings leave to their callers to catch.
+    let result = catch_unwind(AssertUnwindSafe(|| decompress(place, file)));
+    match result {
+        Ok(Ok(picture)) => Ok(picture),
+        _ if ended.get() => Err(Error::mismatch(place, "a whole JPEG file", "one that ends before its picture does")),
+        Ok(Err(error)) => Err(error),
         Err(payload) => {
             let said = payload.downcast_ref::<String>().map_or("not a JPEG file that can be decoded", String::as_str);
             Err(Error::malformed(place, said.trim_start_matches("libjpeg fatal error: ")))
@@ -27,12 +33,12 @@ pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
     }
 }
 
-fn decompress(place: &str, bytes: &[u8]) -> Result<Decoded> {
+fn decompress(place: &str, file: Whole<'_>) -> Result<Decoded> {
     let malformed = |source: io::Error| Error::malformed(place, source);
-    let file = Decompress::builder().from_reader(Whole(bytes)).map_err(malformed)?;
+    let file = Decompress::builder().from_reader(file).map_err(malformed)?;
     let (width, height) = file.size();
     let components = file.components().len();
-    check_size(place, width, height, components * BYTES_PER_SAMPLE)?;
+    check_size(place, width, height, components.max(1) * BYTES_PER_SAMPLE)?;
     let (mode, space) = match components {
         1 => (Mode::Grey, ColorSpace::JCS_GRAYSCALE),
         3 => (Mode::Rgb, ColorSpace::JCS_RGB),
@@ -50,20 +56,29 @@ fn decompress(place: &str, bytes: &[u8]) -> Result<Decoded> {
 }
 
 /// A file of which more than there is may not be read: left to itself the library makes up the rest.
-struct Whole<'a>(&'a [u8]);
+struct Whole<'a> {
+    bytes: &'a [u8],
+    /// Whether more was asked for.
+    ended: &'a Cell<bool>,
+}
 
 impl Read for Whole<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        self.bytes.read(buffer)
     }
 }
 
 impl BufRead for Whole<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.0.is_empty() { Err(io::Error::other("the file ends before the picture does")) } else { Ok(self.0) }
+        self.ended.set(self.bytes.is_empty());
+        if self.bytes.is_empty() {
+            Err(io::Error::other("the file ends before the picture does"))
+        } else {
+            Ok(self.bytes)
+        }
     }
 
     fn consume(&mut self, amount: usize) {
-        self.0 = &self.0[amount..];
+        self.bytes = &self.bytes[amount..];
     }
 }

@@ -69,9 +69,10 @@ impl Mode {
         }
     }
 
-    /// A pixel with `value` in every channel.
+    /// A pixel with `value` in every channel; of two levels, what is not black is white.
     pub(super) fn filled(self, value: u8) -> Vec<u8> {
         match self {
+            Self::Bilevel => vec![if value == 0 { 0 } else { 255 }],
             Self::Grey16 => vec![value, 0],
             mode => vec![value; mode.bytes()],
         }

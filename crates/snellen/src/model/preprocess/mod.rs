@@ -24,6 +24,12 @@ pub const MODEL: &str = "model";
 /// The [`source`](Preprocessing::source) and name of what arXiv 2508.16652 did.
 pub const STUDY: &str = "study";
 
+/// Mean of the pictures that OpenAI's CLIP was trained on.
+const OPENAI_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+
+/// Their standard deviation.
+const OPENAI_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
 /// How a picture becomes the model's input. Recorded in every run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
@@ -53,14 +59,13 @@ pub struct Preprocessing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Colour {
-    /// First, with white behind what is transparent: `transformers` since version 5.
-    OnWhite,
-    /// First, transparency dropped: `convert("RGB")`.
+    /// First, transparency dropped: Pillow's `convert("RGB")`, which `transformers` does with a file.
     Dropped,
+    /// First, with white behind what is transparent, as `transformers` since version 5 does with a Pillow picture that has an alpha
+    /// channel. No model's own files ask for it.
+    OnWhite,
     /// After resize and crop, which work in the file's own mode; transparency dropped: OpenCLIP.
     Last,
-    /// Never: pictures of other modes are refused, as `transformers` does without `do_convert_rgb`.
-    Required,
 }
 
 /// A resampling filter of Pillow, antialiased when shrinking.
@@ -141,7 +146,7 @@ impl Preprocessing {
     /// `picture` -> `3 * image * image` values, channel by channel in reading order.
     ///
     /// # Errors
-    /// When it is not RGB and has to be, or would be too large or nothing after resizing.
+    /// When it would be too large or nothing after resizing.
     pub fn apply(&self, picture: &Decoded) -> Result<Vec<f32>> {
         let pixels = self.pixels(picture)?;
         let plane = self.image * self.image;
@@ -162,11 +167,6 @@ impl Preprocessing {
             Colour::OnWhite => Cow::Owned(rgb(picture.rgb_on_white())),
             Colour::Dropped => Cow::Owned(rgb(picture.rgb())),
             Colour::Last => Cow::Borrowed(picture),
-            Colour::Required if picture.mode == Mode::Rgb => Cow::Borrowed(picture),
-            Colour::Required => {
-                let got = format!("{:?}", picture.mode);
-                return Err(Error::mismatch("picture", "red, green and blue, as `do_convert_rgb` is off", got));
-            }
         };
         if let Some(colour) = self.square {
             let side = now.height.max(now.width);

@@ -5,15 +5,9 @@
 //! the file's own mode. The size is the model's, whatever `preprocess_cfg` says.
 
 use super::fields::Fields;
-use super::{Colour, Crop, Filter, MODEL, Preprocessing, Resize, Rounding};
+use super::{Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Preprocessing, Resize, Rounding};
 use crate::{Error, Result};
 use serde_json::{Map, Value};
-
-/// Mean of the pictures that OpenAI trained on.
-const MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
-
-/// Their standard deviation.
-const STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
 
 /// The keys of `preprocess_cfg`.
 const KEYS: [&str; 7] = ["size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color"];
@@ -32,10 +26,8 @@ impl Preprocessing {
         fields.only(|key| KEYS.contains(&key))?;
         let choice = |key: &str, choices: &[&str]| -> Result<String> {
             let value = fields.text(key)?.filter(|text| !text.is_empty()).unwrap_or(choices[0]);
-            match choices.contains(&value) {
-                true => Ok(value.to_owned()),
-                false => Err(Error::mismatch(fields.at(key), format!("one of {}", choices.join(", ")), value)),
-            }
+            let known = choices.contains(&value).then(|| value.to_owned());
+            known.ok_or_else(|| Error::mismatch(fields.at(key), format!("one of {}", choices.join(", ")), value))
         };
         choice("mode", &["RGB"])?;
         let filter = match choice("interpolation", &["bicubic", "bilinear", "random"])?.as_str() {
@@ -63,8 +55,8 @@ impl Preprocessing {
             filter,
             crop,
             rescale: 1.0 / 255.0,
-            mean: fields.triple("mean", false, Some(MEAN))?,
-            std: fields.triple("std", true, Some(STD))?,
+            mean: fields.triple("mean", false, Some(OPENAI_MEAN))?,
+            std: fields.triple("std", true, Some(OPENAI_STD))?,
             image,
         })
     }

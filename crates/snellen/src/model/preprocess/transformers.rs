@@ -7,12 +7,9 @@
 //! the last of Idefics3 and SmolVLM. Tiles are not made.
 
 use super::fields::Fields;
-use super::{Colour, Crop, Filter, MODEL, Preprocessing, Resize, Rounding};
+use super::{Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Preprocessing, Resize, Rounding};
 use crate::{Error, Result};
 use serde_json::Value;
-
-const OPENAI_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
-const OPENAI_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
 
 /// What a class does and takes for granted.
 struct Class {
@@ -23,7 +20,6 @@ struct Class {
     std: [f64; 3],
     size: Size,
     crop: bool,
-    convert: bool,
     /// Whether a `size` of one number is that of both sides.
     square: bool,
 }
@@ -57,7 +53,6 @@ const CLIP: Class = Class {
     std: OPENAI_STD,
     size: Size::Shortest(224),
     crop: true,
-    convert: true,
     square: false,
 };
 
@@ -71,7 +66,7 @@ const CLASSES: [Class; 8] = [
     CLIP,
     SIGLIP,
     Class { name: "Bit", ..CLIP },
-    Class { name: "ViT", filter: Filter::Bilinear, convert: false, square: true, ..SIGLIP },
+    Class { name: "ViT", filter: Filter::Bilinear, square: true, ..SIGLIP },
     Class { name: "Llava", steps: Steps::Llava, ..CLIP },
     Class { name: "LlavaNext", steps: Steps::LlavaNext, ..CLIP },
     IDEFICS,
@@ -138,10 +133,10 @@ impl Preprocessing {
             return Err(Error::mismatch(fields.at("pad_size"), "no padding of the result", "a size to pad to"));
         }
         let square = if pad && steps == Steps::Llava { Some(background(mean()?, &fields)?) } else { None };
-        let convert = fields.flag("do_convert_rgb", class.map(|class| class.convert))?;
+        fields.flag("do_convert_rgb", Some(true))?;
         Ok(Self {
             source: MODEL.to_owned(),
-            colour: if convert { Colour::OnWhite } else { Colour::Required },
+            colour: Colour::Dropped,
             square,
             image: side(&resize, crop, place)?,
             resize,
@@ -174,7 +169,7 @@ impl Preprocessing {
             Filter::Hamming => 5,
         };
         serde_json::json!({
-            "image_processor_type": "CLIPImageProcessor", "do_convert_rgb": self.colour == Colour::OnWhite,
+            "image_processor_type": "CLIPImageProcessor", "do_convert_rgb": true,
             "do_resize": size.is_some(), "size": size, "resample": resample,
             "do_center_crop": self.crop.is_some(), "crop_size": self.crop.map(|crop| sides(crop.size)),
             "do_rescale": true, "rescale_factor": self.rescale,
