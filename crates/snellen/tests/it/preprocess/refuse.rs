@@ -1,6 +1,6 @@
 //! Files that are refused: each says where and why, and none brings the program down.
 
-use super::{assert_refused, decode, folder, open_clip, parse, parse_open_clip, picture};
+use super::{assert_refused, decode, folder, open_clip, parse, parse_open_clip};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
