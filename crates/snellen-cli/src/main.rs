@@ -3,6 +3,7 @@
 mod bundled;
 mod command;
 mod exit;
+mod models;
 mod terminal;
 
 use clap::Parser;

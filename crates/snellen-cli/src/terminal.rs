@@ -2,9 +2,10 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use snellen::exam::Stages;
+use snellen::model::hub::Download;
 use snellen::record::Progress;
 use std::io::Write;
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -67,6 +68,40 @@ impl Progress for Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// A bar for each file that comes from the Hub; Ctrl-C stops, and what came is kept.
+pub struct Downloads(Mutex<Option<(String, ProgressBar)>>);
+
+impl Downloads {
+    pub fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl Download for Downloads {
+    fn advance(&self, file: &str, done: u64, total: u64) {
+        let Ok(mut current) = self.0.lock() else { return };
+        if current.as_ref().is_none_or(|(name, _)| name != file) {
+            let bar = ProgressBar::new(total);
+            let template = "{msg:<28} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec:>12}  {eta:>4} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("━╸ "));
+            }
+            bar.set_message(file.to_owned());
+            *current = Some((file.to_owned(), bar));
+        }
+        if let Some((_, bar)) = current.as_ref() {
+            bar.set_position(done);
+            if total > 0 && done >= total {
+                bar.finish_and_clear();
+            }
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        interrupted().load(Ordering::SeqCst)
     }
 }
 

@@ -53,6 +53,14 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A comparison that did not hold.
+    #[error("{place}: {summary}")]
+    Disagrees {
+        /// What was compared with.
+        place: String,
+        /// How it differs.
+        summary: String,
+    },
     /// The user asked to stop; what was done so far is kept.
     #[error("interrupted; {kept}")]
     Interrupted {
@@ -90,7 +98,7 @@ impl Error {
                     | std::io::ErrorKind::InvalidData
                     | std::io::ErrorKind::UnexpectedEof
             ),
-            Self::Network { .. } | Self::Interrupted { .. } => false,
+            Self::Network { .. } | Self::Disagrees { .. } | Self::Interrupted { .. } => false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `snellen exam`
 
 use crate::bundled;
+use crate::models::{self, Load};
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::Result;
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 /// Arguments of `exam`.
 #[derive(Args)]
 pub struct Exam {
-    /// Folder of a CLIP in the Hugging Face layout; a small bundled one where not given
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    #[arg(long, value_name = "MODEL", help = format!("{}; a small bundled CLIP where not given", models::HELP))]
+    model: Option<String>,
+    #[command(flatten)]
+    load: Load,
     /// Folder with labels.csv for the unit measures; generated scenes where not given
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
@@ -43,11 +45,14 @@ pub fn run(args: Exam) -> Result<()> {
     let mut config = ExamConfig::standard(args.seed)?;
     config.images = args.images;
     let report = match &args.model {
-        Some(folder) => {
-            let name = folder.canonicalize().ok().and_then(|f| f.file_name().map(|n| n.to_string_lossy().into_owned()));
-            examine(&Model::load(folder)?, &name.unwrap_or_default(), &config, &args.out, &bars)?
+        Some(model) => {
+            let model = args.load.open(model)?;
+            examine(&model, &model.name, &config, &args.out, &bars)?
         }
-        None => bundled::with_model(|folder| examine(&Model::load(folder)?, bundled::NAME, &config, &args.out, &bars))?,
+        None => bundled::with_model(|folder| {
+            let model = Model::load_with(folder, &args.load.config())?;
+            examine(&model, bundled::NAME, &config, &args.out, &bars)
+        })?,
     };
     if args.json {
         return terminal::say(String::from_utf8_lossy(&report.to_json()?).trim_end());

@@ -3,8 +3,10 @@
 mod exam;
 mod lab;
 mod measure;
+mod parity;
 mod record;
 mod scenes;
+mod sites;
 
 use clap::Subcommand;
 use snellen::{Error, Result};
@@ -20,6 +22,10 @@ pub enum Command {
     Record(record::Record),
     /// Measure the units of a recording
     Measure(measure::Measure),
+    /// List every activation of a model with its shape
+    Sites(sites::Sites),
+    /// Compare a model, site by site, with what another program made of it
+    Parity(parity::Parity),
     /// Train small CLIPs from scratch on generated scenes
     #[command(subcommand)]
     Lab(lab::Lab),
@@ -36,6 +42,8 @@ pub fn run(command: Command, threads: Option<u16>) -> Result<()> {
         Command::Scenes(args) => scenes::run(&args),
         Command::Record(args) => record::run(args),
         Command::Measure(args) => measure::run(&args),
+        Command::Sites(args) => sites::run(&args),
+        Command::Parity(args) => parity::run(&args),
         Command::Lab(args) => lab::run(args),
     }
 }

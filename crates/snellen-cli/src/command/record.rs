@@ -1,19 +1,20 @@
 //! `snellen record`
 
+use crate::models::{self, Load};
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::Result;
 use snellen::exam::Stages;
-use snellen::model::Model;
 use snellen::record::{RecordConfig, Source, TokenPolicy, record};
 use std::path::PathBuf;
 
 /// Arguments of `record`.
 #[derive(Args)]
 pub struct Record {
-    /// Folder of a CLIP in the Hugging Face layout
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    #[arg(long, value_name = "MODEL", help = models::HELP)]
+    model: String,
+    #[command(flatten)]
+    load: Load,
     /// Folder of images, with labels.csv or without
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
@@ -40,7 +41,7 @@ pub struct Record {
 /// Runs `snellen record`.
 pub fn run(args: Record) -> Result<()> {
     let source = Source::open(&args.images)?;
-    let model = Model::load(&args.model)?;
+    let model = args.load.open(&args.model)?;
     let config = RecordConfig { sites: args.sites, policies: args.tokens, batch: args.batch as usize, seed: args.seed };
     let bars = Bars::new();
     let bar = bars.begin("recording activations");

@@ -120,6 +120,31 @@ impl Checkpoint {
         Ok(self)
     }
 
+    /// The tensors' names in the files, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.tensors.keys()
+    }
+
+    /// Whether there is a tensor of this name in the files.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Shape and bytes of a tensor, which is of `dtype`; `None` where there is none.
+    pub(super) fn bytes(&self, name: &str, dtype: Dtype) -> Result<Option<(Vec<usize>, Vec<u8>)>> {
+        let Some(stored) = self.tensors.get(name) else { return Ok(None) };
+        let (path, file) = &self.files[stored.file];
+        if stored.dtype != dtype {
+            let place = format!("{}: tensor `{name}`", path.display());
+            return Err(Error::mismatch(place, format!("dtype {dtype:?}"), format!("{:?}", stored.dtype)));
+        }
+        let mut file = file;
+        file.seek(SeekFrom::Start(stored.start)).map_err(Error::io(path))?;
+        let mut bytes = vec![0; stored.shape.iter().product::<usize>() * dtype.bitsize() / 8];
+        file.read_exact(&mut bytes).map_err(Error::io(path))?;
+        Ok(Some((stored.shape.clone(), bytes)))
+    }
+
     /// Whether the weight that the towers call `name` is there.
     pub(super) fn has(&self, name: &str) -> bool {
         let [vision, text] = &self.prefixes;

@@ -1,7 +1,10 @@
 //! A model as its files describe it.
 
+use super::checkpoint::Checkpoint;
 use super::files::{self, Files, Format};
+use super::hub::Download;
 use super::layout::Layout;
+use super::source::Source;
 use super::{ModelConfig, Preprocessing, Tokenizer, Towers, Transform, VisionPooling};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -40,6 +43,13 @@ pub struct LoadConfig {
 }
 
 impl Model {
+    /// Reads a model by what a user calls it: a folder, a `.safetensors` file in the folder of its configuration, or `owner/name` or
+    /// `owner/name@revision` on the Hub, whose files are fetched where they are not in its cache. What is a path here is taken for
+    /// one.
+    pub fn open(model: &str, config: &LoadConfig, progress: &dyn Download) -> Result<Self> {
+        Source::find(model)?.with(progress, |files, weights, name| Self::of_files(files, weights, name, config))
+    }
+
     /// Reads a model from a folder, or from the folder of a `.safetensors` file.
     pub fn load(path: &Path) -> Result<Self> {
         Self::load_with(path, &LoadConfig::default())
@@ -47,51 +57,19 @@ impl Model {
 
     /// Reads a model from a folder, or from the folder of a `.safetensors` file, as `config` says.
     pub fn load_with(path: &Path, config: &LoadConfig) -> Result<Self> {
-        if path.is_dir() {
-            let name = path.canonicalize().ok().and_then(|p| p.file_name().map(|n| n.to_string_lossy().into_owned()));
-            return Self::of_files(&path, None, name.unwrap_or_default(), config);
-        }
-        if !path.is_file() {
-            let expected = "a folder with config.json and model.safetensors";
-            return Err(Error::mismatch(path.display(), expected, "no such folder"));
-        }
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if Path::new(&name).extension().is_none_or(|ending| ending != "safetensors") {
-            let pickle =
-                Path::new(&name).extension().is_some_and(|e| ["bin", "pt", "pth", "ckpt"].iter().any(|p| e == *p));
-            let got = if pickle { format!("a pickle; {}", files::convert(&name)) } else { format!("`{name}`") };
-            return Err(Error::mismatch(path.display(), "a folder with config.json, or a .safetensors file", got));
-        }
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self::of_files(&folder, Some(&name), name.clone(), config)
+        Source::of_path(path)?.with(&(), |files, weights, name| Self::of_files(files, weights, name, config))
     }
 
     /// Reads a model's files; `weights` names the file of its weights where it isn't the usual one.
     pub fn of_files(files: &dyn Files, weights: Option<&str>, name: String, with: &LoadConfig) -> Result<Self> {
-        let format = Format::of(files, weights)?;
-        let missing = |name: &str| Error::io(files.place(name))(std::io::ErrorKind::NotFound.into());
-        let (path, bytes) = files::read(files, format.config())?.ok_or_else(|| missing(format.config()))?;
-        let (json, place) = (files::json(&path, &bytes)?, path.display().to_string());
-        let mut config = match format {
-            Format::Transformers => ModelConfig::parse(&json, &place)?,
-            Format::OpenClip => ModelConfig::parse_open_clip(&json, &place)?,
-        };
-        let preprocessing = Self::preprocessing(files, format, (&json, &place), &mut config, with)?;
+        let description = Description::read(files, weights)?;
+        let Description { mut config, format, path, bytes } = description;
+        let preprocessing = preprocessing(files, format, (&path, &bytes), &mut config, with)?;
         let tokenizer = match (&config.text, files::read(files, "tokenizer.json")?) {
             (Some(text), Some((path, bytes))) => Some(Tokenizer::from_json(&bytes, &path, text)?),
             _ => None,
         };
-        let mut checkpoint = files::weights(files, format, weights, &config)?;
-        // Of a tower by itself only the checkpoint says what follows it.
-        let alone = config.text.is_none();
-        if alone && !checkpoint.has("visual_projection.weight") {
-            config.vision.projection = None;
-        }
-        let inside = config.layout == Layout::Transformers { inside: true };
-        let attends = config.vision.pooling == Some(VisionPooling::Attention);
-        if inside && attends && !checkpoint.has("vision_model.head.probe") {
-            config.vision.pooling = None;
-        }
+        let mut checkpoint = open_weights(files, format, weights, &mut config)?;
         let mut towers = Towers::new(&config, &mut checkpoint)?;
         let (weights_hash, parameters) = (checkpoint.hash(), checkpoint.taken());
         checkpoint.finish()?;
@@ -123,31 +101,85 @@ impl Model {
     }
 }
 
-impl Model {
-    /// What the files say of preprocessing, or what was asked for instead; the tower takes pictures of the size that results.
-    fn preprocessing(
-        files: &dyn Files,
-        format: Format,
-        (json, place): (&serde_json::Value, &str),
-        config: &mut ModelConfig,
-        with: &LoadConfig,
-    ) -> Result<Preprocessing> {
-        let (preprocessing, place) = match (&with.preprocessing, format) {
-            (Some(asked), _) if Path::new(asked).extension().is_some_and(|ending| ending == "json") => {
-                let (path, bytes) = files::read(&Path::new(""), asked)?
-                    .ok_or_else(|| Error::io(asked)(std::io::ErrorKind::NotFound.into()))?;
-                let own = Preprocessing::parse(&files::json(&path, &bytes)?, asked)?;
-                (Preprocessing { source: asked.clone(), ..own }, asked.clone())
-            }
-            (Some(asked), _) => (Preprocessing::named(asked, config.vision.image)?, format!("preprocessing `{asked}`")),
-            (None, Format::OpenClip) => (Preprocessing::parse_open_clip(json, place)?, place.to_owned()),
-            (None, Format::Transformers) => {
-                let (path, json) = files::processor(files)?;
-                let place = path.display().to_string();
-                (Preprocessing::parse(&json, &place)?, place)
-            }
-        };
-        config.vision.resize(preprocessing.image, &place)?;
-        Ok(preprocessing)
+impl ModelConfig {
+    /// What a model is made of, without reading its weights: their names and shapes at most. `model` is as [`Model::open`] takes it.
+    pub fn open(model: &str, progress: &dyn Download) -> Result<Self> {
+        Source::find(model)?.with(progress, |files, weights, _| {
+            let Description { mut config, format, path, bytes } = Description::read(files, weights)?;
+            preprocessing(files, format, (&path, &bytes), &mut config, &LoadConfig::default())?;
+            open_weights(files, format, weights, &mut config)?;
+            Ok(config)
+        })
     }
+}
+
+/// A model's configuration, and the file it was read from.
+struct Description {
+    config: ModelConfig,
+    format: Format,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Description {
+    fn read(files: &dyn Files, weights: Option<&str>) -> Result<Self> {
+        let format = Format::of(files, weights)?;
+        let missing = |name: &str| Error::io(files.place(name))(std::io::ErrorKind::NotFound.into());
+        let (path, bytes) = files::read(files, format.config())?.ok_or_else(|| missing(format.config()))?;
+        let (json, place) = (files::json(&path, &bytes)?, path.display().to_string());
+        let config = match format {
+            Format::Transformers => ModelConfig::parse(&json, &place)?,
+            Format::OpenClip => ModelConfig::parse_open_clip(&json, &place)?,
+        };
+        Ok(Self { config, format, path, bytes })
+    }
+}
+
+/// Opens the weights, and takes from them what no configuration says: what follows a tower that stands by itself.
+fn open_weights(
+    files: &dyn Files,
+    format: Format,
+    named: Option<&str>,
+    config: &mut ModelConfig,
+) -> Result<Checkpoint> {
+    let checkpoint = files::weights(files, format, named, config)?;
+    if config.text.is_none() && !checkpoint.has("visual_projection.weight") {
+        config.vision.projection = None;
+    }
+    let inside = config.layout == Layout::Transformers { inside: true };
+    let attends = config.vision.pooling == Some(VisionPooling::Attention);
+    if inside && attends && !checkpoint.has("vision_model.head.probe") {
+        config.vision.pooling = None;
+    }
+    Ok(checkpoint)
+}
+
+/// What the files say of preprocessing, or what was asked for instead; the tower takes pictures of the size that results.
+fn preprocessing(
+    files: &dyn Files,
+    format: Format,
+    (path, bytes): (&Path, &[u8]),
+    config: &mut ModelConfig,
+    with: &LoadConfig,
+) -> Result<Preprocessing> {
+    let (preprocessing, place) = match (&with.preprocessing, format) {
+        (Some(asked), _) if Path::new(asked).extension().is_some_and(|ending| ending == "json") => {
+            let missing = || Error::io(asked)(std::io::ErrorKind::NotFound.into());
+            let (path, bytes) = files::read(&Path::new(""), asked)?.ok_or_else(missing)?;
+            let own = Preprocessing::parse(&files::json(&path, &bytes)?, asked)?;
+            (Preprocessing { source: asked.clone(), ..own }, asked.clone())
+        }
+        (Some(asked), _) => (Preprocessing::named(asked, config.vision.image)?, format!("preprocessing `{asked}`")),
+        (None, Format::OpenClip) => {
+            let place = path.display().to_string();
+            (Preprocessing::parse_open_clip(&files::json(path, bytes)?, &place)?, place)
+        }
+        (None, Format::Transformers) => {
+            let (path, json) = files::processor(files)?;
+            let place = path.display().to_string();
+            (Preprocessing::parse(&json, &place)?, place)
+        }
+    };
+    config.vision.resize(preprocessing.image, &place)?;
+    Ok(preprocessing)
 }

@@ -1,0 +1,53 @@
+//! `snellen sites`
+
+use crate::models;
+use crate::terminal::{self, Bars, Downloads};
+use clap::Args;
+use snellen::model::{BlockPoint, ModelConfig, Point, Site, TokenAxis, Tower};
+use snellen::{Error, Result};
+
+/// Arguments of `sites`.
+#[derive(Args)]
+pub struct Sites {
+    #[arg(long, value_name = "MODEL", help = models::HELP)]
+    model: String,
+    /// Print JSON: type, what its files leave to defaults, and each site with axes and shape
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `snellen sites`.
+pub fn run(args: &Sites) -> Result<()> {
+    Bars::new();
+    let config = ModelConfig::open(&args.model, &Downloads::new())?;
+    let length = config.text.as_ref().map_or(0, |text| text.positions);
+    let sites = [Site::all(&config, Tower::Vision), Site::all(&config, Tower::Text)].concat();
+    let rows = sites.iter().map(|site| (site.to_string(), axes(*site, &config), site.shape(&config, 1, length)));
+    if args.json {
+        let sites: Vec<_> =
+            rows.map(|(site, axes, shape)| serde_json::json!({"site": site, "axes": axes, "shape": shape[1..]})).collect();
+        let all = serde_json::json!({"model_type": config.model_type, "assumed": config.assumed, "sites": sites});
+        return terminal::say(serde_json::to_string_pretty(&all).map_err(|e| Error::malformed("json", e))?);
+    }
+    for (site, axes, shape) in rows {
+        let shape: Vec<_> = axes.iter().zip(&shape[1..]).map(|(axis, extent)| format!("{axis} {extent}")).collect();
+        terminal::say(format!("{site:<36} {}", shape.join(" x ")))?;
+    }
+    if !config.assumed.is_empty() {
+        terminal::say(format!("\nnot in the files, taken from their format's defaults: {}", config.assumed.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// The axes of a site for one image or text.
+fn axes(site: Site, config: &ModelConfig) -> Vec<&'static str> {
+    let by_head = |point| matches!(point, BlockPoint::Q | BlockPoint::K | BlockPoint::V | BlockPoint::Z);
+    match (site.point, site.tokens(config)) {
+        (_, TokenAxis::Attention) => vec!["head", "query", "key"],
+        (Point::Block(_, point) | Point::Head(point), _) if by_head(point) => vec!["token", "head", "unit"],
+        (Point::Head(_), _) => vec!["token", "unit"],
+        (_, TokenAxis::One) => vec!["unit"],
+        (Point::Embed, _) if site.tower == Tower::Vision => vec!["patch", "unit"],
+        _ => vec!["token", "unit"],
+    }
+}

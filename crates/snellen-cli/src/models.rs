@@ -1,0 +1,34 @@
+//! What commands take to say which model they mean, and how it is loaded.
+
+use crate::terminal::{Bars, Downloads};
+use clap::Args;
+use snellen::Result;
+use snellen::model::{LoadConfig, Model, Transform};
+
+/// How `--model` is explained.
+pub const HELP: &str = "Name on the Hugging Face Hub (owner/name, owner/name@revision), folder, or .safetensors file";
+
+/// What changes a model when it is loaded.
+#[derive(Args)]
+pub struct Load {
+    /// Change weights in ways that change no embedding: fold-ln, center-writing
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    transforms: Vec<Transform>,
+    /// Another preprocessing than the model's own: study (that of arXiv 2508.16652), or a preprocessor_config.json
+    #[arg(long, value_name = "NAME|FILE")]
+    preprocessing: Option<String>,
+}
+
+impl Load {
+    /// Loads the model that `name` stands for; Ctrl-C stops a download, which goes on the next time.
+    pub fn open(&self, name: &str) -> Result<Model> {
+        Bars::new();
+        let config = LoadConfig { transforms: self.transforms.clone(), preprocessing: self.preprocessing.clone() };
+        Model::open(name, &config, &Downloads::new())
+    }
+
+    /// The same, as a library takes it.
+    pub fn config(&self) -> LoadConfig {
+        LoadConfig { transforms: self.transforms.clone(), preprocessing: self.preprocessing.clone() }
+    }
+}

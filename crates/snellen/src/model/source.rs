@@ -1,0 +1,90 @@
+//! What a user calls a model, and where that is.
+
+use super::files::{self, Files};
+use super::hub::{Download, Hub, HubId, Repo};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Where a model is.
+pub(super) enum Source {
+    Folder(PathBuf),
+    /// Weights in the folder of their configuration.
+    File {
+        folder: PathBuf,
+        name: String,
+    },
+    Hub(HubId),
+}
+
+impl Source {
+    /// Whatever `model` means: a path if there is something, or if its parent is there; else a name on the Hub.
+    pub(super) fn find(model: &str) -> Result<Self> {
+        let path = Path::new(model);
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let local = path.exists() || path.is_absolute() || model.starts_with('.') || parent.is_some_and(Path::is_dir);
+        match model.parse() {
+            Ok(id) if !local || model.contains('@') && !path.exists() => Ok(Self::Hub(id)),
+            _ => Self::of_path(path),
+        }
+    }
+
+    pub(super) fn of_path(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        if !path.is_file() {
+            let expected = "a folder with config.json and model.safetensors, a .safetensors file beside its config.json, \
+                            or a name on the Hub (owner/name, owner/name@revision)";
+            return Err(Error::mismatch(path.display(), expected, "no such folder"));
+        }
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match Path::new(&name).extension().and_then(|ending| ending.to_str()) {
+            Some("safetensors") => {
+                let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                Ok(Self::File { folder: folder.unwrap_or(Path::new(".")).to_owned(), name })
+            }
+            ending => {
+                let pickle = matches!(ending, Some("bin" | "pt" | "pth" | "ckpt"));
+                let got = if pickle {
+                    format!("a pickle, which can run code when it is read; {}", files::convert(&name))
+                } else {
+                    format!("`{name}`")
+                };
+                let expected = "a folder with config.json and model.safetensors, or a .safetensors file";
+                Err(Error::mismatch(path.display(), expected, got))
+            }
+        }
+    }
+
+    /// Calls `read` with the files, the name of the weights among them where it isn't the usual one, and the model's name.
+    pub(super) fn with<T>(
+        &self,
+        progress: &dyn Download,
+        read: impl FnOnce(&dyn Files, Option<&str>, String) -> Result<T>,
+    ) -> Result<T> {
+        match self {
+            Self::Folder(folder) => {
+                let whole = folder.canonicalize().map_err(Error::io(folder))?;
+                let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                read(&folder.as_path(), None, name)
+            }
+            Self::File { folder, name } => read(&folder.as_path(), Some(name), name.clone()),
+            Self::Hub(id) => {
+                let hub = Hub::from_env()?;
+                let repo = hub.open(id, progress)?;
+                let name = repo.to_string();
+                read(&repo, None, name)
+            }
+        }
+    }
+}
+
+impl Files for Repo<'_> {
+    fn file(&self, name: &str) -> Result<Option<PathBuf>> {
+        Repo::file(self, name)
+    }
+
+    fn place(&self, name: &str) -> String {
+        format!("{self}: {name}")
+    }
+}
