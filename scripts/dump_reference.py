@@ -29,8 +29,7 @@ What is written
     input.pixel_values   f32 [image, 3, height, width]; the pictures as the
                          library prepares them with Pillow, or else noise.
                          LLaVA-NeXT, Idefics3 and SmolVLM cut an image into
-                         tiles: here is only the one tile of the whole image,
-                         for the last two as prepared without cutting.
+                         tiles: here is only the one that shows all of it.
     input.input_ids      i64 [text, token]; the captions' ids, or else random
                          ones; absent without a text tower
 
@@ -697,9 +696,6 @@ def vision_tower_only(model: str, config) -> nn.Module:
     return tower
 
 
-TILED = ("llava_next", "idefics3", "smolvlm")
-
-
 def hf_prepare(model: str, model_type: str) -> Callable[[list[Image.Image]], Tensor] | None:
     """The checkpoint's image processor, the one that uses Pillow."""
     from transformers import AutoImageProcessor
@@ -709,14 +705,15 @@ def hf_prepare(model: str, model_type: str) -> Callable[[list[Image.Image]], Ten
     processor = AutoImageProcessor.from_pretrained(model, backend="pil")
     if getattr(processor, "backend", None) != "pil":
         raise Refusal(f"the checkpoint's {type(processor).__name__} does not use Pillow")
-    arguments = {"do_image_splitting": False} if model_type in ("idefics3", "smolvlm") else {}
+    # Which of the images that the processor makes of a picture shows all of it.
+    whole = {"llava_next": 0, "idefics3": -1, "smolvlm": -1}.get(model_type)
 
     def prepare(pictures: list[Image.Image]) -> Tensor:
         # One at a time, since tiles of several images are padded to the same number.
         rows = []
         for picture in pictures:
-            values = processor([picture], return_tensors="np", **arguments)["pixel_values"][0]
-            rows.append(np.asarray(values[0] if model_type in TILED else values, dtype=np.float32))
+            values = processor([picture], return_tensors="np")["pixel_values"][0]
+            rows.append(np.asarray(values if whole is None else values[whole], dtype=np.float32))
         return torch.from_numpy(np.stack(rows))
 
     return prepare
