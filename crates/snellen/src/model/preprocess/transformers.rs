@@ -124,7 +124,7 @@ impl Preprocessing {
         fields.only(|key| KNOWN.contains(&key) || INERT.contains(&key) || own(steps).contains(&key))?;
         let on = class.map(|_| true);
         let (do_rescale, do_normalize) = (fields.flag("do_rescale", on)?, fields.flag("do_normalize", on)?);
-        let rescale = if do_rescale { fields.factor("rescale_factor", Some(1.0 / 255.0))? } else { 1.0 };
+        let rescale = if do_rescale { fields.factor("rescale_factor", class.map(|_| 1.0 / 255.0))? } else { 1.0 };
         let mean = || fields.triple("image_mean", false, class.map(|class| class.mean));
         let std = || fields.triple("image_std", true, class.map(|class| class.std));
         let (resize, crop) = geometry(&fields, class)?;
