@@ -65,10 +65,9 @@ pub(super) fn grey16(pixels: &[u8], from: [usize; 2], to: [usize; 2], filter: Fi
     values.into_iter().flat_map(|value| (value as u16).to_le_bytes()).collect()
 }
 
-/// Rounded, and each of its bytes cut to its range by itself, as Pillow cuts them.
+/// Rounded as Pillow rounds, where what is just below a half goes up, and cut to 16 bits.
 fn two_bytes(sum: f64) -> f64 {
-    let whole = sum.round() as i64;
-    ((whole >> 8).clamp(0, 255) * 256 + (whole % 256).clamp(0, 255)) as f64
+    (sum + 0.5).floor().clamp(0.0, 65535.0)
 }
 
 fn columns_first(from: [usize; 2], to: [usize; 2]) -> bool {
@@ -176,4 +175,23 @@ pub(super) fn nearest(pixels: &[u8], bytes: usize, from: [usize; 2], to: [usize;
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(values: &[u16], to: usize, filter: Filter) -> Vec<u16> {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let out = grey16(&bytes, [1, values.len()], [1, to], filter);
+        out.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]])).collect()
+    }
+
+    #[test]
+    fn grey_of_16_bits_is_rounded_and_cut_as_pillow_does_it() {
+        // What Pillow 13 gives. The first sum is the largest number below a half; the second row overshoots both ends.
+        assert_eq!(row(&[0, 1, 0, 2, 0], 2, Filter::Bilinear), [1, 1]);
+        let overshoot = row(&[0, 0, 65535, 65535, 0, 0], 9, Filter::Bicubic);
+        assert_eq!(overshoot, [0, 0, 7888, 57647, 65535, 57647, 7888, 0, 0]);
+    }
 }
