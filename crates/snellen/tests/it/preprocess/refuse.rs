@@ -52,8 +52,7 @@ fn what_could_change_the_result_and_is_not_known_is_named() {
 fn without_a_class_every_key_is_needed() {
     let full = json!({
         "do_resize": true, "size": {"shortest_edge": 28}, "resample": 3, "do_center_crop": true, "crop_size": 28,
-        "do_rescale": true, "rescale_factor": 0.5, "do_normalize": true, "image_mean": [0, 0, 0], "image_std": [1, 1, 1],
-        "do_convert_rgb": true
+        "do_rescale": true, "rescale_factor": 0.5, "do_normalize": true, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]
     });
     assert!(parse(&full).is_ok());
     for key in full.as_object().unwrap().keys() {
