@@ -5,8 +5,8 @@ use snellen::exam::Stages;
 use snellen::model::hub::Download;
 use snellen::record::Progress;
 use std::io::Write;
-use std::sync::{Mutex, Once};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 /// A bar with rate and time left on standard error; invisible where that is no terminal.

@@ -79,13 +79,15 @@ fn table(compared: &Compared) -> Result<()> {
 fn summary(compared: &Compared) -> String {
     let agree = compared.sites.iter().filter(|site| site.agrees(compared.tolerance)).count();
     let worst = compared.sites.iter().max_by(|a, b| a.relative.total_cmp(&b.relative));
-    let worst = worst.map_or(String::new(), |w| format!("; the largest error is {:.1e} of its RMS, at {}", w.relative, w.site));
+    let worst =
+        worst.map_or(String::new(), |w| format!("; the largest error is {:.1e} of its RMS, at {}", w.relative, w.site));
     let unknown = match &compared.unknown[..] {
         [] => String::new(),
         [first, ..] => format!("; {} tensors are no site of this model, such as `{first}`", compared.unknown.len()),
     };
     let pixels = compared.pixels.as_ref().filter(|pixels| !pixels.agrees());
-    let pixels = pixels.map_or(String::new(), |p| format!("; pictures are prepared differently, {:.1}/255 off", p.max_steps));
+    let pixels =
+        pixels.map_or(String::new(), |p| format!("; pictures are prepared differently, {:.1}/255 off", p.max_steps));
     let captions = compared.captions.as_ref().filter(|captions| captions.same < captions.captions);
     let captions = captions
         .map_or(String::new(), |c| format!("; {} of {} captions get other token ids", c.captions - c.same, c.captions));

@@ -24,8 +24,9 @@ pub fn run(args: &Sites) -> Result<()> {
     let sites = [Site::all(&config, Tower::Vision), Site::all(&config, Tower::Text)].concat();
     let rows = sites.iter().map(|site| (site.to_string(), axes(*site, &config), site.shape(&config, 1, length)));
     if args.json {
-        let sites: Vec<_> =
-            rows.map(|(site, axes, shape)| serde_json::json!({"site": site, "axes": axes, "shape": shape[1..]})).collect();
+        let sites: Vec<_> = rows
+            .map(|(site, axes, shape)| serde_json::json!({"site": site, "axes": axes, "shape": shape[1..]}))
+            .collect();
         let all = serde_json::json!({"model_type": config.model_type, "assumed": config.assumed, "sites": sites});
         return terminal::say(serde_json::to_string_pretty(&all).map_err(|e| Error::malformed("json", e))?);
     }
@@ -34,7 +35,10 @@ pub fn run(args: &Sites) -> Result<()> {
         terminal::say(format!("{site:<36} {}", shape.join(" x ")))?;
     }
     if !config.assumed.is_empty() {
-        terminal::say(format!("\nnot in the files, taken from their format's defaults: {}", config.assumed.join(", ")))?;
+        terminal::say(format!(
+            "\nnot in the files, taken from their format's defaults: {}",
+            config.assumed.join(", ")
+        ))?;
     }
     Ok(())
 }

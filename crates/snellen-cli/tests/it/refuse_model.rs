@@ -18,13 +18,16 @@ fn home() -> Home {
 #[test]
 fn what_is_no_model_folder() {
     let home = home();
-    home.refuse("exam --model nowhere --out out", &["nowhere: expected a folder with config.json", "no such folder"]);
+    home.refuse(
+        "exam --model nowhere --out out",
+        &["nowhere: expected a folder with config.json", "a name on the Hub", "no such folder"],
+    );
     home.refuse("exam --model model/config.json --out out", &["model/config.json: expected a folder", "got"]);
     for name in ["config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"] {
         let path = home.path("model").join(name);
         let bytes = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        home.refuse(EXAM, &[&format!("model/{name}: "), "No such file"]);
+        home.refuse(EXAM, &[&format!("model/{name}: "), "expected a file, got no such file"]);
         fs::create_dir(&path).unwrap();
         home.refuse(EXAM, &[&format!("model/{name}: "), "directory"]);
         fs::remove_dir(&path).unwrap();
@@ -54,7 +57,13 @@ fn configurations_whose_maths_is_not_known() {
     let home = home();
     let refuse = |edit: &dyn Fn(&mut Value), says: &[&str]| refuse_json(&home, "config.json", edit, says);
     refuse(&|c| *c = json!([1]), &["an object", "a list"]);
-    refuse(&|c| c["model_type"] = json!("siglip"), &["`model_type`: expected \"clip\", got \"siglip\""]);
+    refuse(&|c| *c = json!({"model_type": "vit_mae"}), &["`model_type`: expected a type of model", "\"vit_mae\""]);
+    let larger = |c: &mut Value| {
+        c["model_type"] = json!("llava");
+        c["vision_config"]["model_type"] = json!("vit_mae");
+    };
+    refuse(&larger, &["vision_config: `model_type`", "\"vit_mae\""]);
+    refuse(&|c| drop(c.as_object_mut().unwrap().remove("model_type")), &["config.json", "`model_type`"]);
     refuse(&|c| c["text_config"] = json!(7), &["text_config: expected an object, got a number"]);
     refuse(&|c| c["vision_config"]["hidden_act"] = json!("relu"), &["vision_config: `hidden_act`", "`relu`"]);
     refuse(&|c| c["vision_config"]["rope_theta"] = json!(1e4), &["vision_config: expected", "`rope_theta`"]);
@@ -73,11 +82,19 @@ fn configurations_whose_maths_is_not_known() {
                 let got = format!("{tower}: `{key}`: expected a whole number from 1 to 1048576, got {bad}");
                 refuse(&|c| c[tower][key] = bad.clone(), &[&got]);
             }
-            let remove = |c: &mut Value| drop(c[tower].as_object_mut().unwrap().remove(key));
+            // What a class takes for granted is only known where `transformers` wrote the file.
+            let remove = |c: &mut Value| {
+                c.as_object_mut().unwrap().remove("transformers_version");
+                c[tower].as_object_mut().unwrap().remove(key);
+            };
             refuse(&remove, &[&format!("{tower}: expected the key `{key}`, got no such key")]);
         }
     }
-    let remove = |c: &mut Value| drop(c.as_object_mut().unwrap().remove("projection_dim"));
+    let remove = |c: &mut Value| {
+        let keys = c.as_object_mut().unwrap();
+        keys.remove("transformers_version");
+        keys.remove("projection_dim");
+    };
     refuse(&remove, &["config.json: expected the key `projection_dim`"]);
 }
 
@@ -170,19 +187,26 @@ fn weights_of_another_model() {
     };
     let name = format!("tensor `{PATCH}`");
     refuse(&|w| w.tensor(PATCH).2 = vec![32, 192], &[&name, "shape [32, 3, 8, 8]", "[32, 192]"]);
-    refuse(&|w| w.0.retain(|tensor| tensor.0 != PATCH), &[&name, "shape [32, 3, 8, 8]", "no such tensor"]);
+    // By the tensor of the patches a tower is found; another one is missed under its full name.
+    refuse(&|w| w.0.retain(|tensor| tensor.0 != PATCH), &["a tensor `embeddings.patch_embedding.weight`"]);
+    let bias = "vision_model.encoder.layers.1.mlp.fc1.bias";
+    let lost = format!("tensor `{bias}`: expected shape [48], got no such tensor");
+    refuse(&|w| w.0.retain(|tensor| tensor.0 != bias), &[&lost]);
+    let square = "text_model.encoder.layers.0.mlp.fc1.weight";
+    let transposed = format!("tensor `{square}`: expected shape [40, 24], got [24, 40]");
+    refuse(&|w| w.tensor(square).2.reverse(), &[&transposed]);
     refuse(
         &|w| w.0.push(("lora.weight".into(), "F32".into(), vec![1], vec![0; 4])),
         &["only tensors", "`lora.weight`"],
     );
-    refuse(
-        &|w| {
+    for (dtype, bytes) in [("I32", 4), ("F64", 8), ("F8_E4M3", 1), ("BOOL", 1)] {
+        let other = |w: &mut Weights| {
             let tensor = w.tensor(PATCH);
-            tensor.1 = "F16".to_owned();
-            tensor.3.truncate(tensor.3.len() / 2);
-        },
-        &[&name, "dtype F32", "F16"],
-    );
+            tensor.1 = dtype.to_owned();
+            tensor.3.resize(tensor.3.len() / 4 * bytes, 0);
+        };
+        refuse(&other, &[&name, "dtype F32, F16 or BF16", dtype]);
+    }
     refuse(&|w| w.edit(PATCH, |i, x| if i == 7 { f32::NAN } else { x }), &[&name, "finite values", "NaN at element 7"]);
     refuse(&|w| w.edit(PATCH, |i, x| if i == 0 { f32::NEG_INFINITY } else { x }), &[&name, "finite values", "-inf"]);
 }

@@ -15,7 +15,7 @@ fn usage_errors() {
         ("--threads 0 exam", "invalid value '0' for '--threads <N>'"),
         ("--threads many exam", "invalid value 'many' for '--threads <N>'"),
         ("exam --seed -1", "'-1'"),
-        ("record --images x --out y", "--model <DIR>"),
+        ("record --images x --out y", "--model <MODEL>"),
         (
             "record --model x --images x --out y --tokens eyes",
             "expected one of cls, mean, mean_all, max, object, background, all, pooled, got `eyes`",

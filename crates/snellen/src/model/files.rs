@@ -6,6 +6,7 @@ use super::layout::Layout;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,11 @@ pub(super) fn read(files: &dyn Files, name: &str) -> Result<Option<(PathBuf, Vec
     Ok(Some((path, bytes)))
 }
 
+/// What is said where a file is needed and there is none.
+pub(super) fn missing(place: impl Display) -> Error {
+    Error::mismatch(place, "a file", "no such file")
+}
+
 pub(super) fn json(path: &Path, bytes: &[u8]) -> Result<Value> {
     serde_json::from_slice(bytes).map_err(|e| Error::malformed(path.display(), e))
 }
@@ -58,8 +64,7 @@ pub(super) fn processor(files: &dyn Files) -> Result<(PathBuf, Value)> {
         }
     }
     let name = "preprocessor_config.json";
-    let missing = || Error::io(files.place(name))(std::io::ErrorKind::NotFound.into());
-    let (path, bytes) = read(files, name)?.ok_or_else(missing)?;
+    let (path, bytes) = read(files, name)?.ok_or_else(|| missing(files.place(name)))?;
     let json = json(&path, &bytes)?;
     Ok((path, json))
 }
@@ -122,7 +127,7 @@ pub(super) fn weights(
     let single = named.unwrap_or(format.weights());
     let index = format!("{}.index.json", format.weights());
     if let Some(path) = files.file(single)? {
-        return Checkpoint::of_files(&path, &[path.clone()])?.named(config.layout, text);
+        return Checkpoint::of_files(&path, std::slice::from_ref(&path))?.named(config.layout, text);
     }
     let Some((path, bytes)) = read(files, &index)? else {
         let place = files.place(single);
@@ -131,14 +136,11 @@ pub(super) fn weights(
                 let got = format!("only {pickle}, a pickle, which can run code when it is read; {}", convert(&pickle));
                 Error::mismatch(place, "weights as safetensors", got)
             }
-            None => Error::io(&place)(std::io::ErrorKind::NotFound.into()),
+            None => missing(place),
         });
     };
     let shards = shards(&path, &bytes, config.layout)?;
-    let find = |name: &String| {
-        let missing = || Error::io(files.place(name))(std::io::ErrorKind::NotFound.into());
-        files.file(name)?.ok_or_else(missing)
-    };
+    let find = |name: &String| files.file(name)?.ok_or_else(|| missing(files.place(name)));
     let shards = shards.iter().map(find).collect::<Result<Vec<_>>>()?;
     Checkpoint::of_files(&path, &shards)?.named(config.layout, text)
 }

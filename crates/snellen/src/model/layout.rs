@@ -75,16 +75,16 @@ impl Layout {
         let whole = |name: String| Place { name, part: Part::Whole };
         if let Some(rest) = name.strip_prefix("vision_model.") {
             return match self {
-                Self::Transformers { .. } => prefixed(vision, transformers(rest)),
-                Self::Dinov2 => prefixed(vision, dinov2(rest)),
-                Self::OpenClip => prefixed(vision, open_clip(rest)),
-                Self::OpenClipTimm => prefixed(vision, timm(rest)),
+                Self::Transformers { .. } => transformers(rest).under(vision),
+                Self::Dinov2 => dinov2(rest).under(vision),
+                Self::OpenClip => open_clip(rest).under(vision),
+                Self::OpenClipTimm => timm(rest).under(vision),
             };
         }
         if let Some(rest) = name.strip_prefix("text_model.") {
             return match self {
-                Self::OpenClip | Self::OpenClipTimm => prefixed(text, open_clip_text(rest)),
-                _ => prefixed(text, transformers(rest)),
+                Self::OpenClip | Self::OpenClipTimm => open_clip_text(rest).under(text),
+                _ => transformers(rest).under(text),
             };
         }
         match (self, name) {
@@ -104,8 +104,11 @@ impl Layout {
     }
 }
 
-fn prefixed(prefix: &str, place: Place) -> Place {
-    Place { name: format!("{prefix}{}", place.name), part: place.part }
+impl Place {
+    fn under(mut self, prefix: &str) -> Self {
+        self.name.insert_str(0, prefix);
+        self
+    }
 }
 
 /// Query, key and value packed under one name: `q_proj.weight` -> block 0 of `<packed>weight`.

@@ -6,7 +6,7 @@ use super::hub::Download;
 use super::layout::Layout;
 use super::source::Source;
 use super::{ModelConfig, Preprocessing, Tokenizer, Towers, Transform, VisionPooling};
-use crate::{Error, Result};
+use crate::Result;
 use std::path::{Path, PathBuf};
 
 /// A model with everything that stands before its towers.
@@ -96,8 +96,7 @@ impl Model {
     /// The tokenizer, or an error that says that there is none.
     pub fn tokenizer(&self) -> Result<&Tokenizer> {
         self.config.text()?;
-        let missing = || Error::io(self.folder.join("tokenizer.json"))(std::io::ErrorKind::NotFound.into());
-        self.tokenizer.as_ref().ok_or_else(missing)
+        self.tokenizer.as_ref().ok_or_else(|| files::missing(self.folder.join("tokenizer.json").display()))
     }
 }
 
@@ -124,8 +123,8 @@ struct Description {
 impl Description {
     fn read(files: &dyn Files, weights: Option<&str>) -> Result<Self> {
         let format = Format::of(files, weights)?;
-        let missing = |name: &str| Error::io(files.place(name))(std::io::ErrorKind::NotFound.into());
-        let (path, bytes) = files::read(files, format.config())?.ok_or_else(|| missing(format.config()))?;
+        let missing = || files::missing(files.place(format.config()));
+        let (path, bytes) = files::read(files, format.config())?.ok_or_else(missing)?;
         let (json, place) = (files::json(&path, &bytes)?, path.display().to_string());
         let config = match format {
             Format::Transformers => ModelConfig::parse(&json, &place)?,
@@ -164,8 +163,7 @@ fn preprocessing(
 ) -> Result<Preprocessing> {
     let (preprocessing, place) = match (&with.preprocessing, format) {
         (Some(asked), _) if Path::new(asked).extension().is_some_and(|ending| ending == "json") => {
-            let missing = || Error::io(asked)(std::io::ErrorKind::NotFound.into());
-            let (path, bytes) = files::read(&Path::new(""), asked)?.ok_or_else(missing)?;
+            let (path, bytes) = files::read(&Path::new(""), asked)?.ok_or_else(|| files::missing(asked))?;
             let own = Preprocessing::parse(&files::json(&path, &bytes)?, asked)?;
             (Preprocessing { source: asked.clone(), ..own }, asked.clone())
         }

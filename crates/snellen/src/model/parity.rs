@@ -237,6 +237,7 @@ impl Hook for Compare<'_> {
                 squares += expected * expected;
                 finite += 1;
             }
+            #[expect(clippy::float_cmp, reason = "equal infinities agree")]
             let error = if got == expected { 0.0 } else { (got - expected).abs() };
             max_error = if error.is_nan() { f64::INFINITY } else { max_error.max(error) };
         }

@@ -55,6 +55,7 @@ pub struct TowerConfig {
 
 /// The vision tower.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "families differ in each of them by itself")]
 pub struct VisionConfig {
     /// Blocks.
     pub tower: TowerConfig,

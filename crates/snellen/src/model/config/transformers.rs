@@ -107,7 +107,7 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
     let top = Section::of(json, place)?;
     match top.text("model_type")? {
         "clip" => clip(top),
-        "siglip" => siglip(top),
+        "siglip" => siglip(&top),
         kind @ ("clip_vision_model" | "siglip_vision_model") => {
             let kind = kind.to_owned();
             let mut assumed = Vec::new();
@@ -222,20 +222,20 @@ fn pooling(text: &Section) -> Result<TextPooling> {
     }
 }
 
-fn siglip(top: Section) -> Result<ModelConfig> {
+fn siglip(top: &Section) -> Result<ModelConfig> {
     let mut assumed = Vec::new();
     top.only(&["text_config", "vision_config"], INERT, &neutral())?;
-    let mut text = section(&top, "text_config", "siglip_text_model", &mut assumed)?;
+    let mut text = section(top, "text_config", "siglip_text_model", &mut assumed)?;
     text.only(
         &[&TOWER[..], &["vocab_size", "max_position_embeddings", "eos_token_id", "projection_size"]].concat(),
         INERT,
         &neutral(),
     )?;
     let tower = text.tower()?;
-    if written_by_transformers(&top) {
+    if written_by_transformers(top) {
         text.complete(&json!({"projection_size": tower.width}), "text_config", &mut assumed);
     }
-    let vision = section(&top, "vision_config", "siglip_vision_model", &mut assumed)?;
+    let vision = section(top, "vision_config", "siglip_vision_model", &mut assumed)?;
     let vision = tower_of(&vision, "siglip_vision_model")?;
     let text = TextConfig {
         tower,

@@ -69,7 +69,7 @@ fn images_that_do_not_decode_are_named() {
     }
     for (width, height) in [(MAX_SIDE + 1, 1), (1, MAX_SIDE + 1)] {
         RgbImage::new(width, height).save(&damaged).unwrap();
-        assert_says(attempt(), &["000003.png", "limit"]);
+        assert_says(attempt(), &["000003.png", "1 to 16384 pixels a side", &format!("got {width} x {height}")]);
     }
     fs::remove_file(&damaged).unwrap();
     assert_says(attempt(), &["000003.png"]);
