@@ -218,6 +218,7 @@ impl Recipe {
                 projection: m.embedding,
                 projection_bias: false,
             }),
+            open_clip_tokenizer: None,
             logit_bias: false,
             assumed: Vec::new(),
         }

@@ -5,7 +5,8 @@ use super::files::{self, Files, Format};
 use super::hub::Download;
 use super::layout::Layout;
 use super::source::Source;
-use super::{ModelConfig, Preprocessing, Tokenizer, Towers, Transform, VisionPooling};
+use super::tokenizer::{self, Tokenizer};
+use super::{ModelConfig, Preprocessing, Towers, Transform, VisionPooling};
 use crate::Result;
 use std::path::{Path, PathBuf};
 
@@ -65,10 +66,7 @@ impl Model {
         let description = Description::read(files, weights)?;
         let Description { mut config, format, path, bytes } = description;
         let preprocessing = preprocessing(files, format, (&path, &bytes), &mut config, with)?;
-        let tokenizer = match (&config.text, files::read(files, "tokenizer.json")?) {
-            (Some(text), Some((path, bytes))) => Some(Tokenizer::from_json(&bytes, &path, text)?),
-            _ => None,
-        };
+        let tokenizer = Tokenizer::load(files, &config)?;
         let mut checkpoint = open_weights(files, format, weights, &mut config)?;
         let mut towers = Towers::new(&config, &mut checkpoint)?;
         let (weights_hash, parameters) = (checkpoint.hash(), checkpoint.taken());
@@ -96,7 +94,7 @@ impl Model {
     /// The tokenizer, or an error that says that there is none.
     pub fn tokenizer(&self) -> Result<&Tokenizer> {
         self.config.text()?;
-        self.tokenizer.as_ref().ok_or_else(|| files::missing(self.folder.join("tokenizer.json").display()))
+        self.tokenizer.as_ref().ok_or_else(|| tokenizer::missing(&self.config, &self.folder))
     }
 }
 

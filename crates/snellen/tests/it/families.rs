@@ -27,7 +27,6 @@ fn families() -> Vec<String> {
 /// The sizes of a tower of timm stand in its name only, and timm has none as small as the fixture's: it is read under the name of
 /// a large one, whose sizes are then those of the fixture.
 fn load_timm(folder: &Path) -> Model {
-    let home = tempfile::tempdir().unwrap();
     let json = std::fs::read_to_string(folder.join("open_clip_config.json")).unwrap();
     let json = json
         .replace("vit_nano_patch9_siglip_29", "vit_base_patch9_siglip_29")
@@ -42,13 +41,12 @@ fn load_timm(folder: &Path) -> Model {
     let mut file = file.named(config.layout, true).unwrap();
     model.towers = Towers::new(&config, &mut file).unwrap();
     file.finish().unwrap();
-    let bytes = std::fs::read(folder.join("tokenizer.json")).unwrap();
-    model.tokenizer = Some(Tokenizer::from_json(&bytes, home.path(), config.text.as_ref().unwrap()).unwrap());
+    model.tokenizer = Tokenizer::load(&folder, &config).unwrap();
     model.config = config;
     model
 }
 
-fn load(name: &str, with: &LoadConfig) -> Model {
+pub fn load(name: &str, with: &LoadConfig) -> Model {
     if name == "open_clip_siglip" {
         return load_timm(&folder(name));
     }

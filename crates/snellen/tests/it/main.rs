@@ -11,3 +11,4 @@ mod model;
 mod preprocess;
 mod record;
 mod scene;
+mod tokenizer;

@@ -24,6 +24,8 @@ pub struct ModelConfig {
     pub vision: VisionConfig,
     /// The text tower, where there is one.
     pub text: Option<TextConfig>,
+    /// What OpenCLIP's configuration says of the tokenizer; `None` for other files, which say it elsewhere.
+    pub open_clip_tokenizer: Option<OpenClipTokenizer>,
     /// Whether logits have a bias beside their scale (SigLIP, arXiv 2303.15343).
     pub logit_bias: bool,
     /// What the file left out, as `key = value`, and its format gives a default for.
@@ -173,6 +175,26 @@ impl TextConfig {
     pub fn sees_padding(&self) -> bool {
         !self.causal || self.pooling == TextPooling::Last
     }
+}
+
+/// The tokenizer of an OpenCLIP model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenClipTokenizer {
+    /// The repository of a tokenizer of `transformers` (`hf_tokenizer_name`); `None` for CLIP's, which OpenCLIP carries itself.
+    pub library: Option<String>,
+    /// What is done to a text before.
+    pub cleaning: Cleaning,
+}
+
+/// What OpenCLIP does to a text before its tokenizer sees it (`tokenizer_kwargs.clean`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleaning {
+    /// Every run of white space becomes one space, and none is left at the ends.
+    Whitespace,
+    /// That, and lower case.
+    Lower,
+    /// Without ASCII punctuation, in lower case, with single spaces; `_` is a space.
+    Canonicalize,
 }
 
 /// The token that a text embedding is read at.

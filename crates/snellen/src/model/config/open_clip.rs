@@ -6,7 +6,10 @@
 //! PyTorch's default unless `norm_kwargs` has one. Towers of timm, ResNets and text towers of `transformers` are refused by name.
 
 use super::section::Section;
-use super::{Layout, ModelConfig, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig, VisionPooling};
+use super::{
+    Cleaning, Layout, ModelConfig, OpenClipTokenizer, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig,
+    VisionPooling,
+};
 use crate::engine::Activation;
 use crate::{Error, Result};
 use serde_json::{Value, json};
@@ -20,7 +23,6 @@ const INERT: &[&str] = &[
     "hf_model_pretrained",
     "hf_pooler_type",
     "hf_proj_type",
-    "hf_tokenizer_name",
     "init_logit_scale",
     "nonscalar_logit_scale",
     "output_dict",
@@ -33,8 +35,6 @@ const INERT: &[&str] = &[
     "timm_pool",
     "timm_proj",
     "timm_proj_bias",
-    "tokenizer_kwargs",
-    "tokenizer_mode",
 ];
 
 /// Neutral in both towers.
@@ -63,7 +63,9 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
         Some(_) => (Layout::OpenClipTimm, timm(&vision)?),
         None => (Layout::OpenClip, vision_tower(vision, projection, quick, &mut assumed)?),
     };
-    let text = text(top.section("text_cfg")?, projection, quick, &mut assumed)?;
+    let text_section = top.section("text_cfg")?;
+    let tokenizer = tokenizer(&text_section)?;
+    let text = text(text_section, projection, quick, &mut assumed)?;
     if vision.embedding() != Some(projection) {
         let expected = format!("the vision tower's width ({})", vision.tower.width);
         return Err(Error::mismatch(top.key("embed_dim"), expected, projection));
@@ -73,6 +75,7 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
         layout,
         vision,
         text: Some(text),
+        open_clip_tokenizer: Some(tokenizer),
         logit_bias: top.find("init_logit_bias").is_some(),
         assumed,
     })
@@ -201,10 +204,11 @@ fn text(mut text: Section, projection: usize, quick: bool, assumed: &mut Vec<Str
         &[
             &["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "ls_init_value", "eos_id"],
             &["no_causal_mask", "pool_type", "proj_bias", "act_kwargs", "norm_kwargs"][..],
+            &["hf_tokenizer_name", "tokenizer_kwargs"][..],
         ]
         .concat(),
         INERT,
-        &[&neutral()[..], &[("final_ln_after_pool", json!(false))]].concat(),
+        &[&neutral()[..], &[("final_ln_after_pool", json!(false)), ("tokenizer_mode", Value::Null)]].concat(),
     )?;
     let ours = json!({"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12,
                       "mlp_ratio": 4.0, "no_causal_mask": false, "pool_type": "argmax", "proj_bias": false});
@@ -230,6 +234,36 @@ fn text(mut text: Section, projection: usize, quick: bool, assumed: &mut Vec<Str
         projection,
         projection_bias: text.flag("proj_bias")?,
     })
+}
+
+/// The tokenizer; as OpenCLIP's, that of `transformers` keeps case unless asked not to.
+fn tokenizer(text: &Section) -> Result<OpenClipTokenizer> {
+    let library = match text.find("hf_tokenizer_name") {
+        Some(_) => Some(text.text("hf_tokenizer_name")?).filter(|name| !name.is_empty()).map(str::to_owned),
+        None => None,
+    };
+    let usual = if library.is_some() { Cleaning::Whitespace } else { Cleaning::Lower };
+    let Some(_) = text.find("tokenizer_kwargs") else { return Ok(OpenClipTokenizer { library, cleaning: usual }) };
+    let arguments = text.section("tokenizer_kwargs")?;
+    let neutral = [
+        ("strip_sep_token", json!(false)),
+        ("reduction_mask", json!("")),
+        ("language", Value::Null),
+        ("additional_special_tokens", Value::Null),
+        ("tokenizer_mode", Value::Null),
+    ];
+    arguments.only(&["clean"], &[], &neutral)?;
+    let cleaning = match arguments.find("clean").map(|_| arguments.text("clean")).transpose()? {
+        None => usual,
+        Some("whitespace") => Cleaning::Whitespace,
+        Some("lower") => Cleaning::Lower,
+        Some("canonicalize") => Cleaning::Canonicalize,
+        Some(other) => {
+            let expected = "`whitespace`, `lower` or `canonicalize`";
+            return Err(Error::mismatch(arguments.key("clean"), expected, format!("`{other}`")));
+        }
+    };
+    Ok(OpenClipTokenizer { library, cleaning })
 }
 
 fn tower(section: &Section, width: usize, heads: usize, quick: bool) -> Result<TowerConfig> {

@@ -125,7 +125,15 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
 }
 
 fn alone(model_type: &str, layout: Layout, vision: VisionConfig, assumed: Vec<String>) -> ModelConfig {
-    ModelConfig { model_type: model_type.to_owned(), layout, vision, text: None, logit_bias: false, assumed }
+    ModelConfig {
+        model_type: model_type.to_owned(),
+        layout,
+        vision,
+        text: None,
+        open_clip_tokenizer: None,
+        logit_bias: false,
+        assumed,
+    }
 }
 
 /// The defaults of the class that a section is of.

@@ -1,0 +1,155 @@
+//! Which tokenizer a model has, by its files.
+//!
+//! `transformers` decides by `tokenizer_class` of `tokenizer_config.json`, and where that is missing by `model_type`. Classes whose
+//! ids were not compared are refused: what a class does beside its `tokenizer.json` stands in its code only.
+
+use super::padding::{Padding, content};
+use super::siglip::{Siglip, Special};
+use super::{Reader, Tokenizer, parse};
+use crate::model::files::{self, Files};
+use crate::model::{Layout, ModelConfig};
+use crate::{Error, Result};
+use serde_json::{Map, Value};
+use std::path::Path;
+use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+
+const JSON: &str = "tokenizer.json";
+const PIECES: &str = "spiece.model";
+
+/// The kinds of tokenizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `tokenizer.json` as it is.
+    Json,
+    /// `tokenizer.json` behind lower-casing: SigLIP 2.
+    Lower,
+    /// `spiece.model`: SigLIP.
+    Siglip,
+}
+
+/// What the small files say of the tokenizer; empty where there is none.
+pub(super) struct Described {
+    pub(super) config: Map<String, Value>,
+    pub(super) place: String,
+    pub(super) special: Map<String, Value>,
+    pub(super) special_place: String,
+}
+
+impl Described {
+    fn read(files: &dyn Files) -> Result<Self> {
+        let object = |name: &str| match files::read(files, name)? {
+            Some((path, bytes)) => match files::json(&path, &bytes)? {
+                Value::Object(map) => Ok((map, path.display().to_string())),
+                _ => Err(Error::mismatch(path.display(), "an object", "something else")),
+            },
+            None => Ok((Map::new(), files.place(name))),
+        };
+        let (config, place) = object("tokenizer_config.json")?;
+        let (special, special_place) = object("special_tokens_map.json")?;
+        Ok(Self { config, place, special, special_place })
+    }
+
+    pub(super) fn key(&self, key: &str) -> String {
+        format!("{}: `{key}`", self.place)
+    }
+
+    /// The content of the token `key`, `default` where there is none.
+    pub(super) fn token(&self, key: &str, default: &str) -> Result<String> {
+        match self.config.get(key).filter(|value| !value.is_null()) {
+            None => Ok(default.to_owned()),
+            Some(value) => {
+                let expected = "a token, as a string or an object with `content`";
+                let token = content(value).filter(|token| !token.is_empty());
+                Ok(token.ok_or_else(|| Error::mismatch(self.key(key), expected, value))?.to_owned())
+            }
+        }
+    }
+
+    fn kind(&self, config: &ModelConfig) -> Result<Kind> {
+        let class = match self.config.get("tokenizer_class").filter(|value| !value.is_null()) {
+            Some(Value::String(class)) => Some(class.as_str()),
+            None => None,
+            Some(other) => return Err(Error::mismatch(self.key("tokenizer_class"), "a string", other)),
+        };
+        if let Some(code) = self.config.get("auto_map").filter(|value| !value.is_null()) {
+            return Err(Error::mismatch(self.key("auto_map"), "no code of the model's own", code));
+        }
+        if config.model_type == "siglip2" {
+            return Ok(Kind::Lower);
+        }
+        let own = config.open_clip_tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.library.is_none());
+        match class.map(|class| class.strip_suffix("Fast").unwrap_or(class)) {
+            None if config.model_type == "siglip" => Ok(Kind::Siglip),
+            None | Some("CLIPTokenizer") => Ok(Kind::Json),
+            Some(_) if own => {
+                let expected = "\"CLIPTokenizer\", which OpenCLIP takes unless `text_cfg` has `hf_tokenizer_name`";
+                Err(Error::mismatch(self.key("tokenizer_class"), expected, format!("{class:?}")))
+            }
+            Some("GemmaTokenizer" | "T5Tokenizer" | "PreTrainedTokenizer" | "TokenizersBackend") => Ok(Kind::Json),
+            Some("Siglip2Tokenizer") => Ok(Kind::Lower),
+            Some("SiglipTokenizer") => Ok(Kind::Siglip),
+            Some(_) => {
+                let expected = "a class whose ids are known (CLIPTokenizer, SiglipTokenizer, Siglip2Tokenizer, \
+                                GemmaTokenizer, T5Tokenizer, PreTrainedTokenizerFast or TokenizersBackend)";
+                Err(Error::mismatch(self.key("tokenizer_class"), expected, format!("{:?}", class.unwrap_or_default())))
+            }
+        }
+    }
+}
+
+impl Tokenizer {
+    /// The tokenizer that a model's files hold; `None` where the model has no text tower, or its files no tokenizer.
+    ///
+    /// # Errors
+    /// Names the file, and the key in it, that cannot be read, or that asks for what would be done differently here.
+    pub fn load(files: &dyn Files, config: &ModelConfig) -> Result<Option<Self>> {
+        let Some(text) = &config.text else { return Ok(None) };
+        let described = Described::read(files)?;
+        let kind = described.kind(config)?;
+        let cleaning = config.open_clip_tokenizer.as_ref().map(|tokenizer| tokenizer.cleaning);
+        if kind == Kind::Siglip
+            && let Some((path, bytes)) = files::read(files, PIECES)?
+        {
+            let siglip = Siglip::new(&bytes, &path.display().to_string(), &Special::read(&described)?)?;
+            let padding = Padding::of_files(&described, config, text, None, &|token| siglip.id(token))?;
+            return Ok(Some(Self::new(Reader::Siglip(Box::new(siglip)), padding, cleaning, &path, text)));
+        }
+        let Some((path, bytes)) = files::read(files, JSON)? else { return Ok(None) };
+        let inner = parse(&bytes, &path)?;
+        let place = path.display().to_string();
+        let id = |token: &str| inner.token_to_id(token);
+        let padding = Padding::of_files(&described, config, text, Some((&inner, &place)), &id)?;
+        let inner = if kind == Kind::Lower { lower(inner) } else { inner };
+        Ok(Some(Self::new(Reader::json(inner, &path)?, padding, cleaning, &path, text)))
+    }
+}
+
+/// Lower-cases before everything else, character by character.
+fn lower(mut inner: tokenizers::Tokenizer) -> tokenizers::Tokenizer {
+    let first = NormalizerWrapper::Lowercase(Lowercase);
+    let steps = std::iter::once(first).chain(inner.get_normalizer().cloned());
+    let steps = NormalizerWrapper::Sequence(Sequence::new(steps.collect()));
+    inner.with_normalizer(Some(steps));
+    inner
+}
+
+/// What is said of a model in `folder` that has a text tower and no tokenizer.
+pub(in crate::model) fn missing(config: &ModelConfig, folder: &Path) -> Error {
+    let path = folder.join(JSON);
+    let library = config.open_clip_tokenizer.as_ref().map(|tokenizer| &tokenizer.library);
+    match (config.layout, library) {
+        (Layout::OpenClip | Layout::OpenClipTimm, Some(Some(name))) => {
+            Error::mismatch(path.display(), format!("the tokenizer.json of `{name}`"), "no such file")
+        }
+        (Layout::OpenClip | Layout::OpenClipTimm, _) => {
+            let expected = "CLIP's tokenizer, which OpenCLIP carries in its code: the tokenizer.json of \
+                            openai/clip-vit-base-patch32";
+            Error::mismatch(path.display(), expected, "no such file")
+        }
+        _ if config.model_type == "siglip" => {
+            let expected = "spiece.model, or tokenizer.json where the class is not SiglipTokenizer";
+            Error::mismatch(folder.join(PIECES).display(), expected, "neither")
+        }
+        _ => files::missing(path.display()),
+    }
+}

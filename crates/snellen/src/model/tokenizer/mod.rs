@@ -1,0 +1,197 @@
+//! From texts to token ids: the ids that `transformers`, or OpenCLIP, gives the model.
+//!
+//! Which tokenizer a model has is read from its files (`choose`) and never guessed. Most are complete in their `tokenizer.json`,
+//! which the `tokenizers` library reads. SigLIP's is not: `transformers` reads `spiece.model` for it, and so does `siglip`, by
+//! SentencePiece's rules (`spiece`, `charsmap`, `unigram`). What OpenCLIP does to a text before its tokenizer sees it is in
+//! `clean`, less two steps: ftfy's repairs and HTML entities. Texts with mojibake, curly quotes, ligatures, full-width letters or
+//! `&amp;` therefore get other ids than in OpenCLIP.
+
+mod charsmap;
+mod choose;
+mod clean;
+mod padding;
+mod protobuf;
+mod siglip;
+mod spiece;
+mod unigram;
+
+use super::TextConfig;
+use super::config::{Cleaning, TextPooling};
+use crate::{Error, Result};
+use padding::Padding;
+use siglip::Siglip;
+use std::path::{Path, PathBuf};
+use tokenizers::{PostProcessor, TruncationDirection};
+
+pub(super) use choose::missing;
+
+/// The tokenizer of a model.
+pub struct Tokenizer {
+    reader: Reader,
+    cleaning: Option<Cleaning>,
+    padding: Padding,
+    path: PathBuf,
+    vocabulary: usize,
+    positions: usize,
+    pooling: TextPooling,
+}
+
+/// What makes ids of a cleaned text.
+enum Reader {
+    /// A `tokenizer.json`.
+    Json(Box<tokenizers::Tokenizer>),
+    /// SigLIP's `spiece.model`.
+    Siglip(Box<Siglip>),
+}
+
+/// Token ids of several texts, padded to one length, and where each text ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    ids: Vec<u32>,
+    length: usize,
+    ends: Vec<usize>,
+}
+
+impl Tokens {
+    /// Row-major ids, `[text, token]`.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Tokens of each text, padding included.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The token of each text that its embedding is read at.
+    pub fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+}
+
+impl Tokenizer {
+    /// From the contents of a `tokenizer.json`; `path` is its name for messages. A model that sees padding needs the `padding` of
+    /// the same file.
+    pub fn from_json(bytes: &[u8], path: &Path, config: &TextConfig) -> Result<Self> {
+        let inner = parse(bytes, path)?;
+        let padding = Padding::of_json(&inner, &path.display().to_string(), config)?;
+        Ok(Self::new(Reader::json(inner, path)?, padding, None, path, config))
+    }
+
+    fn new(reader: Reader, padding: Padding, cleaning: Option<Cleaning>, path: &Path, config: &TextConfig) -> Self {
+        Self {
+            reader,
+            cleaning,
+            padding,
+            path: path.to_owned(),
+            vocabulary: config.vocabulary,
+            positions: config.positions,
+            pooling: config.pooling,
+        }
+    }
+
+    /// Token ids of `texts`, special tokens included. Where padding can be seen in an embedding, all texts are padded to the
+    /// model's positions with the padding token, as in training; where attention is causal it cannot, and texts are padded to the
+    /// longest with the id that ends each. A text longer than the model's positions is an error: it would be judged by a part of
+    /// it.
+    pub fn encode(&self, texts: &[impl AsRef<str>]) -> Result<Tokens> {
+        self.rows(texts, None)
+    }
+
+    /// As [`encode`](Self::encode), but a text longer than the model's positions is cut, as `transformers` cuts it with
+    /// `truncation=True`: the tokens at its end are dropped, and the special tokens that end a text remain.
+    pub fn encode_truncated(&self, texts: &[impl AsRef<str>]) -> Result<Tokens> {
+        self.rows(texts, Some(self.positions))
+    }
+
+    fn rows(&self, texts: &[impl AsRef<str>], most: Option<usize>) -> Result<Tokens> {
+        let mut rows = Vec::with_capacity(texts.len());
+        for text in texts {
+            let text = text.as_ref();
+            let place = || format!("{}: the text {}", self.path.display(), quoted(text));
+            let cleaned = self.cleaning.map(|cleaning| clean::clean(text, cleaning));
+            let ids = self.reader.ids(cleaned.as_deref().unwrap_or(text), most, &place)?;
+            if let Some(id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
+                let expected = format!("ids below the model's vocab_size ({})", self.vocabulary);
+                return Err(Error::mismatch(place(), expected, id));
+            }
+            if ids.len() > self.positions {
+                return Err(Error::mismatch(place(), format!("at most {} tokens", self.positions), ids.len()));
+            }
+            rows.push(ids);
+        }
+        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        for row in &mut rows {
+            match self.padding {
+                Padding::Unseen => row.resize(longest, row.last().copied().unwrap_or_default()),
+                Padding::Seen(id) => row.resize(self.positions, id),
+            }
+        }
+        self.tokens(&rows)
+    }
+
+    /// From ids that were made elsewhere: rows of one length.
+    pub fn tokens(&self, rows: &[Vec<u32>]) -> Result<Tokens> {
+        let length = rows.first().map_or(0, Vec::len);
+        let ends = rows
+            .iter()
+            .map(|row| {
+                let end = match self.pooling {
+                    TextPooling::First(id) => row.iter().position(|x| *x == id),
+                    TextPooling::Last => row.len().checked_sub(1),
+                    TextPooling::LargestId => row.iter().max().and_then(|m| row.iter().position(|x| x == m)),
+                };
+                let place = || self.path.display().to_string();
+                end.ok_or_else(|| {
+                    Error::mismatch(
+                        place(),
+                        format!("an end-of-text token ({:?})", self.pooling),
+                        format!("ids {row:?}"),
+                    )
+                })
+            })
+            .collect::<Result<_>>()?;
+        if let Some(row) = rows.iter().find(|row| row.len() != length) {
+            return Err(Error::mismatch(self.path.display(), format!("{length} ids in every row"), row.len()));
+        }
+        Ok(Tokens { ids: rows.concat(), length, ends })
+    }
+}
+
+impl Reader {
+    /// Padding and truncation are ours.
+    fn json(mut inner: tokenizers::Tokenizer, path: &Path) -> Result<Self> {
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|e| Error::malformed(path.display(), e))?;
+        Ok(Self::Json(Box::new(inner)))
+    }
+
+    /// Ids of `text`, special tokens included; at most `most` where that is given.
+    fn ids(&self, text: &str, most: Option<usize>, place: &dyn Fn() -> String) -> Result<Vec<u32>> {
+        let inner = match self {
+            Self::Siglip(inner) => return inner.ids(text, most),
+            Self::Json(inner) => inner,
+        };
+        let malformed = |e| Error::malformed(place(), e);
+        let Some(most) = most else {
+            return Ok(inner.encode_fast(text, true).map_err(malformed)?.get_ids().to_vec());
+        };
+        let special = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        let mut encoding = inner.encode_fast(text, false).map_err(malformed)?;
+        encoding.truncate(most.saturating_sub(special), 0, TruncationDirection::Right);
+        Ok(inner.post_process(encoding, None, true).map_err(malformed)?.get_ids().to_vec())
+    }
+}
+
+fn parse(bytes: &[u8], path: &Path) -> Result<tokenizers::Tokenizer> {
+    tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| Error::malformed(path.display(), e))
+}
+
+/// A text in a message: its beginning, if it is long.
+fn quoted(text: &str) -> String {
+    const LONGEST: usize = 200;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
