@@ -9,4 +9,5 @@ mod program;
 mod refuse_images;
 mod refuse_model;
 mod refuse_usage;
+#[path = "../../../snellen/tests/it/weights.rs"]
 mod weights;

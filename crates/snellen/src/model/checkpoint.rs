@@ -6,7 +6,8 @@
 use super::layout::{Layout, Part};
 use crate::engine::{Real, Tensor};
 use crate::{Error, Result, output};
-use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
+use safetensors::tensor::{Dtype, TensorInfo, TensorView};
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -80,6 +81,10 @@ impl Checkpoint {
         let length = file.metadata().map_err(Error::io(path))?.len();
         let mut bytes = [0; 8];
         file.read_exact(&mut bytes).map_err(Error::io(path))?;
+        if &bytes == b"version " {
+            let got = "what Git LFS leaves in its place; `git lfs pull` gets the file itself";
+            return Err(Error::mismatch(path.display(), "weights", got));
+        }
         let header = u64::from_le_bytes(bytes);
         let most = MAX_HEADER_BYTES.min(length.saturating_sub(8));
         if header > most {
@@ -88,19 +93,19 @@ impl Checkpoint {
         }
         let mut head = Vec::new();
         (&mut file).take(header).read_to_end(&mut head).map_err(Error::io(path))?;
-        let parsed: Metadata = serde_json::from_slice(&head).map_err(|e| Error::malformed(path.display(), e))?;
+        let parsed: Header = serde_json::from_slice(&head).map_err(|e| Error::malformed(path.display(), e))?;
         let data = 8 + header;
-        let end = check(&parsed, path)?;
+        let end = parsed.check(path)?;
         if data.checked_add(end) != Some(length) {
             let expected = format!("{data} bytes of header and {end} of tensors");
             return Err(Error::mismatch(path.display(), expected, format!("{length} bytes")));
         }
-        self.metadata.extend(parsed.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+        self.metadata.extend(parsed.metadata.into_iter().flatten());
         let number = self.files.len();
         self.files.push((path.to_owned(), file));
-        for (name, TensorInfo { dtype, shape, data_offsets }) in parsed.tensors() {
+        for (name, TensorInfo { dtype, shape, data_offsets }) in parsed.tensors {
             let start = data + data_offsets.0 as u64;
-            let stored = Stored { file: number, dtype: *dtype, shape: shape.clone(), start };
+            let stored = Stored { file: number, dtype, shape, start };
             if let Some(other) = self.tensors.insert(name.clone(), stored) {
                 let place = format!("{}: tensor `{name}`", path.display());
                 let got = format!("another in {}", self.files[other.file].0.display());
@@ -189,7 +194,9 @@ impl Checkpoint {
                 && !self.layout.ignores(name)
                 && (!inside || !self.prefixes[0].is_empty() && name.starts_with(&self.prefixes[0]))
         };
-        match self.tensors.keys().find(ours) {
+        // No registers are saved as a tensor of no values.
+        let empty = |name: &&String| self.tensors[*name].shape.contains(&0);
+        match self.tensors.keys().find(|name| ours(name) && !empty(name)) {
             Some(name) => {
                 let place = self.files[self.tensors[name].file].0.display();
                 Err(Error::mismatch(place, "only tensors that the configuration speaks of", format!("`{name}`")))
@@ -203,10 +210,10 @@ impl Checkpoint {
         let stored = &self.tensors[name];
         let (path, file) = &self.files[stored.file];
         let place = || format!("{}: tensor `{name}`", path.display());
-        let (width, widen): (usize, fn(&[u8]) -> f32) = match stored.dtype {
-            Dtype::F32 => (4, |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            Dtype::F16 => (2, |b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()),
-            Dtype::BF16 => (2, |b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()),
+        let (width, widen): (usize, Widen<F>) = match stored.dtype {
+            Dtype::F32 => (4, |bytes, values| widen(bytes, values, f32::from_le_bytes)),
+            Dtype::F16 => (2, |bytes, values| widen(bytes, values, |b| half::f16::from_le_bytes(b).to_f32())),
+            Dtype::BF16 => (2, |bytes, values| widen(bytes, values, |b| half::bf16::from_le_bytes(b).to_f32())),
             other => return Err(Error::mismatch(place(), "dtype F32, F16 or BF16", format!("{other:?}"))),
         };
         let count = stored.shape.iter().product::<usize>() / of;
@@ -220,10 +227,7 @@ impl Checkpoint {
             let piece = &mut piece[..bytes];
             file.read_exact(piece).map_err(Error::io(path))?;
             hasher.update(piece);
-            let first = values.len();
-            values.extend(piece.chunks_exact(width).map(|b| F::narrow(widen(b))));
-            // A sum of finite values may overflow, and one of zeros times anything finite may not.
-            if values[first..].iter().map(|x| *x * F::zero()).sum::<F>() != F::zero() {
+            if !widen(piece, &mut values) {
                 let bad = values.iter().position(|x| !x.is_finite()).unwrap_or_default();
                 let got = format!("{:?} at element {}", values[bad], block * count + bad);
                 return Err(Error::mismatch(place(), "finite values", got));
@@ -235,23 +239,45 @@ impl Checkpoint {
     }
 }
 
-/// How many bytes the tensors of a header take: one after the other without a gap, each as many as type and shape say.
-fn check(header: &Metadata, path: &Path) -> Result<u64> {
-    let mut end = 0;
-    for name in header.offset_keys() {
-        let Some(TensorInfo { dtype, shape, data_offsets }) = header.info(&name) else { continue };
-        let place = || format!("{}: tensor `{name}`", path.display());
-        let bits = shape.iter().try_fold(dtype.bitsize(), |bits, extent| bits.checked_mul(*extent));
-        let Some(bits) = bits else {
-            return Err(Error::mismatch(place(), "a shape of fewer than 2^64 bits", format!("{shape:?}")));
-        };
-        if *data_offsets != (end, end + bits / 8) || bits % 8 != 0 {
-            let expected = format!("bytes {end} to {} for {dtype:?} {shape:?}", end + bits / 8);
-            return Err(Error::mismatch(place(), expected, format!("{} to {}", data_offsets.0, data_offsets.1)));
+/// Appends a piece of a file to values; whether all of it is finite.
+type Widen<F> = fn(&[u8], &mut Vec<F>) -> bool;
+
+fn widen<F: Real, const WIDTH: usize>(bytes: &[u8], values: &mut Vec<F>, one: impl Fn([u8; WIDTH]) -> f32) -> bool {
+    let first = values.len();
+    values.extend(bytes.as_chunks().0.iter().map(|bytes| F::narrow(one(*bytes))));
+    values[first..].iter().fold(true, |finite, x| finite & x.is_finite())
+}
+
+/// What stands at the beginning of a file. The format's own reader checks it as well, without saying which tensor is wrong.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    metadata: Option<BTreeMap<String, String>>,
+    #[serde(flatten)]
+    tensors: BTreeMap<String, TensorInfo>,
+}
+
+impl Header {
+    /// How many bytes the tensors take: one after the other without a gap, each as many as type and shape say.
+    fn check(&self, path: &Path) -> Result<u64> {
+        let mut tensors: Vec<_> = self.tensors.iter().collect();
+        tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
+        let mut end = 0_usize;
+        for (name, TensorInfo { dtype, shape, data_offsets }) in tensors {
+            let place = || format!("{}: tensor `{name}`", path.display());
+            let bits = shape.iter().try_fold(dtype.bitsize(), |bits, extent| bits.checked_mul(*extent));
+            let Some(bits) = bits else {
+                return Err(Error::mismatch(place(), "a shape of fewer than 2^64 bits", format!("{shape:?}")));
+            };
+            let next = end.saturating_add(bits / 8);
+            if *data_offsets != (end, next) || bits % 8 != 0 {
+                let expected = format!("bytes {end} to {next} for {dtype:?} {shape:?}");
+                return Err(Error::mismatch(place(), expected, format!("{} to {}", data_offsets.0, data_offsets.1)));
+            }
+            end = next;
         }
-        end += bits / 8;
+        Ok(end as u64)
     }
-    Ok(end as u64)
 }
 
 /// What stands before the one name that ends with `landmark`.

@@ -181,12 +181,18 @@ fn pickled(files: &dyn Files) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// How to make safetensors of a pickle.
+/// How to make safetensors of a pickle, or of a TorchScript archive as OpenAI published them. The latter's names are OpenCLIP's.
 pub(super) fn convert(pickle: &str) -> String {
-    let safe = if pickle.starts_with("open_clip") { "open_clip_model" } else { "model" };
+    let open_clip = pickle.starts_with("open_clip") || pickle.ends_with(".pt");
+    let (safe, config) =
+        if open_clip { ("open_clip_model", "open_clip_config.json") } else { ("model", "config.json") };
     format!(
-        "convert it where you trust it: python -c \"import torch; from safetensors.torch import save_file; \
-         w = torch.load('{pickle}', map_location='cpu', weights_only=True); w = w.get('state_dict', w); \
-         save_file({{k.removeprefix('module.'): v.clone().contiguous() for k, v in w.items()}}, '{safe}.safetensors')\""
+        "convert it where you trust it, beside its {config}: \
+         python -c \"import torch, zipfile; from safetensors.torch import save_file; p = '{pickle}'; \
+         script = zipfile.is_zipfile(p) and any(n.endswith('constants.pkl') for n in zipfile.ZipFile(p).namelist()); \
+         w = torch.jit.load(p, map_location='cpu').state_dict() if script \
+         else torch.load(p, map_location='cpu', weights_only=True); w = w.get('state_dict', w); \
+         save_file({{k.removeprefix('module.'): v.clone().contiguous() for k, v in w.items() if v.is_floating_point()}}, \
+         '{safe}.safetensors')\""
     )
 }

@@ -8,6 +8,7 @@ use super::source::Source;
 use super::tokenizer::{self, Tokenizer};
 use super::{ModelConfig, Preprocessing, Towers, Transform, VisionPooling};
 use crate::Result;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// A model with everything that stands before its towers.
@@ -64,10 +65,10 @@ impl Model {
     /// Reads a model's files; `weights` names the file of its weights where it isn't the usual one.
     pub fn of_files(files: &dyn Files, weights: Option<&str>, name: String, with: &LoadConfig) -> Result<Self> {
         let description = Description::read(files, weights)?;
-        let Description { mut config, format, path, bytes } = description;
+        let Description { mut config, format, projects, path, bytes } = description;
         let preprocessing = preprocessing(files, format, (&path, &bytes), &mut config, with)?;
         let tokenizer = Tokenizer::load(files, &config)?;
-        let mut checkpoint = open_weights(files, format, weights, &mut config)?;
+        let mut checkpoint = open_weights(files, format, weights, (&mut config, projects))?;
         let mut towers = Towers::new(&config, &mut checkpoint)?;
         let (weights_hash, parameters) = (checkpoint.hash(), checkpoint.taken());
         checkpoint.finish()?;
@@ -102,9 +103,9 @@ impl ModelConfig {
     /// What a model is made of, without reading its weights: their names and shapes at most. `model` is as [`Model::open`] takes it.
     pub fn open(model: &str, progress: &dyn Download) -> Result<Self> {
         Source::find(model)?.with(progress, |files, weights, _| {
-            let Description { mut config, format, path, bytes } = Description::read(files, weights)?;
+            let Description { mut config, format, projects, path, bytes } = Description::read(files, weights)?;
             preprocessing(files, format, (&path, &bytes), &mut config, &LoadConfig::default())?;
-            open_weights(files, format, weights, &mut config)?;
+            open_weights(files, format, weights, (&mut config, projects))?;
             Ok(config)
         })
     }
@@ -114,6 +115,8 @@ impl ModelConfig {
 struct Description {
     config: ModelConfig,
     format: Format,
+    /// Whether it was saved from a class that ends with a projection.
+    projects: bool,
     path: PathBuf,
     bytes: Vec<u8>,
 }
@@ -128,7 +131,9 @@ impl Description {
             Format::Transformers => ModelConfig::parse(&json, &place)?,
             Format::OpenClip => ModelConfig::parse_open_clip(&json, &place)?,
         };
-        Ok(Self { config, format, path, bytes })
+        let class = json.pointer("/architectures/0").and_then(Value::as_str);
+        let projects = class.is_some_and(|class| class.ends_with("WithProjection"));
+        Ok(Self { config, format, projects, path, bytes })
     }
 }
 
@@ -137,10 +142,10 @@ fn open_weights(
     files: &dyn Files,
     format: Format,
     named: Option<&str>,
-    config: &mut ModelConfig,
+    (config, projects): (&mut ModelConfig, bool),
 ) -> Result<Checkpoint> {
     let checkpoint = files::weights(files, format, named, config)?;
-    if config.text.is_none() && !checkpoint.has("visual_projection.weight") {
+    if config.text.is_none() && !projects && !checkpoint.has("visual_projection.weight") {
         config.vision.projection = None;
     }
     let inside = config.layout == Layout::Transformers { inside: true };

@@ -5,6 +5,7 @@
 //! at a time, so that memory holds one of them.
 
 use super::checkpoint::Checkpoint;
+use super::tokenizer::Tokens;
 use super::{ActivationMut, Decoded, Hook, Model, Site, Tower};
 use crate::engine::{Tape, Tensor};
 use crate::{Error, Result};
@@ -101,9 +102,8 @@ pub fn parity(model: &Model, path: &Path, tolerance: f64) -> Result<Parity> {
     }
     let reference = Reference::open(path)?;
     let sites = [Site::all(&model.config, Tower::Vision), Site::all(&model.config, Tower::Text)].concat();
-    let names = reference.file.names().filter(|name| !name.starts_with("input.") && *name != "logits_per_image");
     let unknown: Vec<String> =
-        names.filter(|name| sites.iter().all(|site| site.to_string() != **name)).cloned().collect();
+        reference.sites().filter(|name| sites.iter().all(|site| site.to_string() != **name)).cloned().collect();
     let pixels = reference.floats("input.pixel_values")?;
     let Some((shape, values)) = pixels else {
         return Err(Error::mismatch(path.display(), "a tensor `input.pixel_values`", "no such tensor"));
@@ -120,14 +120,26 @@ pub fn parity(model: &Model, path: &Path, tolerance: f64) -> Result<Parity> {
     let captions = match reference.ids()? {
         Some(rows) if model.config.text.is_some() => {
             let captions = reference.captions(model, &rows)?;
-            model.towers.embed_texts(&mut tape, &model.tokenizer()?.tokens(&rows)?, &mut hook)?;
+            let place = format!("{}: tensor `{IDS}`", path.display());
+            let tokens = Tokens::new(&rows, model.config.text()?, &place)?;
+            model.towers.embed_texts(&mut tape, &tokens, &mut hook)?;
             captions
         }
         _ => None,
     };
+    if let Some(site) = reference.sites().find(|name| !unknown.contains(name) && !hook.has(name)) {
+        let place = format!("{}: tensor `{site}`", path.display());
+        return Err(Error::mismatch(place, format!("a tensor `{IDS}` to compute it from"), "no such tensor"));
+    }
+    if hook.found.is_empty() {
+        return Err(Error::mismatch(path.display(), "a site of this model to compare", "none"));
+    }
     let source = reference.file.metadata.get("source").cloned().unwrap_or_else(|| "unknown".to_owned());
     Ok(Parity { source, tolerance, pixels: compared, captions, sites: hook.found, unknown })
 }
+
+/// The token ids of a reference.
+const IDS: &str = "input.input_ids";
 
 /// A reference on disk.
 struct Reference {
@@ -148,6 +160,11 @@ impl Reference {
         }
     }
 
+    /// Everything but inputs and logits.
+    fn sites(&self) -> impl Iterator<Item = &String> {
+        self.file.names().filter(|name| !name.starts_with("input.") && *name != "logits_per_image")
+    }
+
     /// A tensor of f32, whatever its values; `None` where there is none.
     fn floats(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
         let Some((shape, bytes)) = self.file.bytes(name, Dtype::F32)? else { return Ok(None) };
@@ -155,9 +172,8 @@ impl Reference {
     }
 
     fn ids(&self) -> Result<Option<Vec<Vec<u32>>>> {
-        let name = "input.input_ids";
-        let Some((shape, bytes)) = self.file.bytes(name, Dtype::I64)? else { return Ok(None) };
-        let place = || format!("{}: tensor `{name}`", self.place);
+        let Some((shape, bytes)) = self.file.bytes(IDS, Dtype::I64)? else { return Ok(None) };
+        let place = || format!("{}: tensor `{IDS}`", self.place);
         let &[rows, tokens] = &shape[..] else {
             return Err(Error::mismatch(place(), "shape [texts, tokens]", format!("{shape:?}")));
         };
@@ -204,7 +220,7 @@ impl Reference {
         if captions.len() != expected.len() {
             return Err(Error::mismatch(place(), format!("{} captions", expected.len()), captions.len()));
         }
-        let tokenizer = model.tokenizer()?;
+        let Some(tokenizer) = &model.tokenizer else { return Ok(None) };
         let mut same = 0;
         for (caption, expected) in captions.iter().zip(expected) {
             let got = tokenizer.encode_truncated(&[caption])?;
@@ -219,6 +235,12 @@ impl Reference {
 struct Compare<'a> {
     reference: &'a Reference,
     found: Vec<SiteParity>,
+}
+
+impl Compare<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.found.iter().any(|found| found.site == name)
+    }
 }
 
 impl Hook for Compare<'_> {

@@ -4,6 +4,7 @@ use safetensors::SafeTensors;
 use snellen::engine::{Tape, Tensor};
 use snellen::model::checkpoint::Checkpoint;
 use snellen::model::config::TowerConfig;
+use snellen::model::tokenizer::Tokens;
 use snellen::model::{
     ActivationMut, Hook, LoadConfig, Model, ModelConfig, Site, TextConfig, Tokenizer, Tower, Towers, Transform,
     VisionConfig,
@@ -11,7 +12,7 @@ use snellen::model::{
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/families").join(name)
 }
 
@@ -36,7 +37,7 @@ fn load_timm(folder: &Path) -> Model {
     let text = TextConfig { projection: 18, ..config.text.clone().unwrap() };
     let config = ModelConfig { vision: VisionConfig { tower, ..config.vision }, text: Some(text), ..config };
     // Everything but the towers as the loader reads it, from a folder that it knows.
-    let mut model = Model::load(&super::families::folder("siglip")).unwrap();
+    let mut model = Model::load(&self::folder("siglip")).unwrap();
     let file = Checkpoint::open(&folder.join("open_clip_model.safetensors")).unwrap();
     let mut file = file.named(config.layout, true).unwrap();
     model.towers = Towers::new(&config, &mut file).unwrap();
@@ -99,7 +100,7 @@ fn run(model: &Model, reference: &Reference, hook: &mut dyn Hook) -> (Vec<f32>, 
     let mut tape = Tape::off();
     let image = model.towers.embed_images(&mut tape, &reference.tensor("input.pixel_values"), hook).unwrap();
     let text = reference.ids().map(|ids| {
-        let tokens = model.tokenizer().unwrap().tokens(&ids).unwrap();
+        let tokens = Tokens::new(&ids, model.config.text().unwrap(), "ids").unwrap();
         model.towers.embed_texts(&mut tape, &tokens, hook).unwrap().data().to_vec()
     });
     (image.data().to_vec(), text)

@@ -3,6 +3,7 @@
 use safetensors::SafeTensors;
 use snellen::engine::{Real, Tape, Tensor, ops};
 use snellen::model::checkpoint::{Checkpoint, Parameters};
+use snellen::model::tokenizer::Tokens;
 use snellen::model::{ActivationMut, Hook, Model, Site, Tower, Towers};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -51,7 +52,7 @@ fn run(name: &str, hook: &mut dyn Hook) -> (Model, Vec<f32>, Vec<f32>) {
     let model = Model::load(&folder(name)).unwrap();
     let bytes = std::fs::read(folder(name).join("activations.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tokens = model.tokenizer().unwrap().tokens(&ids(&file, "input.input_ids")).unwrap();
+    let tokens = Tokens::new(&ids(&file, "input.input_ids"), model.config.text().unwrap(), "ids").unwrap();
     let image = model.towers.embed_images(&mut Tape::off(), &tensor(&file, "input.pixel_values"), hook).unwrap();
     let text = model.towers.embed_texts(&mut Tape::off(), &tokens, hook).unwrap();
     (model, image.data().to_vec(), text.data().to_vec())
@@ -185,7 +186,8 @@ fn gradients_agree<F: Real>(name: &str, tolerance: f64) {
     let leaves = parameters.by_name;
     let pixels = tensor(&file, &format!("{name}/input.pixel_values"));
     let pixels = Tensor::new(pixels.shape(), pixels.data().iter().map(|x| F::of(*x as f64)).collect());
-    let tokens = model.tokenizer().unwrap().tokens(&ids(&file, &format!("{name}/input.input_ids"))).unwrap();
+    let tokens =
+        Tokens::new(&ids(&file, &format!("{name}/input.input_ids")), model.config.text().unwrap(), "ids").unwrap();
     let image = clip.embed_images(&mut tape, &pixels, &mut ()).unwrap();
     let text = clip.embed_texts(&mut tape, &tokens, &mut ()).unwrap();
     let (image, text) = (ops::unit_rows(&mut tape, &image), ops::unit_rows(&mut tape, &text));

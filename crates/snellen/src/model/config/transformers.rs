@@ -115,6 +115,11 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
             Ok(alone(&kind, Layout::Transformers { inside: false }, vision, assumed))
         }
         "dinov2" | "dinov2_with_registers" => dinov2(top),
+        "siglip2" => {
+            let expected =
+                "a model of fixed resolution (`siglip`, which published SigLIP 2 models of fixed resolution are)";
+            Err(Error::mismatch(top.key("model_type"), expected, "\"siglip2\", which is NaFlex"))
+        }
         _ if top.find("vision_config").is_some_and(Value::is_object) => larger(&top),
         other => {
             let expected = "a type of model that is known (clip, clip_vision_model, siglip, siglip_vision_model, dinov2, \
@@ -180,6 +185,11 @@ fn written_by_transformers(section: &Section) -> bool {
 /// The section `name` of `top`, which is of `class`; what `<name>_dict` of early files says must be the same.
 fn section(top: &Section, name: &str, class: &str, assumed: &mut Vec<String>) -> Result<Section> {
     let mut section = top.section(name)?;
+    // Idefics3's tower was first published under the name of the whole.
+    let own = |kind: &Value| kind == class || kind == "" || kind == "idefics3" && class == "idefics3_vision";
+    if section.find("model_type").is_some_and(|kind| !own(kind)) {
+        return Err(Error::mismatch(section.key("model_type"), format!("\"{class}\""), section.get("model_type")?));
+    }
     if written_by_transformers(top)
         && let Some(defaults) = defaults(class)
     {
@@ -274,7 +284,6 @@ fn larger(top: &Section) -> Result<ModelConfig> {
         (_, "smolvlm") => "smolvlm_vision".to_owned(),
         _ => return Err(Error::mismatch(&vision.place, "the key `model_type`", "no such key")),
     };
-    // Idefics3 was first published under the name of its class.
     let kind = if kind == "idefics3" { "idefics3_vision".to_owned() } else { kind };
     let mut assumed = Vec::new();
     let section = section(top, "vision_config", &kind, &mut assumed)?;

@@ -31,9 +31,7 @@ pub struct Tokenizer {
     cleaning: Option<Cleaning>,
     padding: Padding,
     path: PathBuf,
-    vocabulary: usize,
-    positions: usize,
-    pooling: TextPooling,
+    text: TextConfig,
 }
 
 /// What makes ids of a cleaned text.
@@ -53,6 +51,35 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// From ids that were made elsewhere, for a text tower of this shape; `place` is where they are from, for messages.
+    ///
+    /// # Errors
+    /// When rows are of different lengths, longer than the model's positions, beyond its vocabulary, or without an end.
+    pub fn new(rows: &[Vec<u32>], text: &TextConfig, place: &str) -> Result<Self> {
+        let length = rows.first().map_or(0, Vec::len);
+        if length > text.positions {
+            return Err(Error::mismatch(place, format!("at most {} tokens", text.positions), length));
+        }
+        let mut ends = Vec::with_capacity(rows.len());
+        for row in rows {
+            if row.len() != length {
+                return Err(Error::mismatch(place, format!("{length} ids in every row"), row.len()));
+            }
+            check(row, text, || place.to_owned())?;
+            let end = match text.pooling {
+                TextPooling::First(id) => row.iter().position(|x| *x == id),
+                TextPooling::Last => row.len().checked_sub(1),
+                TextPooling::LargestId => row.iter().max().and_then(|m| row.iter().position(|x| x == m)),
+            };
+            let none = || {
+                let expected = format!("an end-of-text token ({:?})", text.pooling);
+                Error::mismatch(place, expected, format!("ids {row:?}"))
+            };
+            ends.push(end.ok_or_else(none)?);
+        }
+        Ok(Self { ids: rows.concat(), length, ends })
+    }
+
     /// Row-major ids, `[text, token]`.
     pub fn ids(&self) -> &[u32] {
         &self.ids
@@ -79,15 +106,7 @@ impl Tokenizer {
     }
 
     fn new(reader: Reader, padding: Padding, cleaning: Option<Cleaning>, path: &Path, config: &TextConfig) -> Self {
-        Self {
-            reader,
-            cleaning,
-            padding,
-            path: path.to_owned(),
-            vocabulary: config.vocabulary,
-            positions: config.positions,
-            pooling: config.pooling,
-        }
+        Self { reader, cleaning, padding, path: path.to_owned(), text: config.clone() }
     }
 
     /// Token ids of `texts`, special tokens included. Where padding can be seen in an embedding, all texts are padded to the
@@ -101,7 +120,7 @@ impl Tokenizer {
     /// As [`encode`](Self::encode), but a text longer than the model's positions is cut, as `transformers` cuts it with
     /// `truncation=True`: the tokens at its end are dropped, and the special tokens that end a text remain.
     pub fn encode_truncated(&self, texts: &[impl AsRef<str>]) -> Result<Tokens> {
-        self.rows(texts, Some(self.positions))
+        self.rows(texts, Some(self.text.positions))
     }
 
     fn rows(&self, texts: &[impl AsRef<str>], most: Option<usize>) -> Result<Tokens> {
@@ -111,12 +130,9 @@ impl Tokenizer {
             let place = || format!("{}: the text {}", self.path.display(), quoted(text));
             let cleaned = self.cleaning.map(|cleaning| clean::clean(text, cleaning));
             let ids = self.reader.ids(cleaned.as_deref().unwrap_or(text), most, &place)?;
-            if let Some(id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
-                let expected = format!("ids below the model's vocab_size ({})", self.vocabulary);
-                return Err(Error::mismatch(place(), expected, id));
-            }
-            if ids.len() > self.positions {
-                return Err(Error::mismatch(place(), format!("at most {} tokens", self.positions), ids.len()));
+            check(&ids, &self.text, place)?;
+            if ids.len() > self.text.positions {
+                return Err(Error::mismatch(place(), format!("at most {} tokens", self.text.positions), ids.len()));
             }
             rows.push(ids);
         }
@@ -124,37 +140,21 @@ impl Tokenizer {
         for row in &mut rows {
             match self.padding {
                 Padding::Unseen => row.resize(longest, row.last().copied().unwrap_or_default()),
-                Padding::Seen(id) => row.resize(self.positions, id),
+                Padding::Seen(id) => row.resize(self.text.positions, id),
             }
         }
-        self.tokens(&rows)
+        Tokens::new(&rows, &self.text, &self.path.display().to_string())
     }
+}
 
-    /// From ids that were made elsewhere: rows of one length.
-    pub fn tokens(&self, rows: &[Vec<u32>]) -> Result<Tokens> {
-        let length = rows.first().map_or(0, Vec::len);
-        let ends = rows
-            .iter()
-            .map(|row| {
-                let end = match self.pooling {
-                    TextPooling::First(id) => row.iter().position(|x| *x == id),
-                    TextPooling::Last => row.len().checked_sub(1),
-                    TextPooling::LargestId => row.iter().max().and_then(|m| row.iter().position(|x| x == m)),
-                };
-                let place = || self.path.display().to_string();
-                end.ok_or_else(|| {
-                    Error::mismatch(
-                        place(),
-                        format!("an end-of-text token ({:?})", self.pooling),
-                        format!("ids {row:?}"),
-                    )
-                })
-            })
-            .collect::<Result<_>>()?;
-        if let Some(row) = rows.iter().find(|row| row.len() != length) {
-            return Err(Error::mismatch(self.path.display(), format!("{length} ids in every row"), row.len()));
+/// Refuses ids that the model has no embedding for.
+fn check(ids: &[u32], text: &TextConfig, place: impl Fn() -> String) -> Result<()> {
+    match ids.iter().find(|id| **id as usize >= text.vocabulary) {
+        Some(id) => {
+            let expected = format!("ids below the model's vocab_size ({})", text.vocabulary);
+            Err(Error::mismatch(place(), expected, id))
         }
-        Ok(Tokens { ids: rows.concat(), length, ends })
+        None => Ok(()),
     }
 }
 

@@ -35,13 +35,6 @@ impl Weights {
     pub fn tensor(&mut self, name: &str) -> &mut (String, String, Vec<usize>, Vec<u8>) {
         self.0.iter_mut().find(|tensor| tensor.0 == name).unwrap()
     }
-
-    /// Changes the F32 values of the tensor of this name.
-    pub fn edit(&mut self, name: &str, edit: impl Fn(usize, f32) -> f32) {
-        for (i, bytes) in self.tensor(name).3.as_chunks_mut().0.iter_mut().enumerate() {
-            *bytes = edit(i, f32::from_le_bytes(*bytes)).to_le_bytes();
-        }
-    }
 }
 
 /// A file of this header and data.
