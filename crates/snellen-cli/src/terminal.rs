@@ -100,6 +100,11 @@ impl Download for Downloads {
         }
     }
 
+    fn note(&self, what: &str) {
+        // Nothing is lost if nobody hears it.
+        let _ = writeln!(std::io::stderr(), "snellen: {what}");
+    }
+
     fn is_cancelled(&self) -> bool {
         interrupted().load(Ordering::SeqCst)
     }

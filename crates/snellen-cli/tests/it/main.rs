@@ -5,9 +5,13 @@ mod exam;
 mod folders;
 mod help;
 mod interrupt;
+mod models;
 mod program;
 mod refuse_images;
 mod refuse_model;
 mod refuse_usage;
+#[allow(dead_code, reason = "shared with the library's tests")]
+#[path = "../../../snellen/tests/it/hub/server.rs"]
+mod server;
 #[path = "../../../snellen/tests/it/weights.rs"]
 mod weights;

@@ -6,7 +6,6 @@ use super::layout::Layout;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,8 +15,13 @@ const MAX_JSON_BYTES: u64 = 1 << 26;
 
 /// A place that a model's files can be had from: a folder, or a repository of the Hub.
 pub trait Files {
-    /// Where the file `name` is on this machine; `None` where there is none.
+    /// Where the file `name` is on this machine; `None` where there is none, or none that can be had.
     fn file(&self, name: &str) -> Result<Option<PathBuf>>;
+
+    /// What is said where `name` is needed and there is none.
+    fn missing(&self, name: &str) -> Error {
+        Error::mismatch(self.place(name), "a file", "no such file")
+    }
 
     /// What `name` is called in messages.
     fn place(&self, name: &str) -> String;
@@ -46,11 +50,6 @@ pub(super) fn read(files: &dyn Files, name: &str) -> Result<Option<(PathBuf, Vec
     Ok(Some((path, bytes)))
 }
 
-/// What is said where a file is needed and there is none.
-pub(super) fn missing(place: impl Display) -> Error {
-    Error::mismatch(place, "a file", "no such file")
-}
-
 pub(super) fn json(path: &Path, bytes: &[u8]) -> Result<Value> {
     serde_json::from_slice(bytes).map_err(|e| Error::malformed(path.display(), e))
 }
@@ -64,7 +63,7 @@ pub(super) fn processor(files: &dyn Files) -> Result<(PathBuf, Value)> {
         }
     }
     let name = "preprocessor_config.json";
-    let (path, bytes) = read(files, name)?.ok_or_else(|| missing(files.place(name)))?;
+    let (path, bytes) = read(files, name)?.ok_or_else(|| files.missing(name))?;
     let json = json(&path, &bytes)?;
     Ok((path, json))
 }
@@ -130,17 +129,16 @@ pub(super) fn weights(
         return Checkpoint::of_files(&path, std::slice::from_ref(&path))?.named(config.layout, text);
     }
     let Some((path, bytes)) = read(files, &index)? else {
-        let place = files.place(single);
         return Err(match pickled(files)? {
             Some(pickle) => {
                 let got = format!("only {pickle}, a pickle, which can run code when it is read; {}", convert(&pickle));
-                Error::mismatch(place, "weights as safetensors", got)
+                Error::mismatch(files.place(single), "weights as safetensors", got)
             }
-            None => missing(place),
+            None => files.missing(single),
         });
     };
     let shards = shards(&path, &bytes, config.layout)?;
-    let find = |name: &String| files.file(name)?.ok_or_else(|| missing(files.place(name)));
+    let find = |name: &String| files.file(name)?.ok_or_else(|| files.missing(name));
     let shards = shards.iter().map(find).collect::<Result<Vec<_>>>()?;
     Checkpoint::of_files(&path, &shards)?.named(config.layout, text)
 }
@@ -183,7 +181,8 @@ fn pickled(files: &dyn Files) -> Result<Option<String>> {
 
 /// How to make safetensors of a pickle, or of a TorchScript archive as OpenAI published them. The latter's names are OpenCLIP's.
 pub(super) fn convert(pickle: &str) -> String {
-    let open_clip = pickle.starts_with("open_clip") || pickle.ends_with(".pt");
+    let open_clip =
+        pickle.starts_with("open_clip") || Path::new(pickle).extension().is_some_and(|ending| ending == "pt");
     let (safe, config) =
         if open_clip { ("open_clip_model", "open_clip_config.json") } else { ("model", "config.json") };
     format!(

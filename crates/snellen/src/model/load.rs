@@ -124,7 +124,7 @@ struct Description {
 impl Description {
     fn read(files: &dyn Files, weights: Option<&str>) -> Result<Self> {
         let format = Format::of(files, weights)?;
-        let missing = || files::missing(files.place(format.config()));
+        let missing = || files.missing(format.config());
         let (path, bytes) = files::read(files, format.config())?.ok_or_else(missing)?;
         let (json, place) = (files::json(&path, &bytes)?, path.display().to_string());
         let config = match format {
@@ -166,7 +166,8 @@ fn preprocessing(
 ) -> Result<Preprocessing> {
     let (preprocessing, place) = match (&with.preprocessing, format) {
         (Some(asked), _) if Path::new(asked).extension().is_some_and(|ending| ending == "json") => {
-            let (path, bytes) = files::read(&Path::new(""), asked)?.ok_or_else(|| files::missing(asked))?;
+            let here = Path::new("");
+            let (path, bytes) = files::read(&here, asked)?.ok_or_else(|| here.missing(asked))?;
             let own = Preprocessing::parse(&files::json(&path, &bytes)?, asked)?;
             (Preprocessing { source: asked.clone(), ..own }, asked.clone())
         }

@@ -72,6 +72,11 @@ impl Source {
             Self::Hub(id) => {
                 let hub = Hub::from_env()?;
                 let repo = hub.open(id, progress)?;
+                if let Some(why) = repo.cut_off().filter(|_| !hub.offline) {
+                    progress.note(&format!(
+                        "{repo} is what was cached, which may be old, since the Hub cannot be asked: {why}"
+                    ));
+                }
                 let name = repo.to_string();
                 read(&repo, None, name)
             }
@@ -80,8 +85,20 @@ impl Source {
 }
 
 impl Files for Repo<'_> {
+    /// Cut off from the Hub, what is not in the cache is not there: most models lack some of the files that are looked for, and
+    /// a cache that Python filled does not say so.
     fn file(&self, name: &str) -> Result<Option<PathBuf>> {
-        Repo::file(self, name)
+        match self.cut_off() {
+            Some(_) => self.cached(name),
+            None => Repo::file(self, name),
+        }
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        match self.cut_off() {
+            Some(_) => self.missing_in_cache(name),
+            None => Error::mismatch(self.place(name), "a file", "no such file"),
+        }
     }
 
     fn place(&self, name: &str) -> String {

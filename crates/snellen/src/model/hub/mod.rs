@@ -45,6 +45,9 @@ pub trait Download {
     /// does not say how many there will be.
     fn advance(&self, file: &str, done: u64, total: u64);
 
+    /// Something that a user should know although nothing failed.
+    fn note(&self, _: &str) {}
+
     /// Whether to stop; asked after every piece. What came so far is kept.
     fn is_cancelled(&self) -> bool {
         false

@@ -115,7 +115,7 @@ impl<'a> Repo<'a> {
             if self.folder.lacks(&self.commit, name)? {
                 return Ok(None);
             }
-            return Err(self.missing(&format!("the file in {}", self.hub.cache.display()), Some(name)));
+            return Err(self.missing_in_cache(name));
         }
         if !self.names()?.contains(name) {
             self.folder.note_absent(&self.commit, name)?;
@@ -175,6 +175,11 @@ impl<'a> Repo<'a> {
             }
             Ok(listing)
         })
+    }
+
+    /// That the file `name` is not in the cache and cannot be fetched.
+    pub(in crate::model) fn missing_in_cache(&self, name: &str) -> Error {
+        self.missing(&format!("the file in {}", self.hub.cache.display()), Some(name))
     }
 
     /// That something is not in the cache and cannot be fetched, and how to get it there.

@@ -150,6 +150,6 @@ pub(in crate::model) fn missing(config: &ModelConfig, folder: &Path) -> Error {
             let expected = "spiece.model, or tokenizer.json where the class is not SiglipTokenizer";
             Error::mismatch(folder.join(PIECES).display(), expected, "neither")
         }
-        _ => files::missing(path.display()),
+        _ => folder.missing(JSON),
     }
 }

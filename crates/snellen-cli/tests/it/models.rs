@@ -1,0 +1,323 @@
+//! Models of every family by folder, file and name; what is listed of them, and whether they agree with a reference.
+
+use crate::program::{Home, Ran, copy, copy_fixture, files};
+use crate::server::{Reply, Request, Server};
+use crate::weights::Weights;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A home with this family's folder as `model`, and what its library made of it as `reference.safetensors`.
+fn home(family: &str) -> Home {
+    let home = Home::new();
+    let from = format!("snellen/tests/fixtures/families/{family}");
+    copy(&from, &home.path("model"), &["reference.safetensors"]);
+    copy(&from, &home.path("more"), &[]);
+    fs::rename(home.path("more/reference.safetensors"), home.path("reference.safetensors")).unwrap();
+    fs::remove_dir_all(home.path("more")).unwrap();
+    home
+}
+
+fn parse(json: &str) -> Value {
+    serde_json::from_str(json).unwrap()
+}
+
+const PARITY: &str = "parity --model model --reference reference.safetensors";
+
+#[test]
+fn sites_are_listed_with_their_shapes() {
+    let home = home("siglip");
+    let listed = home.succeed("sites --model model");
+    for line in [
+        "hook_embed                           patch 16 x unit 22",
+        "blocks.1.attn.hook_pattern           head 2 x query 16 x key 16",
+        "head.attn.hook_q                     token 1 x head 2 x unit 11",
+        "image_embeds                         unit 22",
+        "text.text_embeds                     unit 22",
+    ] {
+        assert!(listed.lines().any(|listed| listed == line), "{line}\n{listed}");
+    }
+    let json = parse(&home.succeed("sites --model model --json"));
+    assert_eq!(json["model_type"], "siglip");
+    let sites = json["sites"].as_array().unwrap();
+    assert_eq!(sites.len(), listed.lines().filter(|line| line.contains("unit ") || line.contains("head ")).count());
+    let find = |name: &str| sites.iter().find(|site| site["site"] == name).unwrap();
+    assert_eq!(find("blocks.0.attn.hook_z")["axes"], json!(["token", "head", "unit"]));
+    assert_eq!(find("blocks.0.attn.hook_z")["shape"], json!([16, 2, 11]));
+    // Every site of the reference is among them.
+    let reference = Weights::read(&home.path("reference.safetensors"));
+    for (name, ..) in
+        reference.0.iter().filter(|tensor| !tensor.0.starts_with("input.") && tensor.0 != "logits_per_image")
+    {
+        assert!(sites.iter().any(|site| site["site"] == *name), "{name}");
+    }
+    // The file of the weights stands for its folder.
+    assert_eq!(home.succeed("sites --model model/model.safetensors"), listed);
+    home.refuse("sites --model model/config.json", &["model/config.json: expected a folder", "got `config.json`"]);
+}
+
+#[test]
+fn what_was_left_to_defaults_is_said() {
+    let home = home("open_clip");
+    let listed = home.succeed("sites --model model");
+    assert!(listed.contains("\nnot in the files, taken from their format's defaults: "), "{listed}");
+    assert!(listed.contains("text_cfg.no_causal_mask = false"), "{listed}");
+    let assumed = &parse(&home.succeed("sites --model model --json"))["assumed"];
+    assert!(assumed.as_array().unwrap().iter().any(|line| line == "text_cfg.no_causal_mask = false"), "{assumed}");
+}
+
+#[test]
+fn a_model_agrees_with_its_library() {
+    for family in ["clip_f16", "siglip2", "dinov2_registers", "llava_next", "open_clip_avg"] {
+        let home = home(family);
+        let table = home.succeed(PARITY);
+        let compared = parse(&home.succeed(&format!("{PARITY} --json")));
+        let sites = compared["sites"].as_array().unwrap();
+        assert!(table.contains(&format!("\n{0} of {0} sites agree within 1e-4", sites.len())), "{family}: {table}");
+        assert!(sites.len() > 15, "{family}");
+        let listed = parse(&home.succeed("sites --model model --json"));
+        assert_eq!(sites.len(), listed["sites"].as_array().unwrap().len(), "{family}");
+        for site in sites {
+            assert!(site["relative"].as_f64().unwrap() < 1e-4, "{family}: {site}");
+            assert!(table.contains(site["site"].as_str().unwrap()), "{family}: {table}");
+        }
+        assert_eq!(compared["pixels"]["exact"], 1.0, "{family}");
+        let captions = &compared["captions"];
+        assert_eq!(captions["same"], captions["captions"], "{family}");
+        // Its tokenizer is not needed for that.
+        if home.path("model/tokenizer.json").exists() {
+            fs::remove_file(home.path("model/tokenizer.json")).unwrap();
+            let without = parse(&home.succeed(&format!("{PARITY} --json")));
+            assert_eq!((&without["sites"], &without["captions"]), (&compared["sites"], &Value::Null), "{family}");
+        }
+    }
+}
+
+/// Comparisons that do not hold: exit code 1, the table, and one line that says where.
+fn differ(home: &Home, args: &str, says: &[&str]) {
+    let ran = home.run(args);
+    assert_eq!(ran.code, Some(1), "{args}: {ran:?}");
+    assert!(ran.stderr.starts_with("snellen: reference.safetensors: ") && ran.stderr.lines().count() == 1, "{ran:?}");
+    for part in says {
+        assert!(ran.stderr.contains(part), "{args}: {:?} does not say {part:?}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_model_that_differs_is_not_said_to_agree() {
+    let home = home("siglip");
+    let path = home.path("model/model.safetensors");
+    let sound = fs::read(&path).unwrap();
+    let sites = parse(&home.succeed(&format!("{PARITY} --json")))["sites"].as_array().unwrap().len();
+    // One weight of one block, by a thousandth of what it is beside.
+    let mut weights = Weights::read(&path);
+    let bias = &mut weights.tensor("vision_model.encoder.layers.1.mlp.fc2.bias").3;
+    let first = f32::from_le_bytes(bias[..4].try_into().unwrap()) + 1e-3;
+    bias[..4].copy_from_slice(&first.to_le_bytes());
+    weights.write(&path);
+    differ(&home, PARITY, &[&format!(" of {sites} sites agree"), "the largest error is"]);
+    let ran = home.run(PARITY);
+    let differing = |site: &str| {
+        let line = ran.stdout.lines().find(|line| line.split_whitespace().next() == Some(site)).unwrap();
+        line.ends_with("<-- differs")
+    };
+    assert!(differing("blocks.1.hook_mlp_out") && differing("image_embeds"), "{}", ran.stdout);
+    assert!(!differing("blocks.1.mlp.hook_post") && !differing("text.text_embeds"), "{}", ran.stdout);
+    home.succeed(&format!("{PARITY} --tolerance 0.1"));
+    fs::write(&path, &sound).unwrap();
+    // Other pixels, and other ids, than the library made of the same.
+    differ(&home, &format!("{PARITY} --preprocessing study"), &["pictures are prepared differently"]);
+    let other_id = |w: &mut Weights| w.tensor("input.input_ids").3[..8].copy_from_slice(&9_i64.to_le_bytes());
+    change(&home.path("reference.safetensors"), &other_id);
+    differ(&home, PARITY, &["1 of ", " captions get other token ids"]);
+}
+
+#[test]
+fn references_that_are_none_are_refused() {
+    let home = home("clip_f16");
+    let path = home.path("reference.safetensors");
+    let sound = fs::read(&path).unwrap();
+    home.refuse("parity --model model --reference nothing.safetensors", &["nothing.safetensors: "]);
+    home.refuse("parity --model model --reference model/model-00001-of-00003.safetensors", &["expected a reference"]);
+    home.refuse(&format!("{PARITY} --tolerance 0"), &["tolerance: expected a number above 0, got 0"]);
+    home.refuse(&format!("{PARITY} --tolerance NaN"), &["tolerance: expected a number above 0, got NaN"]);
+    let refuse = |edit: &dyn Fn(&mut Weights), says: &[&str]| {
+        change(&path, edit);
+        home.refuse(PARITY, &[&["reference.safetensors: "], says].concat());
+        fs::write(&path, &sound).unwrap();
+    };
+    refuse(&|w| w.0.retain(|t| t.0 != "input.pixel_values"), &["a tensor `input.pixel_values`"]);
+    refuse(&|w| w.tensor("input.pixel_values").2.swap(0, 1), &["`input.pixel_values`: expected shape"]);
+    refuse(&|w| w.0.retain(|t| t.0.starts_with("input.")), &["a site of this model to compare"]);
+    refuse(&|w| w.0.retain(|t| t.0 != "input.input_ids"), &["`text.", "expected a tensor `input.input_ids`"]);
+    refuse(&|w| w.tensor("input.input_ids").3[..8].copy_from_slice(&(-3_i64).to_le_bytes()), &["token ids, got -3"]);
+    refuse(
+        &|w| w.tensor("input.input_ids").3[..8].copy_from_slice(&(1_i64 << 20).to_le_bytes()),
+        &["ids below the model's vocab_size (576)"],
+    );
+    refuse(&|w| w.tensor("image_embeds").1 = "I32".to_owned(), &["`image_embeds`: expected dtype F32, got I32"]);
+}
+
+/// The header of a safetensors file, and what stands behind it.
+fn header(path: &Path) -> (Value, Vec<u8>) {
+    let file = fs::read(path).unwrap();
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    (parse(std::str::from_utf8(&file[8..8 + length]).unwrap()), file[8 + length..].to_vec())
+}
+
+/// Changes the tensors of a reference and leaves what it says of itself.
+fn change(path: &Path, edit: &dyn Fn(&mut Weights)) {
+    let (before, _) = header(path);
+    let mut reference = Weights::read(path);
+    edit(&mut reference);
+    reference.write(path);
+    let (mut after, data) = header(path);
+    after["__metadata__"] = before["__metadata__"].clone();
+    fs::write(path, crate::weights::with_header(&after, &data)).unwrap();
+}
+
+#[test]
+fn the_script_of_references_is_at_hand() {
+    let home = Home::new();
+    let script = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/dump_reference.py")).unwrap();
+    assert_eq!(home.succeed("parity --print-script").trim_end(), script.trim_end());
+    assert_eq!(home.run("parity --model model").code, Some(2));
+    assert_eq!(home.run("parity --print-script --model model").code, Some(2));
+}
+
+#[test]
+fn what_changes_a_model_is_recorded() {
+    let home = Home::new();
+    copy_fixture("quick_gelu", &home.path("model"));
+    home.succeed("scenes --kind toy --study --count 4 --out scenes");
+    let record = |name: &str, args: &str| {
+        home.succeed(&format!(
+            "record --model model --images scenes --sites *.hook_mlp_out --tokens mean --out {name} {args}"
+        ));
+        parse(&fs::read_to_string(home.path(name).join("run.json")).unwrap())
+    };
+    let plain = record("plain", "");
+    assert_eq!(plain["model"]["transforms"], json!([]));
+    assert_eq!(plain["preprocessing"]["source"], "model");
+    let centred = record("centred", "--transforms center-writing,fold-ln,fold-ln");
+    assert_eq!(centred["model"]["transforms"], json!(["fold-ln", "center-writing"]));
+    assert_eq!(centred["model"]["weights_hash"], plain["model"]["weights_hash"], "of the weights in the file");
+    let data =
+        |name: &str| files(&home.path(name)).into_iter().filter(|(path, _)| path.contains("/c/")).collect::<Vec<_>>();
+    assert_ne!(data("plain"), data("centred"));
+    assert_eq!(data("plain").len(), data("centred").len());
+    let study = record("study", "--preprocessing study");
+    assert_eq!(study["preprocessing"]["source"], "study");
+    assert_ne!(data("plain"), data("study"));
+    fs::copy(home.path("model/preprocessor_config.json"), home.path("mine.json")).unwrap();
+    let mine = record("mine", "--preprocessing mine.json");
+    assert_eq!(mine["preprocessing"]["source"], "mine.json");
+    assert_eq!(data("plain"), data("mine"));
+    let args = "record --model model --images scenes --out x";
+    home.refuse(&format!("{args} --preprocessing studie"), &["preprocessing", "`study`", "studie"]);
+    home.refuse(&format!("{args} --preprocessing other.json"), &["other.json: expected a file, got no such file"]);
+    assert_eq!(home.run(&format!("{args} --transforms fold")).code, Some(2));
+}
+
+#[test]
+fn a_model_without_texts_is_recorded_and_not_examined() {
+    let home = home("dinov2_registers");
+    home.succeed("scenes --kind toy --study --count 4 --out scenes");
+    home.succeed("record --model model --images scenes --sites *.hook_resid_post,image_embeds --out run");
+    home.refuse("exam --model model --out out", &["`dinov2_with_registers`: expected a text tower, got none"]);
+    home.refuse("record --model model --images scenes --sites text.* --out x", &["text."]);
+}
+
+#[test]
+fn an_exam_of_another_family_runs_through() {
+    let home = home("siglip2");
+    let report = parse(&home.succeed("exam --model model --out out --json"));
+    assert_eq!(report["model"]["name"], "model");
+    assert!(home.path("out/report.html").is_file());
+}
+
+/// The Hub as it answers for `owner/name`, whose files are those of a folder.
+fn hub(folder: &Path) -> Server {
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    let files: Vec<(String, Vec<u8>)> =
+        files(folder).into_iter().filter_map(|(name, bytes)| Some((name, bytes?))).collect();
+    Server::start(move |request: &Request| {
+        if request.path.starts_with("/api/models/owner/name/revision/main") {
+            let siblings: Vec<_> = files.iter().map(|(name, _)| json!({ "rfilename": name })).collect();
+            let body = json!({ "id": "owner/name", "sha": COMMIT, "siblings": siblings }).to_string().into_bytes();
+            return Reply::ok(body).header("Content-Type", "application/json");
+        }
+        let name = request.path.strip_prefix(&format!("/owner/name/resolve/{COMMIT}/"));
+        match files.iter().find(|(file, _)| Some(file.as_str()) == name) {
+            Some((_, bytes)) => {
+                let tag = format!("\"{:x}\"", bytes.len());
+                Reply::ranged(bytes, request).header("ETag", &tag).header("X-Repo-Commit", COMMIT)
+            }
+            None => Reply::status(404).header("X-Error-Code", "EntryNotFound"),
+        }
+    })
+}
+
+#[test]
+fn models_of_the_hub_are_fetched_once() {
+    let home = home("clip_f16");
+    let server = hub(&home.path("model"));
+    let run = |args: &str, offline: bool| -> Ran {
+        let mut command: Command = home.command(args);
+        command.env("HF_HOME", home.path("hf")).env("HF_ENDPOINT", server.address());
+        if offline {
+            command.env("HF_HUB_OFFLINE", "1");
+        }
+        command.output().unwrap().into()
+    };
+    let sites = "sites --model owner/name";
+    let before = run(sites, true);
+    assert_eq!(before.code, Some(3), "{before:?}");
+    assert!(before.stderr.contains("owner/name") && before.stderr.contains("HF_HUB_OFFLINE"), "{before:?}");
+    assert!(server.asked().is_empty());
+
+    let first = run(sites, false);
+    assert_eq!((first.code, first.stderr.as_str()), (Some(0), ""));
+    assert_eq!(first.stdout, home.succeed("sites --model model"));
+    let online = run("parity --model owner/name --reference reference.safetensors", false);
+    assert_eq!((online.code, online.stderr.as_str()), (Some(0), ""));
+    let fetched = server.asked().len();
+    let parity = run("parity --model owner/name --reference reference.safetensors --json", true);
+    assert_eq!((parity.code, parity.stderr.as_str()), (Some(0), ""));
+    assert_eq!(server.asked().len(), fetched, "what is in the cache is not asked for again");
+    // A cache that was filled otherwise does not say which files the repository lacks.
+    let cached = home.path("hf/hub/models--owner--name");
+    fs::remove_dir_all(cached.join(".no_exist")).unwrap();
+    let parity = run("parity --model owner/name --reference reference.safetensors --json", true);
+    assert_eq!((parity.code, parity.stderr.as_str()), (Some(0), ""));
+    // Neither there nor to be had: said with what to do.
+    let snapshot = fs::read_dir(cached.join("snapshots")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(snapshot.join("preprocessor_config.json")).unwrap();
+    let lost = run(sites, true);
+    assert_eq!(lost.code, Some(3), "{lost:?}");
+    assert!(lost.stderr.contains("hf download owner/name preprocessor_config.json"), "{lost:?}");
+    assert_eq!(run(sites, false).stdout, first.stdout, "it is fetched again");
+    // Without HF_HUB_OFFLINE the cache stands in for a Hub that is gone, and that is said.
+    let mut gone: Command = home.command(sites);
+    gone.env("HF_HOME", home.path("hf")).env("HF_ENDPOINT", "http://127.0.0.1:9");
+    let gone: Ran = gone.output().unwrap().into();
+    assert_eq!((gone.code, &gone.stdout), (Some(0), &first.stdout), "{gone:?}");
+    assert!(gone.stderr.contains("what was cached, which may be old") && gone.stderr.lines().count() == 1, "{gone:?}");
+    let unknown = run("sites --model owner/name@branch", false);
+    assert_eq!(unknown.code, Some(3), "{unknown:?}");
+    assert!(unknown.stderr.contains("branch"), "{unknown:?}");
+    let other = run("sites --model owner/other", false);
+    assert_eq!(other.code, Some(3), "{other:?}");
+    assert!(other.stderr.contains("owner/other"), "{other:?}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_no_fault_of_the_input() {
+    let home = Home::new();
+    let mut command = home.command("sites --model owner/name");
+    command.env("HF_HOME", home.path("hf")).env("HF_ENDPOINT", "http://127.0.0.1:9").env("HF_HUB_ETAG_TIMEOUT", "1");
+    let ran: Ran = command.output().unwrap().into();
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.stderr.contains("127.0.0.1:9"), "{ran:?}");
+}
