@@ -242,6 +242,8 @@ fn weights_that_are_finite_but_whose_embeddings_are_not() {
 #[test]
 fn hostile_weight_files_take_no_memory() {
     let home = home();
+    home.succeed("scenes --kind toy --study --count 1 --out scenes");
+    fs::rename(home.path("scenes/images"), home.path("pictures")).unwrap();
     let path = home.path("model/model.safetensors");
     let sound = fs::read(&path).unwrap();
     let claims = |length: u64| [&length.to_le_bytes(), &sound[8..]].concat();
@@ -269,6 +271,23 @@ fn hostile_weight_files_take_no_memory() {
         home.refused(home.bounded(kilobytes, EXAM), name, &["model/model.safetensors: "]);
     }
     fs::write(&path, sound).unwrap();
+    // Sizes that a configuration may have, and that these weights have not.
+    let config = home.path("model/config.json");
+    let described = fs::read(&config).unwrap();
+    let keys = ["hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"];
+    for (tower, keys) in [
+        ("vision_config", &keys[..]),
+        ("vision_config", &keys[2..3]),
+        ("text_config", &keys[..]),
+        ("text_config", &["vocab_size", "max_position_embeddings"]),
+    ] {
+        edit_json(&config, |json| keys.iter().for_each(|key| json[tower][*key] = json!(1 << 20)));
+        for command in ["sites --model model", "record --model model --images pictures --out out"] {
+            let says = ["model/model.safetensors: tensor `", "expected shape", "got "];
+            home.refused(home.bounded(kilobytes, command), &format!("{command}, {keys:?}"), &says);
+        }
+        fs::write(&config, &described).unwrap();
+    }
     let ran = home.bounded(kilobytes, "record --model model --images model --out out").output().unwrap();
     let says = String::from_utf8(ran.stderr).unwrap();
     assert!(says.contains("model: expected images"), "the sound file is read within the bound: {says}");

@@ -3,7 +3,7 @@
 //! Opening a checkpoint reads headers only. A weight is read when a tower asks for it, straight into the memory that the engine
 //! keeps it in, widened to the engine's type piece by piece: at no time are a file's bytes and its weights in memory together.
 
-use super::layout::{Layout, Part};
+use super::layout::{Layout, Part, Place};
 use crate::engine::{Real, Tensor};
 use crate::{Error, Result, output};
 use safetensors::tensor::{Dtype, TensorInfo, TensorView};
@@ -299,14 +299,11 @@ pub(super) fn prefix(names: &[&str], landmark: &str, path: &Path) -> Result<Stri
     }
 }
 
-impl<F: Real> Parameters<F> for Checkpoint {
-    fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<F>> {
+impl Checkpoint {
+    /// Where the weight that the towers call `name` stands, which has to be of this shape.
+    fn find(&self, name: &str, shape: &[usize]) -> Result<Place> {
         let [vision, text] = &self.prefixes;
         let place = self.layout.place(name, vision, text);
-        let (block, of) = match place.part {
-            Part::Rows { block, of } => (block, of),
-            _ => (0, 1),
-        };
         let mut expected = shape.to_vec();
         match place.part {
             Part::Rows { of, .. } => expected[0] *= of,
@@ -322,6 +319,17 @@ impl<F: Real> Parameters<F> for Checkpoint {
             let at = format!("{}: tensor `{}`", self.files[stored.file].0.display(), place.name);
             return Err(Error::mismatch(at, format!("shape {expected:?}"), format!("{:?}", stored.shape)));
         }
+        Ok(place)
+    }
+}
+
+impl<F: Real> Parameters<F> for Checkpoint {
+    fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<F>> {
+        let place = self.find(name, shape)?;
+        let (block, of) = match place.part {
+            Part::Rows { block, of } => (block, of),
+            _ => (0, 1),
+        };
         let values = self.values(&place.name, block, of)?;
         if place.part != Part::Transposed {
             return Ok(Tensor::new(shape, values));
@@ -329,6 +337,17 @@ impl<F: Real> Parameters<F> for Checkpoint {
         let (rows, columns) = (shape[0], shape[1]);
         let transposed = (0..rows).flat_map(|i| (0..columns).map(move |j| j * rows + i)).map(|at| values[at]).collect();
         Ok(Tensor::new(shape, transposed))
+    }
+}
+
+/// The weights of a checkpoint as far as its headers tell: names and shapes are checked, and every value is 0.
+pub(super) struct Shapes<'a>(pub(super) &'a Checkpoint);
+
+impl Parameters<f32> for Shapes<'_> {
+    fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {
+        self.0.find(name, shape)?;
+        // Zeros that nobody looks at take no memory.
+        Ok(Tensor::new(shape, vec![0.0; shape.iter().product()]))
     }
 }
 

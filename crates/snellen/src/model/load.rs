@@ -1,6 +1,6 @@
 //! A model as its files describe it.
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Shapes};
 use super::files::{self, Files, Format};
 use super::hub::Download;
 use super::layout::Layout;
@@ -100,12 +100,13 @@ impl Model {
 }
 
 impl ModelConfig {
-    /// What a model is made of, without reading its weights: their names and shapes at most. `model` is as [`Model::open`] takes it.
+    /// What a model is made of, without reading its weights: their names and shapes are checked. `model` is as [`Model::open`] takes it.
     pub fn open(model: &str, progress: &dyn Download) -> Result<Self> {
         Source::find(model)?.with(progress, |files, weights, _| {
             let Description { mut config, format, projects, path, bytes } = Description::read(files, weights)?;
             preprocessing(files, format, (&path, &bytes), &mut config, &LoadConfig::default())?;
-            open_weights(files, format, weights, (&mut config, projects))?;
+            let checkpoint = open_weights(files, format, weights, (&mut config, projects))?;
+            Towers::new(&config, &mut Shapes(&checkpoint))?;
             Ok(config)
         })
     }
