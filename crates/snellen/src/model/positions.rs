@@ -2,6 +2,7 @@
 
 use super::checkpoint::Parameters;
 use super::config::{Positions, VisionConfig};
+use super::resample::cubic;
 use crate::Result;
 use crate::engine::{Real, Tensor};
 
@@ -51,16 +52,4 @@ fn window(i: usize, old: usize, new: usize, antialias: bool) -> Vec<(usize, f64)
     let first = (centre - 0.5).floor();
     let at = |k: i64| (first as i64 + k).clamp(0, old as i64 - 1) as usize;
     (-1..3).map(|k| (at(k), cubic(-0.75, first + k as f64 + 0.5 - centre))).collect()
-}
-
-/// Keys' cubic convolution kernel (doi 10.1109/TASSP.1981.1163711).
-fn cubic(a: f64, x: f64) -> f64 {
-    let x = x.abs();
-    if x < 1.0 {
-        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
-    } else if x < 2.0 {
-        (((x - 5.0) * x + 8.0) * x - 4.0) * a
-    } else {
-        0.0
-    }
 }

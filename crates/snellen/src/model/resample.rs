@@ -141,18 +141,21 @@ fn kernel(filter: Filter) -> Option<(f64, fn(f64) -> f64)> {
             let (x, pi) = (x.abs(), std::f64::consts::PI);
             if x >= 1.0 { 0.0 } else { sinc(x) * (0.54 + 0.46 * (x * pi).cos()) }
         }),
-        Filter::Bicubic => (2.0, |x| {
-            let (a, x) = (-0.5, x.abs());
-            if x < 1.0 {
-                ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
-            } else if x < 2.0 {
-                (((x - 5.0) * x + 8.0) * x - 4.0) * a
-            } else {
-                0.0
-            }
-        }),
+        Filter::Bicubic => (2.0, |x| cubic(-0.5, x)),
         Filter::Lanczos => (3.0, |x| if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }),
     })
+}
+
+/// Keys' cubic convolution kernel (doi 10.1109/TASSP.1981.1163711).
+pub(super) fn cubic(a: f64, x: f64) -> f64 {
+    let x = x.abs();
+    if x < 1.0 {
+        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * a
+    } else {
+        0.0
+    }
 }
 
 fn sinc(x: f64) -> f64 {
