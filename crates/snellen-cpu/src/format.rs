@@ -1,0 +1,281 @@
+//! How a level multiplies: its vectors, the shape of its tiles, and the types of the operands.
+//!
+//! A kernel works in steps along the inner extent. In a step it takes a word of 32 bits from every row of the left operand, a few
+//! vectors from the right one, and adds all their products to a tile of sums in registers. A word holds one f32, or two bf16
+//! where the processor adds the products of pairs.
+
+/// What the values of a product are rounded to before they are multiplied. Sums are f32 in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// As they are.
+    F32,
+    /// `bf16`: 8 significant bits, to nearest and ties to even.
+    Bf16,
+}
+
+/// Vectors, tiles and operand types of a level and a precision.
+///
+/// # Safety
+/// Every function needs the instructions of its level, and pointers to as many values as its vector has lanes.
+pub(crate) trait Format: 'static {
+    /// A vector of f32.
+    type V: Copy;
+    /// Values in it.
+    const LANES: usize;
+    /// Vectors in a full panel of the right operand.
+    const VECTORS: usize;
+    /// Rows of a full tile.
+    const ROWS: usize;
+    /// Values along the inner extent that a step takes.
+    const DEPTH: usize;
+    /// Whether the right operand is bf16 without pairs, so that a vector has half as many words as lanes.
+    const HALVES: bool;
+    /// Whether values are rounded to bf16.
+    const ROUNDS: bool;
+
+    /// Zeros.
+    unsafe fn zero() -> Self::V;
+    /// One word of the left operand, in all lanes.
+    unsafe fn left(p: *const u32) -> Self::V;
+    /// A vector of the right operand.
+    unsafe fn right(p: *const u32) -> Self::V;
+    /// `sum` and the products of a step.
+    unsafe fn multiply(left: Self::V, right: Self::V, sum: Self::V) -> Self::V;
+    /// Loads f32.
+    unsafe fn load(p: *const f32) -> Self::V;
+    /// Stores f32.
+    unsafe fn store(p: *mut f32, v: Self::V);
+    /// `a + b`.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b` of f32.
+    unsafe fn scale(a: Self::V, b: Self::V) -> Self::V;
+}
+
+/// `x` rounded to bf16, as the upper half of its bits. A NaN stays one.
+#[inline(always)]
+pub(crate) fn to_bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    let nan = bits >> 16 | 0x40;
+    (if bits & 0x7fff_ffff > 0x7f80_0000 { nan } else { rounded }) as u16
+}
+
+/// Kernels in plain code.
+pub(crate) struct Portable<const ROUND: bool>;
+
+/// One multiplication and addition, fused where the processor at hand always can.
+#[inline(always)]
+fn fused(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
+}
+
+impl<const ROUND: bool> Format for Portable<ROUND> {
+    type V = [f32; 8];
+    const LANES: usize = 8;
+    const VECTORS: usize = 1;
+    const ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 4 };
+    const DEPTH: usize = 1;
+    const HALVES: bool = ROUND;
+    const ROUNDS: bool = ROUND;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self::V {
+        [0.0; 8]
+    }
+    #[inline(always)]
+    unsafe fn left(p: *const u32) -> Self::V {
+        // SAFETY: the caller's.
+        [f32::from_bits(unsafe { p.read() }); 8]
+    }
+    #[inline(always)]
+    unsafe fn right(p: *const u32) -> Self::V {
+        if ROUND {
+            // SAFETY: the caller's; half as many words as lanes.
+            let halves = unsafe { p.cast::<[u16; 8]>().read_unaligned() };
+            halves.map(|half| f32::from_bits(u32::from(half) << 16))
+        } else {
+            // SAFETY: the caller's.
+            unsafe { p.cast::<[f32; 8]>().read_unaligned() }
+        }
+    }
+    #[inline(always)]
+    unsafe fn multiply(left: Self::V, right: Self::V, mut sum: Self::V) -> Self::V {
+        for i in 0..8 {
+            sum[i] = fused(left[i], right[i], sum[i]);
+        }
+        sum
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::V {
+        // SAFETY: the caller's.
+        unsafe { p.cast::<[f32; 8]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: Self::V) {
+        // SAFETY: the caller's.
+        unsafe { p.cast::<[f32; 8]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn add(mut a: Self::V, b: Self::V) -> Self::V {
+        for i in 0..8 {
+            a[i] += b[i];
+        }
+        a
+    }
+    #[inline(always)]
+    unsafe fn scale(mut a: Self::V, b: Self::V) -> Self::V {
+        for i in 0..8 {
+            a[i] *= b[i];
+        }
+        a
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512, Avx512Pairs};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    // SAFETY of every block below: the callers of `Format`'s functions have the instructions, and enough values at the pointers.
+    #![allow(clippy::undocumented_unsafe_blocks)]
+
+    use super::Format;
+    use std::arch::x86_64::*;
+
+    /// AVX2 and FMA.
+    pub(crate) struct Avx2<const ROUND: bool>;
+
+    impl<const ROUND: bool> Format for Avx2<ROUND> {
+        type V = __m256;
+        const LANES: usize = 8;
+        const VECTORS: usize = 2;
+        const ROWS: usize = 6;
+        const DEPTH: usize = 1;
+        const HALVES: bool = ROUND;
+        const ROUNDS: bool = ROUND;
+
+        #[inline(always)]
+        unsafe fn zero() -> __m256 {
+            unsafe { _mm256_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn left(p: *const u32) -> __m256 {
+            unsafe { _mm256_set1_ps(p.cast::<f32>().read()) }
+        }
+        #[inline(always)]
+        unsafe fn right(p: *const u32) -> __m256 {
+            unsafe {
+                if ROUND {
+                    let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves))
+                } else {
+                    _mm256_loadu_ps(p.cast())
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn multiply(left: __m256, right: __m256, sum: __m256) -> __m256 {
+            unsafe { _mm256_fmadd_ps(left, right, sum) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> __m256 {
+            unsafe { _mm256_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: __m256) {
+            unsafe { _mm256_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn scale(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_mul_ps(a, b) }
+        }
+    }
+
+    /// AVX-512, one value a step.
+    pub(crate) struct Avx512<const ROUND: bool>;
+
+    /// What the two formats of AVX-512 share.
+    macro_rules! vectors {
+        () => {
+            type V = __m512;
+            const LANES: usize = 16;
+            const VECTORS: usize = 4;
+            const ROWS: usize = 6;
+
+            #[inline(always)]
+            unsafe fn zero() -> __m512 {
+                unsafe { _mm512_setzero_ps() }
+            }
+            #[inline(always)]
+            unsafe fn left(p: *const u32) -> __m512 {
+                unsafe { _mm512_set1_ps(p.cast::<f32>().read()) }
+            }
+            #[inline(always)]
+            unsafe fn load(p: *const f32) -> __m512 {
+                unsafe { _mm512_loadu_ps(p) }
+            }
+            #[inline(always)]
+            unsafe fn store(p: *mut f32, v: __m512) {
+                unsafe { _mm512_storeu_ps(p, v) }
+            }
+            #[inline(always)]
+            unsafe fn add(a: __m512, b: __m512) -> __m512 {
+                unsafe { _mm512_add_ps(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn scale(a: __m512, b: __m512) -> __m512 {
+                unsafe { _mm512_mul_ps(a, b) }
+            }
+        };
+    }
+
+    impl<const ROUND: bool> Format for Avx512<ROUND> {
+        const DEPTH: usize = 1;
+        const HALVES: bool = ROUND;
+        const ROUNDS: bool = ROUND;
+        vectors!();
+
+        #[inline(always)]
+        unsafe fn right(p: *const u32) -> __m512 {
+            unsafe {
+                if ROUND {
+                    let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
+                    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
+                } else {
+                    _mm512_loadu_ps(p.cast())
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn multiply(left: __m512, right: __m512, sum: __m512) -> __m512 {
+            unsafe { _mm512_fmadd_ps(left, right, sum) }
+        }
+    }
+
+    /// AVX-512 with dot products of bf16 pairs.
+    pub(crate) struct Avx512Pairs;
+
+    impl Format for Avx512Pairs {
+        const DEPTH: usize = 2;
+        const HALVES: bool = false;
+        const ROUNDS: bool = true;
+        vectors!();
+
+        #[inline(always)]
+        unsafe fn right(p: *const u32) -> __m512 {
+            unsafe { _mm512_loadu_ps(p.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn multiply(left: __m512, right: __m512, sum: __m512) -> __m512 {
+            // The bits are pairs of bf16 in either operand.
+            unsafe {
+                let (left, right) = (_mm512_castps_si512(left), _mm512_castps_si512(right));
+                _mm512_dpbf16_ps(sum, std::mem::transmute(left), std::mem::transmute(right))
+            }
+        }
+    }
+}

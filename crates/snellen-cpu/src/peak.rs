@@ -1,0 +1,95 @@
+//! What this processor can do at best.
+
+use crate::Level;
+#[cfg(target_arch = "x86_64")]
+use crate::format::{Avx2, Avx512, Avx512Pairs};
+use crate::format::{Format, Portable, Precision};
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::time::Instant;
+
+/// Chains of multiplications and additions that do not wait for each other.
+const CHAINS: usize = 12;
+/// Steps of one measurement: a few hundredths of a second.
+const STEPS: usize = 8_000_000;
+
+/// Operations a second that `threads` threads reach with nothing but multiplications and additions in registers: twice the
+/// products that are summed. The best of `rounds` measurements.
+///
+/// # Panics
+/// If this processor cannot run `level`.
+pub fn peak(level: Level, precision: Precision, threads: usize, rounds: usize) -> f64 {
+    assert!(level.is_supported(), "this processor cannot run {level}");
+    let (lanes, depth) = match (level, precision) {
+        (Level::Portable | Level::Avx2, _) => (8, 1),
+        (Level::Avx512Bf16, Precision::Bf16) => (16, 2),
+        _ => (16, 1),
+    };
+    let operations = (2 * lanes * depth * CHAINS * STEPS * threads) as f64;
+    let together = Barrier::new(threads);
+    let once = || {
+        let slowest = std::thread::scope(|scope| {
+            let of_thread = || {
+                together.wait();
+                let start = Instant::now();
+                // SAFETY: asserted above.
+                black_box(unsafe { run(level, precision) });
+                start.elapsed().as_secs_f64()
+            };
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(of_thread)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or(f64::INFINITY)).fold(0.0, f64::max)
+        });
+        operations / slowest
+    };
+    (0..rounds).map(|_| once()).fold(0.0, f64::max)
+}
+
+unsafe fn run(level: Level, precision: Precision) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    macro_rules! compiled {
+        ($($name:ident: $format:ty, $features:literal;)*) => {
+            $(#[target_feature(enable = $features)]
+            unsafe fn $name() -> f32 {
+                // SAFETY: the caller's.
+                unsafe { chains::<$format>() }
+            })*
+        };
+    }
+    #[cfg(target_arch = "x86_64")]
+    compiled! {
+        avx2: Avx2<false>, "avx2,fma";
+        avx512: Avx512<false>, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma";
+        pairs: Avx512Pairs, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma";
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        match (level, precision) {
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2, _) => avx2(),
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512Bf16, Precision::Bf16) => pairs(),
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512 | Level::Avx512Bf16, _) => avx512(),
+            _ => chains::<Portable<false>>(),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn chains<F: Format>() -> f32 {
+    // SAFETY: the caller's; the arrays are as long as the widest vector.
+    unsafe {
+        let (a, b) = (black_box([0x3f7f_be77u32; 16]), black_box([1e-3f32; 16]));
+        let (a, b) = (F::left(a.as_ptr()), F::load(b.as_ptr()));
+        let mut sums = [F::zero(); CHAINS];
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = F::multiply(a, b, *sum);
+            }
+        }
+        let mut out = [0f32; 16];
+        let total = sums.into_iter().fold(F::zero(), |total, sum| F::add(total, sum));
+        F::store(out.as_mut_ptr(), total);
+        out[0]
+    }
+}

@@ -1,0 +1,265 @@
+//! The two scalar types that everything runs in.
+
+use crate::activation::{self, Activation};
+use crate::rows;
+use crate::{Finish, Level, Packed, Precision, View};
+use std::fmt::Debug;
+use std::iter::Sum;
+
+/// `f32` for models, `f64` for checking them.
+pub trait Real:
+    num_traits::Float + num_traits::NumAssign + Sum + Default + Debug + Send + Sync + Kernels + 'static
+{
+    /// From a constant of a formula.
+    fn of(x: f64) -> Self;
+    /// From a stored value, exactly.
+    fn narrow(x: f32) -> Self;
+    /// To the precision that statistics are made in.
+    fn wide(self) -> f64;
+    /// The error function; for `f32` to 5e-7 of its value.
+    fn erf(self) -> Self;
+    /// `e^x`; for `f32` to 2e-7 of its value between -87 and 88, flushed to 0 below and held at `e^88` above.
+    fn power_of_e(self) -> Self;
+    /// The values as `f32`, in place where they are `f32` already.
+    fn as_f32(values: &mut [Self]) -> Option<&mut [f32]>;
+}
+
+/// What is compiled for every level, by scalar type.
+pub trait Kernels: Sized {
+    /// The right operand of a product, packed.
+    type Packed: Clone + Debug + Send + Sync;
+    /// Packs `b`.
+    fn pack(level: Level, precision: Precision, b: View<'_, Self>) -> Self::Packed;
+    /// What `b` is rounded to.
+    fn precision(b: &Self::Packed) -> Precision;
+    /// `out = finish(a b)`, `out` with rows `stride` apart; on all threads.
+    fn product(out: &mut [Self], stride: usize, a: View<'_, Self>, b: &Self::Packed, finish: Finish<'_, Self>);
+    /// `out = a b` without packing beforehand; on this thread.
+    fn small_product(
+        level: Level,
+        precision: Precision,
+        out: &mut [Self],
+        stride: usize,
+        a: View<'_, Self>,
+        b: View<'_, Self>,
+    );
+    /// `y = f(x)`.
+    fn activate(level: Level, kind: Activation, x: &[Self], y: &mut [Self]);
+    /// `dy *= f'(x)`.
+    fn activation_gradient(level: Level, kind: Activation, x: &[Self], dy: &mut [Self]);
+    /// See [`rows`].
+    fn layer_norm(level: Level, x: &[Self], gain: &[Self], bias: &[Self], eps: f64, out: &mut [Self]);
+    /// See [`rows`].
+    fn layer_norm_gradient(level: Level, x: &[Self], gain: &[Self], eps: f64, dy: &[Self], dx: &mut [Self]);
+    /// See [`rows`].
+    fn layer_norm_sums(level: Level, x: &[Self], eps: f64, dy: &[Self], gain: &mut [Self], bias: &mut [Self]);
+    /// See [`rows`].
+    fn softmax(level: Level, x: &mut [Self], width: usize);
+    /// See [`rows`].
+    fn softmax_gradient(level: Level, y: &[Self], dx: &mut [Self], width: usize);
+    /// `sum += x`.
+    fn add_into(level: Level, sum: &mut [Self], x: &[Self]);
+}
+
+macro_rules! kernels {
+    ($f:ty) => {
+        fn activate(level: Level, kind: Activation, x: &[$f], y: &mut [$f]) {
+            activation::activate(level, kind, x, y);
+        }
+        fn activation_gradient(level: Level, kind: Activation, x: &[$f], dy: &mut [$f]) {
+            activation::activation_gradient(level, kind, x, dy);
+        }
+        fn layer_norm(level: Level, x: &[$f], gain: &[$f], bias: &[$f], eps: f64, out: &mut [$f]) {
+            rows::layer_norm(level, x, gain, bias, eps, out);
+        }
+        fn layer_norm_gradient(level: Level, x: &[$f], gain: &[$f], eps: f64, dy: &[$f], dx: &mut [$f]) {
+            rows::layer_norm_gradient(level, x, gain, eps, dy, dx);
+        }
+        fn layer_norm_sums(level: Level, x: &[$f], eps: f64, dy: &[$f], gain: &mut [$f], bias: &mut [$f]) {
+            rows::layer_norm_sums(level, x, eps, dy, gain, bias);
+        }
+        fn softmax(level: Level, x: &mut [$f], width: usize) {
+            rows::softmax(level, x, width);
+        }
+        fn softmax_gradient(level: Level, y: &[$f], dx: &mut [$f], width: usize) {
+            rows::softmax_gradient(level, y, dx, width);
+        }
+        fn add_into(level: Level, sum: &mut [$f], x: &[$f]) {
+            rows::add_into(level, sum, x);
+        }
+    };
+}
+
+impl Kernels for f32 {
+    type Packed = Packed;
+    kernels!(f32);
+
+    fn pack(level: Level, precision: Precision, b: View<'_, f32>) -> Packed {
+        Packed::new(level, precision, b)
+    }
+    fn precision(b: &Packed) -> Precision {
+        b.precision()
+    }
+    fn product(out: &mut [f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
+        crate::product(out, stride, a, b, finish);
+    }
+    fn small_product(
+        level: Level,
+        precision: Precision,
+        out: &mut [f32],
+        stride: usize,
+        a: View<'_, f32>,
+        b: View<'_, f32>,
+    ) {
+        crate::product::small_product(level, precision, out, stride, a, b);
+    }
+}
+
+impl Kernels for f64 {
+    type Packed = Dense;
+    kernels!(f64);
+
+    fn pack(_: Level, _: Precision, b: View<'_, f64>) -> Dense {
+        let values = (0..b.rows()).flat_map(|i| (0..b.cols()).map(move |j| b.at(i, j))).collect();
+        Dense { rows: b.rows(), cols: b.cols(), values }
+    }
+    fn precision(_: &Dense) -> Precision {
+        Precision::F32
+    }
+    fn product(out: &mut [f64], stride: usize, a: View<'_, f64>, b: &Dense, finish: Finish<'_, f64>) {
+        let b = View::new(&b.values, b.rows, b.cols, b.cols);
+        Self::small_product(Level::Portable, Precision::F32, out, stride, a, b);
+        for i in 0..a.rows() {
+            for (j, y) in out[i * stride..][..b.cols()].iter_mut().enumerate() {
+                *y += finish.bias.map_or(0.0, |bias| bias[j]);
+                if let Some(kind) = finish.activation {
+                    activation::activate_row(kind, std::slice::from_mut(y));
+                }
+                *y *= finish.gain.map_or(1.0, |gain| gain[j]);
+                *y += finish.add.map_or(0.0, |add| add[i * stride + j]);
+            }
+        }
+    }
+    fn small_product(_: Level, _: Precision, out: &mut [f64], stride: usize, a: View<'_, f64>, b: View<'_, f64>) {
+        assert_eq!(a.cols(), b.rows(), "inner extents");
+        for i in 0..a.rows() {
+            for (j, y) in out[i * stride..][..b.cols()].iter_mut().enumerate() {
+                *y = (0..a.cols()).map(|k| a.at(i, k) * b.at(k, j)).sum();
+            }
+        }
+    }
+}
+
+/// A matrix of f64, row after row.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    rows: usize,
+    cols: usize,
+    values: Vec<f64>,
+}
+
+/// Numerator and denominator of `erf(x) / x` in `x^2`, for `|x| <= 4`: to 7e-8 of its value before rounding.
+const ERF: ([f32; 7], [f32; 5]) = (
+    [1.128_379_1, 0.207_112_6, 0.051_523_183, 0.003_990_013_7, 1.472_716_4e-4, -1.942_233_9e-6, 1.911_083_8e-8],
+    [1.0, 0.516_88, 0.117_965_49, 0.014_956_965, 0.001_020_972_1],
+);
+
+impl Real for f32 {
+    #[inline(always)]
+    fn of(x: f64) -> Self {
+        x as f32
+    }
+    #[inline(always)]
+    fn narrow(x: f32) -> Self {
+        x
+    }
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        self as f64
+    }
+    #[inline(always)]
+    fn erf(self) -> Self {
+        // Without a branch, so that loops over it become vector code; comparisons that leave a NaN as it is.
+        let x = if self > 4.0 { 4.0 } else { self };
+        let x = if x < -4.0 { -4.0 } else { x };
+        let square = x * x;
+        let (mut p, mut q) = (ERF.0[6], ERF.1[4]);
+        for c in [ERF.0[5], ERF.0[4], ERF.0[3], ERF.0[2], ERF.0[1], ERF.0[0]] {
+            p = p * square + c;
+        }
+        for c in [ERF.1[3], ERF.1[2], ERF.1[1], ERF.1[0]] {
+            q = q * square + c;
+        }
+        let y = x * p / q;
+        let y = if y > 1.0 { 1.0 } else { y };
+        if y < -1.0 { -1.0 } else { y }
+    }
+    #[inline(always)]
+    fn power_of_e(self) -> Self {
+        // Cephes' expf: x = n ln 2 + r with |r| <= ln 2 / 2, then a polynomial in r; without a branch, so that loops over it become vector code.
+        const ROUND: f32 = 12_582_912.0;
+        let x = if self > 88.0 { 88.0 } else { self };
+        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
+        let r = x - n * 0.693_359_4;
+        let r = r + n * 2.121_944_4e-4;
+        let mut p = 1.987_569_1e-4;
+        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+            p = p * r + c;
+        }
+        let value = (p * r * r + r + 1.0) * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
+        if x < -87.0 { 0.0 } else { value }
+    }
+    fn as_f32(values: &mut [Self]) -> Option<&mut [f32]> {
+        Some(values)
+    }
+}
+
+impl Real for f64 {
+    fn of(x: f64) -> Self {
+        x
+    }
+    fn narrow(x: f32) -> Self {
+        x as f64
+    }
+    fn wide(self) -> f64 {
+        self
+    }
+    fn erf(self) -> Self {
+        libm::erf(self)
+    }
+    fn power_of_e(self) -> Self {
+        self.exp()
+    }
+    fn as_f32(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Real;
+
+    #[test]
+    fn powers_of_e_are_right_to_2e_7() {
+        for i in -8_700..=8_800 {
+            let x = i as f32 / 100.0;
+            let (got, expected) = (x.power_of_e() as f64, (x as f64).exp());
+            assert!((got - expected).abs() <= 2e-7 * expected, "e^{x}: {got} against {expected}");
+        }
+        let bits = [f32::NEG_INFINITY, -1e9, 0.0].map(|x| x.power_of_e().to_bits());
+        assert_eq!(bits, [0f32, 0.0, 1.0].map(f32::to_bits));
+        assert!(f32::NAN.power_of_e().is_nan() && f32::INFINITY.power_of_e() > 1e38);
+    }
+
+    #[test]
+    fn the_error_function_is_right_to_5e_7() {
+        for i in -60_000..=60_000 {
+            let x = i as f32 / 10_000.0;
+            let (got, expected) = (Real::erf(x) as f64, libm::erf(x as f64));
+            assert!((got - expected).abs() <= 5e-7 * expected.abs(), "erf {x}: {got} against {expected}");
+        }
+        let ends = [f32::NEG_INFINITY, f32::INFINITY].map(Real::erf);
+        assert!(ends[0] == -1.0 && ends[1] == 1.0 && Real::erf(f32::NAN).is_nan());
+    }
+}

@@ -1,0 +1,70 @@
+//! Matrices that are looked at where they lie.
+
+/// A matrix in a slice, its rows and columns any distance apart.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a, F> {
+    data: &'a [F],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a, F: Copy> View<'a, F> {
+    /// `rows x cols` values, row after row, `stride` from one to the next.
+    ///
+    /// # Panics
+    /// If `data` ends before the last of them.
+    pub fn new(data: &'a [F], rows: usize, cols: usize, stride: usize) -> Self {
+        assert!(
+            extent(rows, cols, stride, 1) <= data.len(),
+            "{rows} x {cols} values, {stride} apart, in {}",
+            data.len()
+        );
+        Self { data, rows, cols, row_stride: stride, col_stride: 1 }
+    }
+
+    /// Rows and columns exchanged.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        let Self { data, rows, cols, row_stride, col_stride } = self;
+        Self { data, rows: cols, cols: rows, row_stride: col_stride, col_stride: row_stride }
+    }
+
+    /// `n` rows from `first` on.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[must_use]
+    pub fn from_row(self, first: usize, n: usize) -> Self {
+        assert!(first + n <= self.rows, "rows {first} to {} of {}", first + n, self.rows);
+        Self { data: &self.data[first * self.row_stride..], rows: n, ..self }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The value at `row` and `col`.
+    #[inline(always)]
+    pub fn at(&self, row: usize, col: usize) -> F {
+        self.data[row * self.row_stride + col * self.col_stride]
+    }
+
+    /// `row`'s values from `col` on, where they lie side by side.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize, col: usize, n: usize) -> Option<&'a [F]> {
+        (self.col_stride == 1).then(|| &self.data[row * self.row_stride + col..][..n])
+    }
+}
+
+/// How many values a slice must have to hold such a matrix.
+pub(crate) fn extent(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
+    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+}
