@@ -7,6 +7,7 @@ mod models;
 mod terminal;
 
 use clap::Parser;
+use snellen::engine::Level;
 use std::process::ExitCode;
 
 /// An eye exam for vision-language encoders.
@@ -17,11 +18,15 @@ struct Cli {
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 
+    /// Instructions to compute with: portable, avx2, avx512, avx512-bf16. The best of this processor where not given
+    #[arg(long, global = true, value_name = "LEVEL")]
+    engine_level: Option<Level>,
+
     #[command(subcommand)]
     command: command::Command,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    exit::code(command::run(cli.command, cli.threads))
+    exit::code(command::run(cli.command, cli.threads, cli.engine_level))
 }

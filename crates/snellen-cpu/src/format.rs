@@ -4,6 +4,9 @@
 //! vectors from the right one, and adds all their products to a tile of sums in registers. A word holds one f32, or two bf16
 //! where the processor adds the products of pairs.
 
+use std::fmt;
+use std::str::FromStr;
+
 /// What the values of a product are rounded to before they are multiplied. Sums are f32 in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Precision {
@@ -11,6 +14,33 @@ pub enum Precision {
     F32,
     /// `bf16`: 8 significant bits, to nearest and ties to even.
     Bf16,
+}
+
+impl Precision {
+    /// Every precision.
+    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|precision| precision.name() == name);
+        found.ok_or_else(|| format!("expected f32 or bf16, got `{name}`"))
+    }
 }
 
 /// Vectors, tiles and operand types of a level and a precision.

@@ -2,7 +2,7 @@
 
 use crate::activation::{self, Activation};
 use crate::rows;
-use crate::{Finish, Level, Packed, Precision, View};
+use crate::{Finish, Heads, Level, Packed, Precision, View};
 use std::fmt::Debug;
 use std::iter::Sum;
 
@@ -32,6 +32,8 @@ pub trait Kernels: Sized {
     fn pack(level: Level, precision: Precision, b: View<'_, Self>) -> Self::Packed;
     /// What `b` is rounded to.
     fn precision(b: &Self::Packed) -> Precision;
+    /// The values of `b` row after row, as they are multiplied.
+    fn unpack(b: &Self::Packed) -> Vec<Self>;
     /// `out = finish(a b)`, `out` with rows `stride` apart; on all threads.
     fn product(out: &mut [Self], stride: usize, a: View<'_, Self>, b: &Self::Packed, finish: Finish<'_, Self>);
     /// `out = a b` without packing beforehand; on this thread.
@@ -42,6 +44,14 @@ pub trait Kernels: Sized {
         stride: usize,
         a: View<'_, Self>,
         b: View<'_, Self>,
+    );
+    /// [`attention`](crate::attention()) of `q`, `k` and `v`.
+    fn attention<'a>(
+        level: Level,
+        precision: Precision,
+        heads: Heads,
+        qkv: (&'a [Self], &'a [Self], &'a [Self]),
+        out: &mut [Self],
     );
     /// `y = f(x)`.
     fn activate(level: Level, kind: Activation, x: &[Self], y: &mut [Self]);
@@ -59,6 +69,10 @@ pub trait Kernels: Sized {
     fn softmax_gradient(level: Level, y: &[Self], dx: &mut [Self], width: usize);
     /// `sum += x`.
     fn add_into(level: Level, sum: &mut [Self], x: &[Self]);
+    /// `x *= factor`.
+    fn scale(level: Level, x: &mut [Self], factor: Self);
+    /// The sum of `x y`.
+    fn inner(level: Level, x: &[Self], y: &[Self]) -> Self;
 }
 
 macro_rules! kernels {
@@ -87,6 +101,12 @@ macro_rules! kernels {
         fn add_into(level: Level, sum: &mut [$f], x: &[$f]) {
             rows::add_into(level, sum, x);
         }
+        fn scale(level: Level, x: &mut [$f], factor: $f) {
+            rows::scale(level, x, factor);
+        }
+        fn inner(level: Level, x: &[$f], y: &[$f]) -> $f {
+            rows::inner(level, x, y)
+        }
     };
 }
 
@@ -99,6 +119,18 @@ impl Kernels for f32 {
     }
     fn precision(b: &Packed) -> Precision {
         b.precision()
+    }
+    fn unpack(b: &Packed) -> Vec<f32> {
+        (0..b.rows()).flat_map(|i| (0..b.cols()).map(move |j| b.at(i, j))).collect()
+    }
+    fn attention<'a>(
+        level: Level,
+        precision: Precision,
+        heads: Heads,
+        qkv: (&'a [f32], &'a [f32], &'a [f32]),
+        out: &mut [f32],
+    ) {
+        crate::attention(level, precision, heads, qkv, out);
     }
     fn product(out: &mut [f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
         crate::product(out, stride, a, b, finish);
@@ -125,6 +157,32 @@ impl Kernels for f64 {
     }
     fn precision(_: &Dense) -> Precision {
         Precision::F32
+    }
+    fn unpack(b: &Dense) -> Vec<f64> {
+        b.values.clone()
+    }
+    fn attention<'a>(
+        level: Level,
+        precision: Precision,
+        h: Heads,
+        (q, k, v): (&'a [f64], &'a [f64], &'a [f64]),
+        out: &mut [f64],
+    ) {
+        let wide = h.heads * h.units;
+        let factor = 1.0 / (h.units as f64).sqrt();
+        let mut pattern = vec![0.0; h.queries * h.keys];
+        for (s, head) in (0..h.sequences).flat_map(|s| (0..h.heads).map(move |head| (s, head))) {
+            let first = |tokens: usize| s * tokens * wide + head * h.units;
+            let of = |x: &'a [f64], tokens: usize| View::new(&x[first(tokens)..], tokens, h.units, wide);
+            Self::small_product(level, precision, &mut pattern, h.keys, of(q, h.queries), of(k, h.keys).transposed());
+            Self::scale(level, &mut pattern, factor);
+            for (i, row) in pattern.chunks_exact_mut(h.keys).enumerate().filter(|_| h.causal) {
+                row[(i + 1).min(h.keys)..].fill(f64::NEG_INFINITY);
+            }
+            Self::softmax(level, &mut pattern, h.keys);
+            let weights = View::new(&pattern, h.queries, h.keys, h.keys);
+            Self::small_product(level, precision, &mut out[first(h.queries)..], wide, weights, of(v, h.keys));
+        }
     }
     fn product(out: &mut [f64], stride: usize, a: View<'_, f64>, b: &Dense, finish: Finish<'_, f64>) {
         let b = View::new(&b.values, b.rows, b.cols, b.cols);

@@ -110,6 +110,16 @@ per_level! {
         }
     }
 
+    /// `x *= factor`.
+    pub fn scale[F: Real](x: &mut [F], factor: F) {
+        x.iter_mut().for_each(|x| *x *= factor);
+    }
+
+    /// The sum of `x y`.
+    pub fn inner[F: Real](x: &[F], y: &[F]) -> F {
+        sum(x, y, |x, y| x * y)
+    }
+
     /// `sum += x`.
     pub fn add_into[F: Real](sum: &mut [F], x: &[F]) {
         for (s, x) in sum.iter_mut().zip(x) {
@@ -119,11 +129,6 @@ per_level! {
 }
 
 per_level! {
-    /// `x *= factor`.
-    pub fn scale(x: &mut [f32], factor: f32) {
-        x.iter_mut().for_each(|x| *x *= factor);
-    }
-
     /// Adds every row of `values` to `sums`, in f64, and leaves the largest value of every column in `most`, where it is not empty.
     pub fn sums_and_largest(values: &[f32], sums: &mut [f64], most: &mut [f32]) {
         let width = sums.len();

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let repeats = args.next().map_or(Ok(3), |n| n.parse::<usize>())?;
     for _ in 0..repeats {
         let start = Instant::now();
-        let loaded = Model::open(&model, &LoadConfig::default(), &())?;
+        let loaded = Model::open(&model, &LoadConfig::plain(), &())?;
         let (seconds, bytes) = (start.elapsed().as_secs_f64(), 4 * loaded.parameters);
         drop(loaded);
         let peak =

@@ -9,6 +9,7 @@ mod scenes;
 mod sites;
 
 use clap::Subcommand;
+use snellen::engine::Level;
 use snellen::{Error, Result};
 
 /// What to do.
@@ -31,8 +32,12 @@ pub enum Command {
     Lab(lab::Lab),
 }
 
-/// Runs a command on as many threads as asked.
-pub fn run(command: Command, threads: Option<u16>) -> Result<()> {
+/// Runs a command on as many threads and with such instructions as asked.
+pub fn run(command: Command, threads: Option<u16>, level: Option<Level>) -> Result<()> {
+    if let Some(level) = level {
+        let refused = |level| Error::mismatch("--engine-level", "instructions that this processor has", level);
+        level.use_for_all().map_err(refused)?;
+    }
     if let Some(threads) = threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build_global();
         pool.map_err(|e| Error::malformed("threads", e))?;

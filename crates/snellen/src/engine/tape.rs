@@ -1,26 +1,43 @@
 //! Reverse-mode differentiation: operations leave their backwards on a tape, which is then played in reverse.
 
+use super::memory::Memory;
 use super::{Real, Tensor};
 
 /// From the gradient of an operation's output to those of its inputs.
 type Backward<F> = Box<dyn FnOnce(&[F], &mut Gradients<F>)>;
 
-/// A record of the operations of one forward.
+/// A record of the operations of one forward; without a record, the memory that forwards use again.
 pub struct Tape<F> {
     recording: bool,
+    memory: Memory<F>,
     /// `None` for leaves.
     steps: Vec<Option<Backward<F>>>,
 }
 
 impl<F: Real> Tape<F> {
-    /// Keeps nothing: for running a model.
+    /// Keeps nothing but memory: for running a model. Batches that follow one another are faster on one tape.
     pub fn off() -> Self {
-        Self { recording: false, steps: Vec::new() }
+        Self { recording: false, memory: Memory::new(), steps: Vec::new() }
     }
 
     /// Records: for training one.
     pub fn on() -> Self {
-        Self { recording: true, steps: Vec::new() }
+        Self { recording: true, memory: Memory::new(), steps: Vec::new() }
+    }
+
+    /// Whether operations leave their backwards.
+    pub fn records(&self) -> bool {
+        self.recording
+    }
+
+    /// Memory for `len` values that an operation writes, all of them.
+    pub(super) fn buffer(&self, len: usize) -> Vec<F> {
+        self.memory.take(len)
+    }
+
+    /// A tensor in memory from [`Tape::buffer`].
+    pub(super) fn tensor(&self, shape: impl Into<Vec<usize>>, values: Vec<F>) -> Tensor<F> {
+        Tensor::lent(shape, values, &self.memory)
     }
 
     /// `tensor` as something to differentiate by; its number in [`Gradients`] is the count of leaves and operations so far.
@@ -33,14 +50,14 @@ impl<F: Real> Tape<F> {
         tensor
     }
 
-    /// The output of an operation on `inputs`; `backward` is kept only if one of them is to be differentiated.
+    /// The output of an operation on inputs at the nodes `inputs`; `backward` is kept only if one of them is to be differentiated.
     pub(super) fn push(
         &mut self,
         mut output: Tensor<F>,
-        inputs: &[&Tensor<F>],
+        inputs: &[Option<usize>],
         backward: impl FnOnce(&[F], &mut Gradients<F>) + 'static,
     ) -> Tensor<F> {
-        if self.recording && inputs.iter().any(|input| input.node.is_some()) {
+        if self.recording && inputs.iter().any(Option::is_some) {
             output.node = Some(self.steps.len());
             self.steps.push(Some(Box::new(backward)));
         }

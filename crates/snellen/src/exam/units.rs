@@ -105,7 +105,7 @@ fn of_unit(model: &Model, source: &Source, card: &UnitCard) -> Result<Vec<Pictur
         patches: model.config.vision.patches(),
         rows: Vec::new(),
     };
-    model.towers.embed_images(&mut Tape::off(), &read_pixels(&paths, &model.preprocessing)?, &mut map)?;
+    model.towers.observe_images(&mut Tape::off(), &read_pixels(&paths, &model.preprocessing)?, &mut map)?;
     let sign = if card.effect < 0.0 { -1.0 } else { 1.0 };
     let mut all: Vec<f32> = map.rows.iter().flatten().map(|x| sign * *x).collect();
     all.sort_unstable_by(f32::total_cmp);

@@ -4,7 +4,7 @@ use super::adamw::{self, AdamW};
 use super::recipe::toml_error;
 use super::state::State;
 use super::{Recipe, batch, init, vocabulary};
-use crate::engine::{Tape, Tensor, ops};
+use crate::engine::{Precision, Tape, Tensor, ops};
 use crate::exam::composition::{composition, outcome};
 use crate::exam::recognition::recognition;
 use crate::model::checkpoint::{self, Parameters, Weights};
@@ -221,9 +221,12 @@ impl<'a> Run<'a> {
 
     /// The model as it is now.
     fn model(&self) -> Result<Model> {
+        let mut towers = Towers::new(&self.model, &mut self.state.weights.clone())?;
+        towers.pack(Precision::F32);
         Ok(Model {
             config: self.model.clone(),
-            towers: Towers::new(&self.model, &mut self.state.weights.clone())?,
+            towers,
+            precision: Precision::F32,
             preprocessing: self.preprocessing.clone(),
             tokenizer: Some(Tokenizer::from_json(
                 &self.tokenizer_json,

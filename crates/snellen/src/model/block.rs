@@ -1,10 +1,11 @@
 //! The transformer block that both towers are made of (pre-norm, arXiv 2010.11929).
 
 use super::checkpoint::Parameters;
-use super::hook::{Hook, visit};
+use super::hook::{Step, Watch};
 use super::{BlockPoint, Point, Site, Tower, TowerConfig};
 use crate::Result;
-use crate::engine::{Activation, Real, Tape, Tensor, ops};
+use crate::engine::ops::Pending;
+use crate::engine::{Activation, Precision, Real, Tape, Tensor, Weight, ops};
 
 /// A layer norm's parameters.
 pub(super) struct Norm<F> {
@@ -28,8 +29,8 @@ impl<F: Real> Norm<F> {
 }
 
 /// An affine map's parameters.
-pub(super) struct Linear<F> {
-    pub(super) weight: Tensor<F>,
+pub(super) struct Linear<F: Real> {
+    pub(super) weight: Weight<F>,
     pub(super) bias: Option<Tensor<F>>,
 }
 
@@ -37,18 +38,18 @@ impl<F: Real> Linear<F> {
     /// `[to, from]`, and `[to]` where there is a bias.
     pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, (from, to): (usize, usize), bias: bool) -> Result<Self> {
         Ok(Self {
-            weight: p.get(&format!("{name}.weight"), &[to, from])?,
+            weight: p.get(&format!("{name}.weight"), &[to, from])?.into(),
             bias: bias.then(|| p.get(&format!("{name}.bias"), &[to])).transpose()?,
         })
     }
 
-    pub(super) fn forward(&self, tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
-        ops::linear(tape, x, &self.weight, self.bias.as_ref())
+    pub(super) fn of(&self, x: &Tensor<F>) -> Pending<'_, F> {
+        ops::linear(x, &self.weight, self.bias.as_ref())
     }
 }
 
 /// From the residual stream through hidden units and back.
-pub(super) struct Mlp<F> {
+pub(super) struct Mlp<F: Real> {
     gate: Option<Linear<F>>,
     up: Linear<F>,
     pub(super) down: Linear<F>,
@@ -73,34 +74,40 @@ impl<F: Real> Mlp<F> {
         self.gate.iter_mut().chain([&mut self.up]).collect()
     }
 
+    /// All of its maps.
+    pub(super) fn linears(&mut self) -> Vec<&mut Linear<F>> {
+        self.gate.iter_mut().chain([&mut self.up, &mut self.down]).collect()
+    }
+
     /// `x [.., unit]` -> the same shape; `site` names the points inside.
     pub(super) fn forward(
         &self,
         tape: &mut Tape<F>,
         x: &Tensor<F>,
         site: &dyn Fn(BlockPoint) -> Site,
-        hook: &mut dyn Hook,
-    ) -> Result<Tensor<F>> {
-        let mut pre = self.gate.as_ref().unwrap_or(&self.up).forward(tape, x);
-        visit(hook, site(BlockPoint::MlpPre), &mut pre)?;
-        let mut post = ops::activate(tape, &pre, self.activation);
+        watch: &mut Watch<'_>,
+    ) -> Step<Pending<'_, F>> {
+        let pre = self.gate.as_ref().unwrap_or(&self.up).of(x);
+        let pre = watch.pass(tape, site(BlockPoint::MlpPre), pre)?;
+        let mut post = pre.activate(tape, self.activation).make(tape);
         if self.gate.is_some() {
-            let mut linear = self.up.forward(tape, x);
-            visit(hook, site(BlockPoint::MlpPreLinear), &mut linear)?;
+            let mut linear = self.up.of(x).make(tape);
+            watch.visit(site(BlockPoint::MlpPreLinear), &mut linear)?;
             post = ops::multiply(tape, &post, &linear);
         }
-        visit(hook, site(BlockPoint::MlpPost), &mut post)?;
-        Ok(self.down.forward(tape, &post))
+        watch.visit(site(BlockPoint::MlpPost), &mut post)?;
+        Ok(self.down.of(&post))
     }
 }
 
 /// Attention from one sequence to another, or to itself.
-pub(super) struct Attention<F> {
+pub(super) struct Attention<F: Real> {
     pub(super) q: Linear<F>,
     pub(super) k: Linear<F>,
     pub(super) v: Linear<F>,
     pub(super) out: Linear<F>,
     heads: usize,
+    precision: Precision,
 }
 
 impl<F: Real> Attention<F> {
@@ -113,7 +120,14 @@ impl<F: Real> Attention<F> {
             v: map("v_proj", config.qkv_bias)?,
             out: map("out_proj", true)?,
             heads: config.heads,
+            precision: Precision::F32,
         })
+    }
+
+    /// Packs its maps, and makes its own products in `precision`.
+    pub(super) fn pack(&mut self, precision: Precision) {
+        self.precision = precision;
+        [&mut self.q, &mut self.k, &mut self.v, &mut self.out].into_iter().for_each(|map| map.weight.pack(precision));
     }
 
     /// `from [row, query, unit]`, `to [row, key, unit]` -> `[row, query, unit]`; `site` names the points inside.
@@ -123,29 +137,34 @@ impl<F: Real> Attention<F> {
         (from, to): (&Tensor<F>, &Tensor<F>),
         causal: bool,
         site: &dyn Fn(BlockPoint) -> Site,
-        hook: &mut dyn Hook,
-    ) -> Result<Tensor<F>> {
-        let mut project = |map: &Linear<F>, x: &Tensor<F>, point, tape: &mut Tape<F>| -> Result<Tensor<F>> {
+        watch: &mut Watch<'_>,
+    ) -> Step<Pending<'_, F>> {
+        let mut project = |map: &Linear<F>, x: &Tensor<F>, point, tape: &mut Tape<F>| -> Step<Tensor<F>> {
             let by_head = [x.dim(0), x.dim(1), self.heads, x.dim(2) / self.heads];
-            let mut y = map.forward(tape, x).reshape(by_head);
-            visit(hook, site(point), &mut y)?;
+            let mut y = map.of(x).make(tape).reshape(by_head);
+            watch.visit(site(point), &mut y)?;
             Ok(y)
         };
         let q = project(&self.q, from, BlockPoint::Q, tape)?;
         let k = project(&self.k, to, BlockPoint::K, tape)?;
         let v = project(&self.v, to, BlockPoint::V, tape)?;
-        let mut scores = ops::scores(tape, &q, &k, causal);
-        visit(hook, site(BlockPoint::AttnScores), &mut scores)?;
-        let mut pattern = ops::softmax(tape, &scores);
-        visit(hook, site(BlockPoint::Pattern), &mut pattern)?;
-        let mut z = ops::mix(tape, &pattern, &v);
-        visit(hook, site(BlockPoint::Z), &mut z)?;
-        Ok(self.out.forward(tape, &z.reshape(from.shape())))
+        let looked_at = [BlockPoint::AttnScores, BlockPoint::Pattern].into_iter().any(|point| watch.wants(site(point)));
+        let mut z = if looked_at || tape.records() {
+            let mut scores = ops::scores(tape, &q, &k, causal, self.precision);
+            watch.visit(site(BlockPoint::AttnScores), &mut scores)?;
+            let mut pattern = ops::softmax(tape, &scores);
+            watch.visit(site(BlockPoint::Pattern), &mut pattern)?;
+            ops::mix(tape, &pattern, &v, self.precision)
+        } else {
+            ops::attention(tape, (&q, &k, &v), causal, self.precision)
+        };
+        watch.visit(site(BlockPoint::Z), &mut z)?;
+        Ok(self.out.of(&z.reshape(from.shape())))
     }
 }
 
 /// Attention and MLP, each on a normalised copy of the residual stream and added to it.
-pub(super) struct Block<F> {
+pub(super) struct Block<F: Real> {
     pub(super) ln1: Norm<F>,
     pub(super) attention: Attention<F>,
     pub(super) scale1: Option<Tensor<F>>,
@@ -170,33 +189,42 @@ impl<F: Real> Block<F> {
         })
     }
 
+    /// Packs its maps for `precision`.
+    pub(super) fn pack(&mut self, precision: Precision) {
+        self.attention.pack(precision);
+        self.mlp.linears().into_iter().for_each(|map| map.weight.pack(precision));
+    }
+
     /// `x [row, token, unit]` -> the same shape.
     pub(super) fn forward(
         &self,
         tape: &mut Tape<F>,
         mut x: Tensor<F>,
         (tower, layer, causal): (Tower, usize, bool),
-        hook: &mut dyn Hook,
-    ) -> Result<Tensor<F>> {
+        watch: &mut Watch<'_>,
+    ) -> Step<Tensor<F>> {
         let site = |point| Site { tower, point: Point::Block(layer, point) };
-        let scaled = |tape: &mut Tape<F>, x: Tensor<F>, scale: &Option<Tensor<F>>| match scale {
-            Some(scale) => ops::scale(tape, &x, scale),
-            None => x,
-        };
-        visit(hook, site(BlockPoint::ResidPre), &mut x)?;
+        watch.visit(site(BlockPoint::ResidPre), &mut x)?;
         let normal = self.ln1.forward(tape, &x);
-        let attn_out = self.attention.forward(tape, (&normal, &normal), causal, &site, hook)?;
-        let mut attn_out = scaled(tape, attn_out, &self.scale1);
-        visit(hook, site(BlockPoint::AttnOut), &mut attn_out)?;
-        let mut x = ops::add(tape, &x, &attn_out);
-        visit(hook, site(BlockPoint::ResidMid), &mut x)?;
+        let out = self.attention.forward(tape, (&normal, &normal), causal, &site, watch)?;
+        drop(normal);
+        let out = scaled(tape, out, self.scale1.as_ref());
+        let mut x = watch.pass(tape, site(BlockPoint::AttnOut), out)?.add(tape, &x).make(tape);
+        watch.visit(site(BlockPoint::ResidMid), &mut x)?;
 
         let normal = self.ln2.forward(tape, &x);
-        let mlp_out = self.mlp.forward(tape, &normal, &site, hook)?;
-        let mut mlp_out = scaled(tape, mlp_out, &self.scale2);
-        visit(hook, site(BlockPoint::MlpOut), &mut mlp_out)?;
-        let mut x = ops::add(tape, &x, &mlp_out);
-        visit(hook, site(BlockPoint::ResidPost), &mut x)?;
+        let out = self.mlp.forward(tape, &normal, &site, watch)?;
+        drop(normal);
+        let out = scaled(tape, out, self.scale2.as_ref());
+        let mut x = watch.pass(tape, site(BlockPoint::MlpOut), out)?.add(tape, &x).make(tape);
+        watch.visit(site(BlockPoint::ResidPost), &mut x)?;
         Ok(x)
+    }
+}
+
+fn scaled<'a, F: Real>(tape: &mut Tape<F>, x: Pending<'a, F>, scale: Option<&'a Tensor<F>>) -> Pending<'a, F> {
+    match scale {
+        Some(scale) => x.scale(tape, scale),
+        None => x,
     }
 }

@@ -25,8 +25,9 @@ impl Model {
             Error::mismatch(place, "image embeddings", "a tower that gives tokens only")
         })?;
         let mut out = Vec::with_capacity(pictures.len() * width);
+        let mut tape = Tape::off();
         for batch in pictures.chunks(BATCH) {
-            let embeds = self.towers.embed_images(&mut Tape::off(), &self.pixels(batch)?, hook)?;
+            let embeds = self.towers.embed_images(&mut tape, &self.pixels(batch)?, hook)?;
             let first = out.len() / width;
             let place = |i: usize| format!("site `{}`, picture {}", Site::vision(Point::Embeds), first + i);
             out.extend(self.unit_rows(&embeds, place)?);
@@ -38,8 +39,9 @@ impl Model {
     pub fn encode_texts(&self, texts: &[impl AsRef<str>], hook: &mut dyn Hook) -> Result<Tensor<f32>> {
         let width = self.config.text()?.projection;
         let mut out = Vec::with_capacity(texts.len() * width);
+        let mut tape = Tape::off();
         for batch in texts.chunks(BATCH) {
-            let embeds = self.towers.embed_texts(&mut Tape::off(), &self.tokenizer()?.encode(batch)?, hook)?;
+            let embeds = self.towers.embed_texts(&mut tape, &self.tokenizer()?.encode(batch)?, hook)?;
             let place = |i: usize| format!("site `{}`, the text {:?}", Site::text(Point::Embeds), batch[i].as_ref());
             out.extend(self.unit_rows(&embeds, place)?);
         }

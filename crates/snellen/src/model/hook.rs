@@ -1,8 +1,9 @@
 //! Reading and changing activations while the forward runs.
 
 use super::Site;
-use crate::Result;
-use crate::engine::{Real, Tensor};
+use crate::engine::ops::Pending;
+use crate::engine::{Real, Tape, Tensor};
+use crate::{Error, Result};
 
 /// The values at a site, to read or to change in place.
 pub struct ActivationMut<'a> {
@@ -59,20 +60,75 @@ impl<H: Hook + ?Sized> Hook for &mut H {
     }
 }
 
-/// Shows `x` to the hook. A gradient passes through a change as if it were a constant added.
-pub(super) fn visit<F: Real>(hook: &mut dyn Hook, site: Site, x: &mut Tensor<F>) -> Result<()> {
-    if !hook.wants(site) {
-        return Ok(());
+/// Why a forward ends before its end.
+pub(super) enum End {
+    /// The last site that anybody wants was shown.
+    Seen,
+    /// It cannot go on.
+    Failed(Error),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
     }
-    let shape = x.shape().to_vec();
-    let values = x.data_mut();
-    if let Some(data) = F::as_f32(values) {
-        return hook.at(site, &mut ActivationMut { shape: &shape, data });
+}
+
+/// A step of a forward.
+pub(super) type Step<T> = std::result::Result<T, End>;
+
+/// A hook, and how far the forward goes for it.
+pub(super) struct Watch<'a> {
+    hook: &'a mut dyn Hook,
+    last: Option<Site>,
+}
+
+impl<'a> Watch<'a> {
+    /// For a forward to its end.
+    pub(super) fn whole(hook: &'a mut dyn Hook) -> Self {
+        Self { hook, last: None }
     }
-    let mut data: Vec<f32> = values.iter().map(|x| x.wide() as f32).collect();
-    hook.at(site, &mut ActivationMut { shape: &shape, data: &mut data })?;
-    for (x, y) in values.iter_mut().zip(data) {
-        *x = F::of(y as f64);
+
+    /// For a forward that ends once `last` was shown.
+    pub(super) fn until(hook: &'a mut dyn Hook, last: Site) -> Self {
+        Self { hook, last: Some(last) }
     }
-    Ok(())
+
+    pub(super) fn wants(&self, site: Site) -> bool {
+        self.hook.wants(site)
+    }
+
+    /// Shows `x` to the hook. A gradient passes through a change as if it were a constant added.
+    pub(super) fn visit<F: Real>(&mut self, site: Site, x: &mut Tensor<F>) -> Step<()> {
+        if !self.hook.wants(site) {
+            return Ok(());
+        }
+        let shape = x.shape().to_vec();
+        let values = x.data_mut();
+        if let Some(data) = F::as_f32(values) {
+            self.hook.at(site, &mut ActivationMut { shape: &shape, data })?;
+        } else {
+            let mut data: Vec<f32> = values.iter().map(|x| x.wide() as f32).collect();
+            self.hook.at(site, &mut ActivationMut { shape: &shape, data: &mut data })?;
+            for (x, y) in values.iter_mut().zip(data) {
+                *x = F::of(y as f64);
+            }
+        }
+        if self.last == Some(site) { Err(End::Seen) } else { Ok(()) }
+    }
+
+    /// The same for what is not made yet: it stays so unless the hook wants it.
+    pub(super) fn pass<'w, F: Real>(
+        &mut self,
+        tape: &mut Tape<F>,
+        site: Site,
+        x: Pending<'w, F>,
+    ) -> Step<Pending<'w, F>> {
+        if !self.hook.wants(site) {
+            return Ok(x);
+        }
+        let mut x = x.make(tape);
+        self.visit(site, &mut x)?;
+        Ok(x.into())
+    }
 }

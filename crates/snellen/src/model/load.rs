@@ -8,6 +8,7 @@ use super::source::Source;
 use super::tokenizer::{self, Tokenizer};
 use super::{ModelConfig, Preprocessing, Towers, Transform, VisionPooling};
 use crate::Result;
+use crate::engine::Precision;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -33,15 +34,26 @@ pub struct Model {
     pub parameters: usize,
     /// What was done to the weights.
     pub transforms: Vec<Transform>,
+    /// What products are made in.
+    pub precision: Precision,
 }
 
 /// How to load a model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadConfig {
     /// What to do to its weights.
     pub transforms: Vec<Transform>,
     /// Another preprocessing than the model's own: `study`, or a `preprocessor_config.json`.
     pub preprocessing: Option<String>,
+    /// What products are made in.
+    pub precision: Precision,
+}
+
+impl LoadConfig {
+    /// The model as its files have it, in f32.
+    pub fn plain() -> Self {
+        Self { transforms: Vec::new(), preprocessing: None, precision: Precision::F32 }
+    }
 }
 
 impl Model {
@@ -54,7 +66,7 @@ impl Model {
 
     /// Reads a model from a folder, or from the folder of a `.safetensors` file.
     pub fn load(path: &Path) -> Result<Self> {
-        Self::load_with(path, &LoadConfig::default())
+        Self::load_with(path, &LoadConfig::plain())
     }
 
     /// Reads a model from a folder, or from the folder of a `.safetensors` file, as `config` says.
@@ -76,6 +88,7 @@ impl Model {
         transforms.sort_unstable();
         transforms.dedup();
         transforms.iter().for_each(|transform| towers.transform(*transform));
+        towers.pack(with.precision);
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let config_hash = blake3::hash(&bytes).to_hex().to_string();
         Ok(Self {
@@ -89,6 +102,7 @@ impl Model {
             config_hash,
             parameters,
             transforms,
+            precision: with.precision,
         })
     }
 
@@ -104,7 +118,7 @@ impl ModelConfig {
     pub fn open(model: &str, progress: &dyn Download) -> Result<Self> {
         Source::find(model)?.with(progress, |files, weights, _| {
             let Description { mut config, format, projects, path, bytes } = Description::read(files, weights)?;
-            preprocessing(files, format, (&path, &bytes), &mut config, &LoadConfig::default())?;
+            preprocessing(files, format, (&path, &bytes), &mut config, &LoadConfig::plain())?;
             let checkpoint = open_weights(files, format, weights, (&mut config, projects))?;
             Towers::new(&config, &mut Shapes(&checkpoint))?;
             Ok(config)

@@ -2,14 +2,14 @@
 
 use super::block::{Block, Linear, Norm};
 use super::checkpoint::Parameters;
-use super::hook::{Hook, visit};
+use super::hook::{Step, Watch};
 use super::tokenizer::Tokens;
 use super::{Point, Site, TextConfig, Tower};
 use crate::Result;
-use crate::engine::{Real, Tape, Tensor, ops};
+use crate::engine::{Precision, Real, Tape, Tensor, ops};
 
 /// A transformer read out at one token of each text.
-pub(super) struct TextTower<F> {
+pub(super) struct TextTower<F: Real> {
     table: Tensor<F>,
     pub(super) positions: Tensor<F>,
     pub(super) blocks: Vec<Block<F>>,
@@ -34,21 +34,27 @@ impl<F: Real> TextTower<F> {
         })
     }
 
+    /// Packs all maps for `precision`.
+    pub(super) fn pack(&mut self, precision: Precision) {
+        self.blocks.iter_mut().for_each(|block| block.pack(precision));
+        self.projection.weight.pack(precision);
+    }
+
     /// -> embeddings `[text, unit]`, not normalised.
-    pub(super) fn forward(&self, tape: &mut Tape<F>, tokens: &Tokens, hook: &mut dyn Hook) -> Result<Tensor<F>> {
+    pub(super) fn forward(&self, tape: &mut Tape<F>, tokens: &Tokens, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
         let mut x = ops::embed(tape, &self.table, tokens.ids(), tokens.length());
-        visit(hook, Site::text(Point::Embed), &mut x)?;
+        watch.visit(Site::text(Point::Embed), &mut x)?;
         let mut positions = ops::repeat(tape, &self.positions, x.dim(0), x.dim(1));
-        visit(hook, Site::text(Point::PosEmbed), &mut positions)?;
+        watch.visit(Site::text(Point::PosEmbed), &mut positions)?;
         let mut x = ops::add(tape, &x, &positions);
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(tape, x, (Tower::Text, layer, self.causal), hook)?;
+            x = block.forward(tape, x, (Tower::Text, layer, self.causal), watch)?;
         }
         let mut x = self.ln_final.forward(tape, &x);
-        visit(hook, Site::text(Point::LnFinal), &mut x)?;
+        watch.visit(Site::text(Point::LnFinal), &mut x)?;
         let pooled = ops::select(tape, &x, tokens.ends());
-        let mut embeds = self.projection.forward(tape, &pooled);
-        visit(hook, Site::text(Point::Embeds), &mut embeds)?;
+        let mut embeds = self.projection.of(&pooled).make(tape);
+        watch.visit(Site::text(Point::Embeds), &mut embeds)?;
         Ok(embeds)
     }
 }

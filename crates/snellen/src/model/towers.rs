@@ -1,19 +1,22 @@
 //! The two towers of a model, with their weights.
 
 use super::checkpoint::Parameters;
+use super::hook::{End, Step, Watch};
 use super::text::TextTower;
 use super::tokenizer::Tokens;
 use super::vision::VisionTower;
-use super::{Hook, ModelConfig};
-use crate::engine::{Real, Tape, Tensor};
+use super::{Hook, ModelConfig, Site, Tower};
+use crate::engine::{Precision, Real, Tape, Tensor};
 use crate::{Error, Result};
 
 /// A vision tower, and a text tower where the model has one (arXiv 2103.00020).
-pub struct Towers<F> {
+pub struct Towers<F: Real> {
     pub(super) vision: VisionTower<F>,
     pub(super) text: Option<TextTower<F>>,
     logit_scale: Option<Tensor<F>>,
     logit_bias: Option<Tensor<F>>,
+    /// The vision tower's, in the order of the forward.
+    sites: Vec<Site>,
 }
 
 impl<F: Real> Towers<F> {
@@ -25,13 +28,31 @@ impl<F: Real> Towers<F> {
             text: text.map(|text| TextTower::new(parameters, text)).transpose()?,
             logit_scale: text.map(|_| parameters.get("logit_scale", &[])).transpose()?,
             logit_bias: config.logit_bias.then(|| parameters.get("logit_bias", &[])).transpose()?,
+            sites: Site::all(config, Tower::Vision),
         })
+    }
+
+    /// Packs the weights of all linear maps for this processor: from now on they can be multiplied by, but not changed or trained.
+    /// With [`Precision::Bf16`] both operands of every product are rounded to bf16 first, those of attention too; sums, the residual
+    /// stream and all else stay f32.
+    pub fn pack(&mut self, precision: Precision) {
+        self.vision.pack(precision);
+        self.text.iter_mut().for_each(|text| text.pack(precision));
     }
 
     /// `pixels [image, 3, row, column]`, preprocessed -> embeddings `[image, unit]`, not normalised; all tokens, `[image, token, unit]`,
     /// where the tower does not pool them.
     pub fn embed_images(&self, tape: &mut Tape<F>, pixels: &Tensor<F>, hook: &mut dyn Hook) -> Result<Tensor<F>> {
-        self.vision.forward(tape, pixels, hook)
+        whole(self.vision.forward(tape, pixels, &mut Watch::whole(hook)))
+    }
+
+    /// The same as far as `hook` wants to see: the forward ends at the last site that it wants.
+    pub fn observe_images(&self, tape: &mut Tape<F>, pixels: &Tensor<F>, hook: &mut dyn Hook) -> Result<()> {
+        let Some(last) = self.sites.iter().rev().find(|site| hook.wants(**site)) else { return Ok(()) };
+        match self.vision.forward(tape, pixels, &mut Watch::until(hook, *last)) {
+            Ok(_) | Err(End::Seen) => Ok(()),
+            Err(End::Failed(error)) => Err(error),
+        }
     }
 
     /// -> embeddings `[text, unit]`, not normalised.
@@ -40,7 +61,7 @@ impl<F: Real> Towers<F> {
     /// When there is no text tower.
     pub fn embed_texts(&self, tape: &mut Tape<F>, tokens: &Tokens, hook: &mut dyn Hook) -> Result<Tensor<F>> {
         let none = || Error::mismatch("model", "a text tower", "none");
-        self.text.as_ref().ok_or_else(none)?.forward(tape, tokens, hook)
+        whole(self.text.as_ref().ok_or_else(none)?.forward(tape, tokens, &mut Watch::whole(hook)))
     }
 
     /// Natural logarithm of the factor between cosine and logit, `[]`.
@@ -52,4 +73,12 @@ impl<F: Real> Towers<F> {
     pub fn logit_bias(&self) -> Option<&Tensor<F>> {
         self.logit_bias.as_ref()
     }
+}
+
+/// The result of a forward to its end.
+fn whole<T>(step: Step<T>) -> Result<T> {
+    step.map_err(|end| match end {
+        End::Failed(error) => error,
+        End::Seen => unreachable!("a forward without a last site ends early"),
+    })
 }

@@ -104,10 +104,11 @@ impl<F: Real> Block<F> {
 fn fold<F: Real>(norm: &mut Norm<F>, readers: &mut [&mut Linear<F>]) {
     let (gain, shift) = (norm.gain.data().to_vec(), norm.bias.data().to_vec());
     for map in readers {
-        let width = map.weight.width();
+        let Some(weight) = map.weight.plain_mut() else { unreachable!("weights are changed before they are packed") };
+        let width = weight.width();
         let old = map.bias.as_ref().map(|bias| bias.data().to_vec());
-        let mut bias = Vec::with_capacity(map.weight.dim(0));
-        for (i, row) in map.weight.data_mut().chunks_mut(width).enumerate() {
+        let mut bias = Vec::with_capacity(weight.dim(0));
+        for (i, row) in weight.data_mut().chunks_mut(width).enumerate() {
             let moved: f64 = row.iter().zip(&shift).map(|(w, b)| w.wide() * b.wide()).sum();
             bias.push(F::of(moved + old.as_ref().map_or(0.0, |old| old[i].wide())));
             row.iter_mut().zip(&gain).for_each(|(w, g)| *w *= *g);
@@ -120,7 +121,8 @@ fn fold<F: Real>(norm: &mut Norm<F>, readers: &mut [&mut Linear<F>]) {
 
 /// What `map` gives, times `scale` unit by unit, without its mean over units.
 fn center_output<F: Real>(map: &mut Linear<F>, scale: Option<Tensor<F>>) {
-    let width = map.weight.width();
+    let Some(weight) = map.weight.plain_mut() else { unreachable!("weights are changed before they are packed") };
+    let width = weight.width();
     let scale = scale.map(|scale| scale.data().to_vec());
     let center = |values: &mut [F], width: usize| {
         let rows = values.len() / width;
@@ -132,7 +134,7 @@ fn center_output<F: Real>(map: &mut Linear<F>, scale: Option<Tensor<F>>) {
             (0..rows).for_each(|row| values[row * width + column] -= F::of(mean));
         }
     };
-    center(map.weight.data_mut(), width);
+    center(weight.data_mut(), width);
     if let Some(bias) = &mut map.bias {
         center(bias.data_mut(), 1);
     }

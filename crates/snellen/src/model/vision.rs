@@ -2,15 +2,15 @@
 
 use super::block::{Attention, Block, Linear, Mlp, Norm};
 use super::checkpoint::Parameters;
-use super::hook::{Hook, visit};
+use super::hook::{Step, Watch};
 use super::positions::fit;
 use super::{BlockPoint, Point, Site, Tower, VisionConfig, VisionPooling};
 use crate::Result;
-use crate::engine::{Real, Tape, Tensor, ops};
+use crate::engine::{Precision, Real, Tape, Tensor, Weight, ops};
 
 /// A vision transformer: CLIP's, SigLIP's or DINOv2's.
-pub(super) struct VisionTower<F> {
-    patch: Tensor<F>,
+pub(super) struct VisionTower<F: Real> {
+    patch: Weight<F>,
     patch_bias: Option<Tensor<F>>,
     class: Option<Tensor<F>>,
     registers: Option<Tensor<F>>,
@@ -35,7 +35,7 @@ impl<F: Real> VisionTower<F> {
         let class = optional(c.class_token, "class_embedding", &[d])?;
         let registers = optional(c.registers > 0, "register_tokens", &[c.registers, d])?;
         Ok(Self {
-            patch: patch.reshape([d, 3 * c.patch * c.patch]),
+            patch: patch.reshape([d, 3 * c.patch * c.patch]).into(),
             patch_bias,
             class,
             registers,
@@ -52,55 +52,66 @@ impl<F: Real> VisionTower<F> {
         })
     }
 
+    /// Packs all maps for `precision`.
+    pub(super) fn pack(&mut self, precision: Precision) {
+        self.patch.pack(precision);
+        self.blocks.iter_mut().for_each(|block| block.pack(precision));
+        self.projection.iter_mut().for_each(|map| map.weight.pack(precision));
+        if let Some(head) = &mut self.head {
+            head.attention.pack(precision);
+            head.mlp.linears().into_iter().for_each(|map| map.weight.pack(precision));
+        }
+    }
+
     /// `pixels [image, 3, row, column]`, normalised -> embeddings `[image, unit]`, not normalised; all tokens where the tower does
     /// not pool them, `[image, token, unit]`.
-    pub(super) fn forward(&self, tape: &mut Tape<F>, pixels: &Tensor<F>, hook: &mut dyn Hook) -> Result<Tensor<F>> {
+    pub(super) fn forward(&self, tape: &mut Tape<F>, pixels: &Tensor<F>, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
         let patches = ops::patches(tape, pixels, self.config.patch);
-        let mut x = ops::linear(tape, &patches, &self.patch, self.patch_bias.as_ref());
-        visit(hook, Site::vision(Point::Embed), &mut x)?;
+        let mut x = ops::linear(&patches, &self.patch, self.patch_bias.as_ref()).make(tape);
+        watch.visit(Site::vision(Point::Embed), &mut x)?;
         if let Some(class) = &self.class {
             x = ops::insert(tape, &x, class, 0);
         }
         let mut positions = ops::repeat(tape, &self.positions, x.dim(0), x.dim(1));
-        visit(hook, Site::vision(Point::PosEmbed), &mut positions)?;
+        watch.visit(Site::vision(Point::PosEmbed), &mut positions)?;
         let mut x = ops::add(tape, &x, &positions);
         if let Some(registers) = &self.registers {
             x = ops::insert(tape, &x, registers, usize::from(self.class.is_some()));
         }
         if let Some(ln_pre) = &self.ln_pre {
             x = ln_pre.forward(tape, &x);
-            visit(hook, Site::vision(Point::LnPre), &mut x)?;
+            watch.visit(Site::vision(Point::LnPre), &mut x)?;
         }
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(tape, x, (Tower::Vision, layer, false), hook)?;
+            x = block.forward(tape, x, (Tower::Vision, layer, false), watch)?;
         }
-        let last = |tape: &mut Tape<F>, x: &Tensor<F>, hook: &mut dyn Hook| {
+        let last = |tape: &mut Tape<F>, x: &Tensor<F>, watch: &mut Watch<'_>| {
             let mut x = self.ln_final.forward(tape, x);
-            visit(hook, Site::vision(Point::LnFinal), &mut x).map(|()| x)
+            watch.visit(Site::vision(Point::LnFinal), &mut x).map(|()| x)
         };
         if !self.config.norm_after_pooling {
-            x = last(tape, &x, hook)?;
+            x = last(tape, &x, watch)?;
         }
         let mut pooled = match (self.config.pooling, &self.head) {
             (None, _) => return Ok(x),
             (Some(VisionPooling::Mean), _) => ops::mean_tokens(tape, &x, self.config.prefix()),
-            (Some(VisionPooling::Attention), Some(head)) => head.forward(tape, &x, hook)?,
+            (Some(VisionPooling::Attention), Some(head)) => head.forward(tape, &x, watch)?,
             (Some(_), _) => ops::select(tape, &x, &vec![0; x.dim(0)]),
         };
         if self.config.norm_after_pooling {
-            pooled = last(tape, &pooled, hook)?;
+            pooled = last(tape, &pooled, watch)?;
         }
         let mut embeds = match &self.projection {
-            Some(projection) => projection.forward(tape, &pooled),
+            Some(projection) => projection.of(&pooled).make(tape),
             None => pooled,
         };
-        visit(hook, Site::vision(Point::Embeds), &mut embeds)?;
+        watch.visit(Site::vision(Point::Embeds), &mut embeds)?;
         Ok(embeds)
     }
 }
 
 /// SigLIP's head: a learned query attends to all tokens, and an MLP adds to what it finds (arXiv 2303.15343).
-pub(super) struct Head<F> {
+pub(super) struct Head<F: Real> {
     query: Tensor<F>,
     pub(super) attention: Attention<F>,
     pub(super) norm: Norm<F>,
@@ -119,15 +130,14 @@ impl<F: Real> Head<F> {
     }
 
     /// `x [image, token, unit]` -> `[image, unit]`.
-    fn forward(&self, tape: &mut Tape<F>, x: &Tensor<F>, hook: &mut dyn Hook) -> Result<Tensor<F>> {
+    fn forward(&self, tape: &mut Tape<F>, x: &Tensor<F>, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
         let site = |point| Site::vision(Point::Head(point));
         let query = ops::repeat(tape, &self.query, x.dim(0), 1);
-        let mut attn_out = self.attention.forward(tape, (&query, x), false, &site, hook)?;
-        visit(hook, site(BlockPoint::AttnOut), &mut attn_out)?;
+        let mut attn_out = self.attention.forward(tape, (&query, x), false, &site, watch)?.make(tape);
+        watch.visit(site(BlockPoint::AttnOut), &mut attn_out)?;
         let normal = self.norm.forward(tape, &attn_out);
-        let mut mlp_out = self.mlp.forward(tape, &normal, &site, hook)?;
-        visit(hook, site(BlockPoint::MlpOut), &mut mlp_out)?;
-        let out = ops::add(tape, &attn_out, &mlp_out);
+        let mlp_out = self.mlp.forward(tape, &normal, &site, watch)?;
+        let out = watch.pass(tape, site(BlockPoint::MlpOut), mlp_out)?.add(tape, &attn_out).make(tape);
         let shape = [out.dim(0), out.dim(2)];
         Ok(out.reshape(shape))
     }

@@ -33,7 +33,7 @@ pub use select::{Selected, select};
 pub use source::Source;
 pub use store::StoreWriter;
 
-use crate::engine::Tape;
+use crate::engine::{Level, Tape};
 use crate::model::Model;
 use crate::output::{StagedDir, write_file};
 use crate::scene::labels_csv::MAX_BYTES;
@@ -98,6 +98,7 @@ pub fn record(
     let mut store = StoreWriter::create(&folder.join(ACTIVATIONS), layouts)?;
     let mut table = ImageTable::create(&folder.join(IMAGES))?;
     progress.advance(0, count);
+    let mut tape = Tape::off();
     for first in (0..count).step_by(config.batch) {
         check_cancelled(progress)?;
         let end = count.min(first + config.batch);
@@ -110,7 +111,7 @@ pub fn record(
             covers.extend(cover);
         }
         let mut recorder = Recorder::new(&model.config, &selected, &mut store, names, &covers);
-        model.towers.embed_images(&mut Tape::off(), &pixels, &mut recorder)?;
+        model.towers.observe_images(&mut tape, &pixels, &mut recorder)?;
         progress.advance(end, count);
     }
     check_cancelled(progress)?;
@@ -131,8 +132,8 @@ pub fn record(
         images: ImagesRecord { count, hash: images_hash, labels_hash },
         preprocessing: model.preprocessing.clone(),
         sites: selected,
-        engine: "faer".to_owned(),
-        dtype: "f32".to_owned(),
+        engine: format!("cpu {}", Level::current()),
+        dtype: model.precision.to_string(),
         seed: config.seed,
     };
     run.write(folder)?;

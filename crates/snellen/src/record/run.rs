@@ -37,9 +37,9 @@ pub struct RunManifest {
     pub preprocessing: Preprocessing,
     /// The arrays of `activations.zarr`.
     pub sites: Vec<Selected>,
-    /// The engine of the forward: `faer`.
+    /// The engine of the forward and its instructions, such as `cpu avx2`.
     pub engine: String,
-    /// The type that the forward ran in: `f32`.
+    /// What products were made in: `f32` or `bf16`.
     pub dtype: String,
     /// The seed that the run was given.
     pub seed: u64,

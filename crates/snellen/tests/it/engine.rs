@@ -1,6 +1,6 @@
 //! Backwards against finite differences in f64, and determinism over threads.
 
-use snellen::engine::{Activation, Tape, Tensor, ops};
+use snellen::engine::{Activation, Precision, Real, Tape, Tensor, Weight, ops};
 
 /// Values that look random and are the same everywhere.
 fn values(n: usize, seed: u64) -> Vec<f64> {
@@ -19,13 +19,17 @@ fn tensor(shape: &[usize], seed: u64) -> Tensor<f64> {
     Tensor::new(shape, values(shape.iter().product(), seed))
 }
 
+fn linear<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, w: &Tensor<F>, bias: Option<&Tensor<F>>) -> Tensor<F> {
+    ops::linear(x, &Weight::from(w.clone()), bias).make(tape)
+}
+
 /// Compares the tape's gradient of a weighted sum of `f`'s output with central differences, for every value of every input.
 fn check(name: &str, inputs: &[Tensor<f64>], f: impl Fn(&mut Tape<f64>, &[Tensor<f64>]) -> Tensor<f64>) {
     let weigh = |tape: &mut Tape<f64>, leaves: &[Tensor<f64>]| {
         let y = f(tape, leaves);
         let n = y.data().len();
         let weights = Tensor::new([1, n], values(n, 99));
-        ops::linear(tape, &y.reshape([1, n]), &weights, None)
+        linear(tape, &y.reshape([1, n]), &weights, None)
     };
     let mut tape = Tape::on();
     let leaves: Vec<_> = inputs.iter().map(|t| tape.leaf(t)).collect();
@@ -52,9 +56,21 @@ fn check(name: &str, inputs: &[Tensor<f64>], f: impl Fn(&mut Tape<f64>, &[Tensor
 #[test]
 fn backwards_agree_with_finite_differences() {
     check("linear", &[tensor(&[2, 3, 4], 1), tensor(&[5, 4], 2), tensor(&[5], 3)], |t, x| {
-        ops::linear(t, &x[0], &x[1], Some(&x[2]))
+        linear(t, &x[0], &x[1], Some(&x[2]))
     });
-    check("linear without bias", &[tensor(&[7, 4], 1), tensor(&[19, 4], 2)], |t, x| ops::linear(t, &x[0], &x[1], None));
+    check("linear without bias", &[tensor(&[7, 4], 1), tensor(&[19, 4], 2)], |t, x| linear(t, &x[0], &x[1], None));
+    check(
+        "linear with what follows",
+        &[tensor(&[2, 3, 4], 1), tensor(&[5, 4], 2), tensor(&[5], 3), tensor(&[2, 3, 5], 4)],
+        |t, x| {
+            let weight = Weight::from(x[1].clone());
+            let pending = ops::linear(&x[0], &weight, Some(&x[2])).activate(t, Activation::QuickGelu);
+            pending.scale(t, &x[2]).add(t, &x[3]).make(t)
+        },
+    );
+    check("linear and a sum", &[tensor(&[2, 3, 4], 1), tensor(&[5, 4], 2), tensor(&[2, 3, 5], 4)], |t, x| {
+        ops::linear(&x[0], &Weight::from(x[1].clone()), None).add(t, &x[2]).make(t)
+    });
     for kind in [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Silu] {
         check("activate", &[tensor(&[3, 7], 4)], |t, x| ops::activate(t, &x[0], kind));
     }
@@ -69,17 +85,17 @@ fn backwards_agree_with_finite_differences() {
             "attention",
             &[tensor(&[2, 5, 3, 4], 11), tensor(&[2, 5, 3, 4], 12), tensor(&[2, 5, 3, 4], 13)],
             |t, x| {
-                let scores = ops::scores(t, &x[0], &x[1], causal);
+                let scores = ops::scores(t, &x[0], &x[1], causal, Precision::F32);
                 let pattern = ops::softmax(t, &scores);
-                ops::mix(t, &pattern, &x[2])
+                ops::mix(t, &pattern, &x[2], Precision::F32)
             },
         );
     }
     check("patches", &[tensor(&[2, 3, 5, 7], 14)], |t, x| ops::patches(t, &x[0], 2));
     check("attention of one query", &[tensor(&[2, 1, 3, 4], 11), tensor(&[2, 5, 3, 4], 12)], |t, x| {
-        let scores = ops::scores(t, &x[0], &x[1], false);
+        let scores = ops::scores(t, &x[0], &x[1], false, Precision::F32);
         let pattern = ops::softmax(t, &scores);
-        ops::mix(t, &pattern, &x[1])
+        ops::mix(t, &pattern, &x[1], Precision::F32)
     });
     check("multiply", &[tensor(&[3, 2], 5), tensor(&[3, 2], 6)], |t, x| ops::multiply(t, &x[0], &x[1]));
     check("scale", &[tensor(&[2, 3, 4], 5), tensor(&[4], 6)], |t, x| ops::scale(t, &x[0], &x[1]));
@@ -114,9 +130,9 @@ fn products_have_the_same_bytes_on_one_and_on_four_threads() {
             let (x, w, b) = (single(&[523, 37], 1), single(&[61, 37], 2), single(&[61], 3));
             let mut tape = Tape::on();
             let (x, w, b) = (tape.leaf(&x), tape.leaf(&w), tape.leaf(&b));
-            let y = ops::linear(&mut tape, &x, &w, Some(&b));
+            let y = linear(&mut tape, &x, &w, Some(&b));
             let y = ops::layer_norm(&mut tape, &y, &b, &b, 1e-5);
-            let total = ops::linear(&mut tape, &y.clone().reshape([1, 523 * 61]), &single(&[1, 523 * 61], 4), None);
+            let total = linear(&mut tape, &y.clone().reshape([1, 523 * 61]), &single(&[1, 523 * 61], 4), None);
             let gradients = tape.backward(&total);
             let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             [
@@ -128,4 +144,44 @@ fn products_have_the_same_bytes_on_one_and_on_four_threads() {
         })
     };
     assert_eq!(run(1), run(4));
+}
+
+#[test]
+fn what_follows_a_product_gives_the_same_bytes_at_once_and_step_by_step() {
+    let single = |shape: &[usize], seed| {
+        Tensor::new(shape, tensor(shape, seed).data().iter().map(|x| *x as f32).collect::<Vec<f32>>())
+    };
+    let (x, w, b) = (single(&[53, 37], 1), single(&[61, 37], 2), single(&[61], 3));
+    let (gain, residual) = (single(&[61], 4), single(&[53, 61], 5));
+    for precision in Precision::ALL {
+        let mut weight = Weight::from(w.clone());
+        weight.pack(precision);
+        for kind in [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Silu] {
+            let mut tape = Tape::off();
+            let pending = ops::linear(&x, &weight, Some(&b)).activate(&mut tape, kind).scale(&mut tape, &gain);
+            let at_once = pending.add(&mut tape, &residual).make(&mut tape);
+            let made = ops::linear(&x, &weight, Some(&b)).make(&mut tape);
+            let made = ops::activate(&mut tape, &made, kind);
+            let made = ops::scale(&mut tape, &made, &gain);
+            let made = ops::add(&mut tape, &residual, &made);
+            assert_eq!(at_once.data(), made.data(), "{precision} {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_packed_weight_passes_the_same_gradient_on() {
+    let (x, w) = (tensor(&[7, 5], 1), tensor(&[6, 5], 2));
+    let gradient = |packed: bool| {
+        let mut weight = Weight::from(w.clone());
+        if packed {
+            weight.pack(Precision::F32);
+        }
+        let mut tape = Tape::on();
+        let x = tape.leaf(&x);
+        let y = ops::linear(&x, &weight, None).make(&mut tape).reshape([1, 42]);
+        let loss = linear(&mut tape, &y, &tensor(&[1, 42], 3), None);
+        tape.backward(&loss).of(&x).unwrap().to_vec()
+    };
+    assert_eq!(gradient(true), gradient(false));
 }

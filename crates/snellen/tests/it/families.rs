@@ -109,7 +109,7 @@ fn run(model: &Model, reference: &Reference, hook: &mut dyn Hook) -> (Vec<f32>, 
 #[test]
 fn every_site_of_every_family_agrees_with_its_library() {
     for name in families() {
-        let model = load(&name, &LoadConfig::default());
+        let model = load(&name, &LoadConfig::plain());
         let reference = Reference::read(&name);
         let mut seen = Recorder::default();
         run(&model, &reference, &mut seen);
@@ -147,7 +147,7 @@ fn transforms_change_sites_as_they_say_and_no_embedding() {
         let reference = Reference::read(&name);
         let record = |transforms: &[Transform]| {
             let mut seen = Recorder::default();
-            let config = LoadConfig { transforms: transforms.to_vec(), ..LoadConfig::default() };
+            let config = LoadConfig { transforms: transforms.to_vec(), ..LoadConfig::plain() };
             let (image, text) = run(&load(&name, &config), &reference, &mut seen);
             (image, text, seen.0)
         };
@@ -181,7 +181,7 @@ fn transforms_change_sites_as_they_say_and_no_embedding() {
             }
         }
         let last = Site::vision(snellen::model::Point::LnFinal);
-        let linear = load(&name, &LoadConfig::default()).config.vision.projection.is_some();
+        let linear = load(&name, &LoadConfig::plain()).config.vision.projection.is_some();
         if linear {
             let (_, _, seen) = record(&[Transform::FoldLn]);
             let (shape, values) = &seen[&last];

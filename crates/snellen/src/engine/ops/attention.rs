@@ -1,32 +1,57 @@
-//! Scaled dot-product attention in three steps, so that scores and pattern can be read and changed between them.
+//! Scaled dot-product attention: at once, or in three steps, so that scores and pattern can be read and changed between them.
 
-use crate::engine::product::{product, rows};
-use crate::engine::reduce::{sum_of, sum_of_two};
-use crate::engine::{Real, Tape, Tensor};
-use faer::Accum;
+use crate::engine::{Level, Precision, Real, Tape, Tensor};
 use rayon::prelude::*;
+use snellen_cpu::View;
+
+/// `q [b, query, heads, d]`, `k` and `v [b, key, heads, d]` -> `softmax(q k^T / sqrt(d)) v`, `[b, query, heads, d]`, for a tape that
+/// does not record: neither scores nor pattern are kept. The bytes are those of [`scores`], [`softmax`] and [`mix`].
+pub fn attention<F: Real>(
+    tape: &Tape<F>,
+    (q, k, v): (&Tensor<F>, &Tensor<F>, &Tensor<F>),
+    causal: bool,
+    precision: Precision,
+) -> Tensor<F> {
+    let (qs, ks) = (Heads::of(q), Heads::of(k));
+    let heads = snellen_cpu::Heads { sequences: qs.b, queries: qs.n, keys: ks.n, heads: qs.h, units: qs.d, causal };
+    let mut out = tape.buffer(q.data().len());
+    F::attention(Level::current(), precision, heads, (q.data(), k.data(), v.data()), &mut out);
+    tape.tensor(q.shape(), out)
+}
 
 /// `q [b, query, heads, d]`, `k [b, key, heads, d]` -> `q k^T / sqrt(d)` as `[b, heads, query, key]`; `-inf` where `causal` and the
 /// key is later than the query.
-pub fn scores<F: Real>(tape: &mut Tape<F>, q: &Tensor<F>, k: &Tensor<F>, causal: bool) -> Tensor<F> {
+pub fn scores<F: Real>(
+    tape: &mut Tape<F>,
+    q: &Tensor<F>,
+    k: &Tensor<F>,
+    causal: bool,
+    precision: Precision,
+) -> Tensor<F> {
     let (qs, ks) = (Heads::of(q), Heads::of(k));
     let (n, m) = (qs.n, ks.n);
-    let scale = F::one() / F::of(qs.d as f64).sqrt();
-    let mut out = vec![F::zero(); qs.b * qs.h * n * m];
+    let factor = F::one() / F::of(qs.d as f64).sqrt();
+    let mut out = tape.buffer(qs.b * qs.h * n * m);
     out.par_chunks_mut(n * m).enumerate().for_each(|(i, out)| {
         let (q, k) = (qs.head(q.data(), i), ks.head(k.data(), i));
-        product(out, (n, m, m), Accum::Replace, q, k.transpose(), scale);
+        F::small_product(Level::current(), precision, out, m, q, k.transposed());
+        F::scale(Level::current(), out, factor);
         if causal {
             for (query, row) in out.chunks_mut(m).enumerate() {
-                row[query + 1..].fill(F::neg_infinity());
+                row[(query + 1).min(m)..].fill(F::neg_infinity());
             }
         }
     });
+    let out = tape.tensor([qs.b, qs.h, n, m], out);
     let (q, k) = (q.clone(), k.clone());
-    tape.push(Tensor::new([qs.b, qs.h, n, m], out), &[&q.clone(), &k.clone()], move |dy, gradients| {
-        let square = |i: usize| rows(&dy[i * n * m..], n, m, m);
-        gradients.add(q.node, || qs.by_head(|i| (square(i), ks.head(k.data(), i), scale)));
-        gradients.add(k.node, || ks.by_head(|i| (square(i).transpose(), qs.head(q.data(), i), scale)));
+    tape.push(out, &[q.node, k.node], move |dy, gradients| {
+        let square = |i: usize| View::new(&dy[i * n * m..], n, m, m);
+        let scaled = |mut gradient: Vec<F>| {
+            F::scale(Level::current(), &mut gradient, factor);
+            gradient
+        };
+        gradients.add(q.node, || scaled(qs.by_head(|i| (square(i), ks.head(k.data(), i)))));
+        gradients.add(k.node, || scaled(ks.by_head(|i| (square(i).transposed(), qs.head(q.data(), i)))));
     })
 }
 
@@ -34,52 +59,45 @@ pub fn scores<F: Real>(tape: &mut Tape<F>, q: &Tensor<F>, k: &Tensor<F>, causal:
 pub fn softmax<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
     let n = x.width();
     let piece = n * x.dim(x.shape().len() - 2);
-    let mut out = x.data().to_vec();
-    out.par_chunks_mut(piece).for_each(|rows| {
-        for row in rows.chunks_mut(n) {
-            let max = row.iter().copied().fold(F::neg_infinity(), F::max);
-            row.iter_mut().for_each(|x| *x = (*x - max).power_of_e());
-            let scale = F::one() / sum_of(row, |x| x);
-            row.iter_mut().for_each(|x| *x *= scale);
-        }
+    let mut out = tape.buffer(x.data().len());
+    out.par_chunks_mut(piece).zip(x.data().par_chunks(piece)).for_each(|(out, x)| {
+        out.copy_from_slice(x);
+        F::softmax(Level::current(), out, n);
     });
-    let (node, y) = (x.node, Tensor::new(x.shape(), out));
-    let pattern = y.clone();
-    tape.push(y, &[x], move |dy, gradients| {
+    let y = tape.tensor(x.shape(), out);
+    let (node, pattern) = (x.node, y.clone());
+    tape.push(y, &[node], move |dy, gradients| {
         gradients.add(node, || {
             let mut dx = dy.to_vec();
-            dx.par_chunks_mut(piece).zip(pattern.data().par_chunks(piece)).for_each(|(dx, y)| {
-                for (dx, y) in dx.chunks_mut(n).zip(y.chunks(n)) {
-                    let along = sum_of_two(dx, y, |g, y| g * y);
-                    for (g, y) in dx.iter_mut().zip(y) {
-                        *g = (*g - along) * *y;
-                    }
-                }
-            });
+            dx.par_chunks_mut(piece)
+                .zip(pattern.data().par_chunks(piece))
+                .for_each(|(dx, y)| F::softmax_gradient(Level::current(), y, dx, n));
             dx
         });
     })
 }
 
 /// `pattern [b, heads, query, key]` of `v [b, key, heads, d]` -> `[b, query, heads, d]`.
-pub fn mix<F: Real>(tape: &mut Tape<F>, pattern: &Tensor<F>, v: &Tensor<F>) -> Tensor<F> {
+pub fn mix<F: Real>(tape: &mut Tape<F>, pattern: &Tensor<F>, v: &Tensor<F>, precision: Precision) -> Tensor<F> {
     let vs = Heads::of(v);
     let (n, m) = (pattern.dim(2), vs.n);
     let zs = Heads { n, ..vs };
     let square = n * m;
-    let out = zs.by_head(|i| (rows(&pattern.data()[i * square..], n, m, m), vs.head(v.data(), i), F::one()));
+    let mut out = tape.buffer(zs.len());
+    zs.write(&mut out, precision, |i| (View::new(&pattern.data()[i * square..], n, m, m), vs.head(v.data(), i)));
+    let z = tape.tensor([zs.b, n, zs.h, zs.d], out);
     let (pattern, v) = (pattern.clone(), v.clone());
-    let z = Tensor::new([zs.b, n, zs.h, zs.d], out);
-    tape.push(z, &[&pattern.clone(), &v.clone()], move |dy, gradients| {
+    tape.push(z, &[pattern.node, v.node], move |dy, gradients| {
         gradients.add(pattern.node, || {
             let mut out = vec![F::zero(); vs.b * vs.h * square];
             out.par_chunks_mut(square).enumerate().for_each(|(i, out)| {
-                product(out, (n, m, m), Accum::Replace, zs.head(dy, i), vs.head(v.data(), i).transpose(), F::one());
+                let (dy, v) = (zs.head(dy, i), vs.head(v.data(), i).transposed());
+                F::small_product(Level::current(), Precision::F32, out, m, dy, v);
             });
             out
         });
         gradients.add(v.node, || {
-            vs.by_head(|i| (rows(&pattern.data()[i * square..], n, m, m).transpose(), zs.head(dy, i), F::one()))
+            vs.by_head(|i| (View::new(&pattern.data()[i * square..], n, m, m).transposed(), zs.head(dy, i)))
         });
     })
 }
@@ -94,30 +112,41 @@ struct Heads {
 }
 
 impl Heads {
-    fn of<F: Real>(x: &Tensor<F>) -> Self {
+    fn of<F>(x: &Tensor<F>) -> Self {
         let &[b, n, h, d] = x.shape() else { unreachable!("heads are [batch, token, head, unit]") };
         Self { b, n, h, d }
     }
 
-    /// Head `i % h` of sequence `i / h`, `[n, d]`.
-    fn head<F: Real>(self, x: &[F], i: usize) -> faer::MatRef<'_, F> {
-        let start = i / self.h * self.n * self.h * self.d + i % self.h * self.d;
-        rows(&x[start..], self.n, self.d, self.h * self.d)
+    fn len(self) -> usize {
+        self.b * self.n * self.h * self.d
     }
 
-    /// A `[b, n, heads, d]` array from a product `[n, m] @ [m, d]` for each head.
-    fn by_head<'a, F: Real>(
+    /// Head `i % h` of sequence `i / h`, `[n, d]`.
+    fn head<F: Copy>(self, x: &[F], i: usize) -> View<'_, F> {
+        let start = i / self.h * self.n * self.h * self.d + i % self.h * self.d;
+        View::new(&x[start..], self.n, self.d, self.h * self.d)
+    }
+
+    /// Writes a `[b, n, heads, d]` array: a product `[n, m] @ [m, d]` for each head.
+    fn write<'a, F: Real>(
         self,
-        of: impl Fn(usize) -> (faer::MatRef<'a, F>, faer::MatRef<'a, F>, F) + Sync,
-    ) -> Vec<F> {
+        out: &mut [F],
+        precision: Precision,
+        of: impl Fn(usize) -> (View<'a, F>, View<'a, F>) + Sync,
+    ) {
         let wide = self.h * self.d;
-        let mut out = vec![F::zero(); self.b * self.n * wide];
         out.par_chunks_mut(self.n * wide).enumerate().for_each(|(sequence, out)| {
             for head in 0..self.h {
-                let (a, b, scale) = of(sequence * self.h + head);
-                product(&mut out[head * self.d..], (self.n, self.d, wide), Accum::Replace, a, b, scale);
+                let (a, b) = of(sequence * self.h + head);
+                F::small_product(Level::current(), precision, &mut out[head * self.d..], wide, a, b);
             }
         });
+    }
+
+    /// The same for a gradient.
+    fn by_head<'a, F: Real>(self, of: impl Fn(usize) -> (View<'a, F>, View<'a, F>) + Sync) -> Vec<F> {
+        let mut out = vec![F::zero(); self.len()];
+        self.write(&mut out, Precision::F32, of);
         out
     }
 }

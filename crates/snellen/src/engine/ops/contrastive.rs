@@ -1,6 +1,6 @@
 //! CLIP's loss (arXiv 2103.00020), with room for hard negatives.
 
-use crate::engine::product::{plain, transposed};
+use crate::engine::product::{by_rows, plain, transposed};
 use crate::engine::{Real, Tape, Tensor};
 
 /// Mean of two cross entropies over `exp(log_scale) image text^T`: each of the `b` images among all `m >= b` captions, and each of
@@ -14,7 +14,7 @@ pub fn contrastive_loss<F: Real>(
 ) -> Tensor<F> {
     let (b, m, d) = (image.dim(0), text.dim(0), image.width());
     let scale = log_scale.data()[0].exp();
-    let mut logits = crate::engine::product::linear(image.data(), text.data(), None, d, m);
+    let mut logits = by_rows(image.data(), text.data(), d, m);
     logits.iter_mut().for_each(|x| *x *= scale);
     // The gradient with respect to the logits is all that the backward needs.
     let share = F::one() / F::of(2.0 * b as f64);
@@ -37,8 +37,7 @@ pub fn contrastive_loss<F: Real>(
         dlogits[j * m + j] -= share;
     }
     let (image, text, scale_node) = (image.clone(), text.clone(), log_scale.node);
-    let inputs = [&image.clone(), &text.clone(), log_scale];
-    tape.push(Tensor::new([1], vec![loss]), &inputs, move |dy, gradients| {
+    tape.push(Tensor::new([1], vec![loss]), &[image.node, text.node, scale_node], move |dy, gradients| {
         let scaled = |x: Vec<F>| x.into_iter().map(|x| x * scale * dy[0]).collect();
         gradients.add(image.node, || scaled(plain(&dlogits, text.data(), m, d)));
         gradients.add(text.node, || scaled(transposed(&dlogits, image.data(), m, d)));

@@ -7,9 +7,9 @@ mod linear;
 mod norm;
 mod tokens;
 
-pub use attention::{mix, scores, softmax};
+pub use attention::{attention, mix, scores, softmax};
 pub use contrastive::contrastive_loss;
-pub use elementwise::{Activation, activate, add, multiply, scale};
-pub use linear::linear;
+pub use elementwise::{activate, add, multiply, scale};
+pub use linear::{Pending, linear};
 pub use norm::{layer_norm, unit_rows};
 pub use tokens::{embed, insert, mean_tokens, patches, repeat, select};
