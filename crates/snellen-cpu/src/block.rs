@@ -8,11 +8,11 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 /// The most steps that are made before sums are added to those of the steps before.
-const STEPS: usize = 512;
+const STEPS: usize = 1024;
 /// Words from one row of the packed left operand to the next: a little more than its steps, lest rows compete for cache lines.
 const STRIDE: usize = STEPS + 16;
 /// The most rows of a block.
-pub(crate) const ROWS: usize = 96;
+pub(crate) const ROWS: usize = 192;
 
 /// What is done to the sums of a product, in this order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,11 +94,20 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
             let (start, vectors) = t.b.shape.panel(p, t.b.rows, t.b.cols);
             let col = p * t.b.shape.width();
             let cols = (vectors * F::LANES).min(t.b.cols - col);
+            // Meanwhile the panel that comes next is fetched, a part with every tile.
+            let words = now * vectors * t.b.shape.words;
+            let part = words.div_ceil(t.rows.len().div_ceil(F::ROWS)).next_multiple_of(16);
+            let mut ahead = t.b.lines.as_ptr().cast::<u32>().wrapping_add(start + step * vectors * t.b.shape.words);
+            ahead = ahead.wrapping_add(t.b.shape.panel_words(t.b.rows));
             // SAFETY: the caller's: panels and columns are those of `b` and of the output.
             unsafe {
                 let b = t.b.lines.as_ptr().cast::<u32>().add(start + step * vectors * t.b.shape.words);
                 let mut row = t.rows.start;
                 while row < t.rows.end {
+                    if p + 1 < t.panels.end {
+                        (0..part).step_by(16).for_each(|word| F::prefetch(ahead.wrapping_add(word)));
+                        ahead = ahead.wrapping_add(part);
+                    }
                     let n = F::ROWS.min(t.rows.end - row);
                     let offset = row * t.stride;
                     let last = Last {
@@ -118,6 +127,20 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
                         last: (step + now == steps).then_some(&last),
                     };
                     by_size::<F>(n, vectors, &place);
+                    // Here and not in the tile, of which there are 24 kinds, for the sake of the compiler.
+                    if place.last.is_some()
+                        && let Some(activation) = last.activation
+                    {
+                        for i in 0..n {
+                            let out = std::slice::from_raw_parts_mut(place.out.add(i * t.stride), cols);
+                            if F::FUSED {
+                                activate_row::<f32, true>(activation, out);
+                            } else {
+                                activate_row::<f32, false>(activation, out);
+                            }
+                            finish_activated(&last, i * t.stride, out);
+                        }
+                    }
                     row += n;
                 }
             }
@@ -175,19 +198,21 @@ fn pack_left<F: Format>(a: View<'_, f32>, row: usize, cols: Range<usize>, words:
 unsafe fn by_size<F: Format>(rows: usize, vectors: usize, t: &Tile<'_>) {
     macro_rules! kernels {
         ($($v:literal)*) => {
-            match (rows, vectors) {
-                // SAFETY: the caller's.
-                $((1, $v) if $v <= F::VECTORS => unsafe { tile::<F, 1, $v>(t) },
-                (2, $v) if $v <= F::VECTORS => unsafe { tile::<F, 2, $v>(t) },
-                (3, $v) if $v <= F::VECTORS => unsafe { tile::<F, 3, $v>(t) },
-                (4, $v) if $v <= F::VECTORS => unsafe { tile::<F, 4, $v>(t) },
-                (5, $v) if $v <= F::VECTORS => unsafe { tile::<F, 5, $v>(t) },
-                (6, $v) if $v <= F::VECTORS => unsafe { tile::<F, 6, $v>(t) },)*
-                _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
+            // SAFETY: the caller's.
+            unsafe {
+                match (rows, vectors) {
+                    $((1, $v) if $v <= F::VECTORS => tile::<F, 1, $v>(t),
+                    (2, $v) if $v <= F::VECTORS => tile::<F, 2, $v>(t),
+                    (3, $v) if $v <= F::VECTORS => tile::<F, 3, $v>(t),
+                    (4, $v) if $v <= F::VECTORS => tile::<F, 4, $v>(t),
+                    (5, $v) if $v <= F::VECTORS => tile::<F, 5, $v>(t),
+                    (6, $v) if $v <= F::VECTORS => tile::<F, 6, $v>(t),)*
+                    _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
+                }
             }
         };
     }
-    kernels!(1 2 3 4)
+    kernels!(1 2 3 4);
 }
 
 #[inline(always)]
@@ -223,11 +248,6 @@ unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_>) {
                     F::store(row.as_mut_ptr().add(j * F::LANES), *sum);
                 }
                 store_some(t, i, &row[..t.cols], out);
-            }
-            if let Some(Last { activation: Some(activation), .. }) = t.last {
-                let out = std::slice::from_raw_parts_mut(out, t.cols);
-                activate_row(*activation, out);
-                finish_activated(t, i, out);
             }
         }
     }
@@ -286,10 +306,9 @@ unsafe fn store_some(t: &Tile<'_>, row: usize, sums: &[f32], out: *mut f32) {
     }
 }
 
-/// What follows an activation.
+/// What follows an activation, in a row `offset` after the tile's first.
 #[inline(always)]
-unsafe fn finish_activated(t: &Tile<'_>, row: usize, out: &mut [f32]) {
-    let Some(last) = t.last else { return };
+unsafe fn finish_activated(last: &Last, offset: usize, out: &mut [f32]) {
     if last.gain.is_null() && last.add.is_null() {
         return;
     }
@@ -300,7 +319,7 @@ unsafe fn finish_activated(t: &Tile<'_>, row: usize, out: &mut [f32]) {
                 *v *= last.gain.add(col).read();
             }
             if !last.add.is_null() {
-                *v += last.add.add(row * t.stride + col).read();
+                *v += last.add.add(offset + col).read();
             }
         }
     }

@@ -62,7 +62,14 @@ pub(crate) trait Format: 'static {
     const HALVES: bool;
     /// Whether values are rounded to bf16.
     const ROUNDS: bool;
+    /// Whether a multiplication and an addition are one instruction.
+    const FUSED: bool;
 
+    /// Asks for the cache line at `p`, soon to be read; whatever `p` is.
+    #[inline(always)]
+    fn prefetch(p: *const u32) {
+        let _ = p;
+    }
     /// Zeros.
     unsafe fn zero() -> Self::V;
     /// One word of the left operand, in all lanes.
@@ -93,11 +100,8 @@ pub(crate) fn to_bf16(x: f32) -> u16 {
 /// Kernels in plain code.
 pub(crate) struct Portable<const ROUND: bool>;
 
-/// One multiplication and addition, fused where the processor at hand always can.
-#[inline(always)]
-fn fused(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
-}
+/// Whether every processor of this kind has one instruction for a multiplication and an addition.
+pub(crate) const ALWAYS_FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
 impl<const ROUND: bool> Format for Portable<ROUND> {
     type V = [f32; 8];
@@ -107,6 +111,7 @@ impl<const ROUND: bool> Format for Portable<ROUND> {
     const DEPTH: usize = 1;
     const HALVES: bool = ROUND;
     const ROUNDS: bool = ROUND;
+    const FUSED: bool = ALWAYS_FUSED;
 
     #[inline(always)]
     unsafe fn zero() -> Self::V {
@@ -131,7 +136,7 @@ impl<const ROUND: bool> Format for Portable<ROUND> {
     #[inline(always)]
     unsafe fn multiply(left: Self::V, right: Self::V, mut sum: Self::V) -> Self::V {
         for i in 0..8 {
-            sum[i] = fused(left[i], right[i], sum[i]);
+            sum[i] = if ALWAYS_FUSED { left[i].mul_add(right[i], sum[i]) } else { left[i] * right[i] + sum[i] };
         }
         sum
     }
@@ -168,9 +173,12 @@ pub(crate) use x86::{Avx2, Avx512, Avx512Pairs};
 mod x86 {
     // SAFETY of every block below: the callers of `Format`'s functions have the instructions, and enough values at the pointers.
     #![allow(clippy::undocumented_unsafe_blocks)]
+    // Instructions, all of them.
+    #![allow(clippy::wildcard_imports)]
 
     use super::Format;
     use std::arch::x86_64::*;
+    use std::mem::transmute;
 
     /// AVX2 and FMA.
     pub(crate) struct Avx2<const ROUND: bool>;
@@ -183,7 +191,13 @@ mod x86 {
         const DEPTH: usize = 1;
         const HALVES: bool = ROUND;
         const ROUNDS: bool = ROUND;
+        const FUSED: bool = true;
 
+        #[inline(always)]
+        fn prefetch(p: *const u32) {
+            // A prefetch of what is not there does nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+        }
         #[inline(always)]
         unsafe fn zero() -> __m256 {
             unsafe { _mm256_setzero_ps() }
@@ -235,7 +249,12 @@ mod x86 {
             const LANES: usize = 16;
             const VECTORS: usize = 4;
             const ROWS: usize = 6;
+            const FUSED: bool = true;
 
+            #[inline(always)]
+            fn prefetch(p: *const u32) {
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+            }
             #[inline(always)]
             unsafe fn zero() -> __m512 {
                 unsafe { _mm512_setzero_ps() }
@@ -302,10 +321,7 @@ mod x86 {
         #[inline(always)]
         unsafe fn multiply(left: __m512, right: __m512, sum: __m512) -> __m512 {
             // The bits are pairs of bf16 in either operand.
-            unsafe {
-                let (left, right) = (_mm512_castps_si512(left), _mm512_castps_si512(right));
-                _mm512_dpbf16_ps(sum, std::mem::transmute(left), std::mem::transmute(right))
-            }
+            unsafe { _mm512_dpbf16_ps(sum, transmute::<__m512, __m512bh>(left), transmute::<__m512, __m512bh>(right)) }
         }
     }
 }

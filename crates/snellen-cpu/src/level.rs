@@ -104,8 +104,9 @@ impl FromStr for Level {
 
 /// Defines a function once and compiles it for every level; the first argument says which is run.
 ///
-/// The body is plain Rust that the compiler makes vector code of. It must not call what is not inlined into it, or that
-/// part is compiled for the plainest level only.
+/// The body is plain Rust that the compiler makes vector code of. It must not call what is not inlined into it, or that part is
+/// compiled for the plainest level only. In it, `FUSE` says whether the level has one instruction for a multiplication and an
+/// addition.
 macro_rules! per_level {
     ($(
         $(#[$doc:meta])*
@@ -114,18 +115,19 @@ macro_rules! per_level {
         $(#[$doc])*
         $vis fn $name$(<$f: $bound>)?(level: $crate::Level, $($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn plain$(<$f: $bound>)?($($arg: $ty),*) $(-> $ret)? $body
+            #[allow(clippy::extra_unused_type_parameters)]
+            fn plain<$($f: $bound,)? const FUSE: bool>($($arg: $ty),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             fn avx2$(<$f: $bound>)?($($arg: $ty),*) $(-> $ret)? {
-                plain($($arg),*)
+                plain::<$($f,)? true>($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             fn avx512$(<$f: $bound>)?($($arg: $ty),*) $(-> $ret)? {
-                plain($($arg),*)
+                plain::<$($f,)? true>($($arg),*)
             }
 
             assert!(level.is_supported(), "this processor cannot run {level}");
@@ -136,7 +138,7 @@ macro_rules! per_level {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::Level::Avx512 | $crate::Level::Avx512Bf16 => unsafe { avx512($($arg),*) },
-                _ => plain($($arg),*),
+                _ => plain::<$($f,)? { $crate::format::ALWAYS_FUSED }>($($arg),*),
             }
         }
     )*};

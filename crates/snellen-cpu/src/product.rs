@@ -4,14 +4,33 @@ use crate::block::{Block, Finish, ROWS, block, with_left};
 #[cfg(target_arch = "x86_64")]
 use crate::format::{Avx2, Avx512, Avx512Pairs};
 use crate::format::{Portable, Precision};
-use crate::packed::Packed;
+use crate::packed::{Packed, Panels};
 use crate::view::extent;
 use crate::{Level, View};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// Columns that a task should have at least, so that packing its rows is little of its work.
-const COLUMNS: usize = 512;
+/// Columns that a task has at least, so that packing its rows is little of its work.
+const COLUMNS: usize = 192;
+/// Rows that a task has at least, so that a panel is used often once it is near.
+const LOW: usize = 48;
+
+/// Rows of a task and panels of a task.
+///
+/// Of all cuts into blocks of equal size the one that takes least time, where a block is as long as it is large, its rows are
+/// packed in 1/200 of the time that [`ROWS`] rows take by all columns, and panels come in from afar in 1/20.
+fn cut(rows: usize, panels: usize, shape: Panels, threads: usize) -> (usize, usize) {
+    let widest = panels.div_ceil(COLUMNS.div_ceil(shape.width()));
+    let time = |tall: usize, groups: usize| {
+        let rounds = (tall * groups).div_ceil(threads) as f64 / (tall * groups) as f64;
+        rounds * (1.0 + groups as f64 / 200.0 + (tall * ROWS) as f64 / rows as f64 / 20.0)
+    };
+    let (lowest, highest) = (rows.div_ceil(ROWS), rows.div_ceil(LOW));
+    let cuts = (lowest..=highest.min(lowest + threads)).flat_map(|tall| (1..=widest).map(move |groups| (tall, groups)));
+    let best = cuts.min_by(|a, b| time(a.0, a.1).total_cmp(&time(b.0, b.1)));
+    let (tall, groups) = best.unwrap_or((lowest, 1));
+    (rows.div_ceil(tall).next_multiple_of(shape.rows_of_tile).min(ROWS), panels.div_ceil(groups))
+}
 
 /// A pointer that tasks share, each for a part of its own.
 #[derive(Clone, Copy)]
@@ -34,19 +53,29 @@ impl Shared {
 /// # Panics
 /// If an extent does not fit another.
 pub fn product(out: &mut [f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
+    // SAFETY: `run` has a kernel for whatever operand was packed.
+    unsafe { product_by(run, out, stride, a, b, finish) };
+}
+
+/// [`product`] whose tasks are made by `run`, so that tests can put a format of their own in its place.
+///
+/// # Safety
+/// `run` can make tasks of the format that `b` is packed for.
+pub(crate) unsafe fn product_by(
+    run: unsafe fn(&Block<'_>),
+    out: &mut [f32],
+    stride: usize,
+    a: View<'_, f32>,
+    b: &Packed,
+    finish: Finish<'_>,
+) {
     check(out, stride, a, b, &finish);
     let (rows, panels) = (a.rows(), b.cols().div_ceil(b.shape.width()));
     if rows == 0 || panels == 0 {
         return;
     }
-    let tall = rows.div_ceil(ROWS);
-    let wanted = 4 * rayon::current_num_threads();
-    let widest = panels.div_ceil(COLUMNS.div_ceil(b.shape.width()));
-    let groups = wanted.div_ceil(tall).clamp(1, widest);
-    let panels_each = panels.div_ceil(groups);
-    let groups = panels.div_ceil(panels_each);
-    let rows_each = rows.div_ceil(tall).next_multiple_of(b.shape.rows_of_tile).min(ROWS);
-    let tall = rows.div_ceil(rows_each);
+    let (rows_each, panels_each) = cut(rows, panels, b.shape, rayon::current_num_threads());
+    let (tall, groups) = (rows.div_ceil(rows_each), panels.div_ceil(panels_each));
     let shared = Shared(out.as_mut_ptr());
     let task = |i: usize| {
         let (row, panel) = (i / groups * rows_each, i % groups * panels_each);
@@ -124,6 +153,9 @@ unsafe fn run(task: &Block<'_>) {
 pub(crate) fn product_here(out: &mut [f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
     check(out, stride, a, b, &finish);
     let panels = b.cols().div_ceil(b.shape.width());
+    if panels == 0 {
+        return;
+    }
     for row in (0..a.rows()).step_by(ROWS) {
         let rows = row..a.rows().min(row + ROWS);
         // SAFETY: `check` says that everything fits, and the output is ours.

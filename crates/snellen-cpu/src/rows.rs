@@ -92,9 +92,9 @@ per_level! {
             let most = most.iter().chain(rest).fold(F::neg_infinity(), |most, x| if *x > most { *x } else { most });
             let (chunks, rest) = row.as_chunks_mut::<LANES>();
             for chunk in chunks {
-                chunk.iter_mut().for_each(|x| *x = (*x - most).power_of_e());
+                chunk.iter_mut().for_each(|x| *x = (*x - most).power_of_e::<FUSE>());
             }
-            rest.iter_mut().for_each(|x| *x = (*x - most).power_of_e());
+            rest.iter_mut().for_each(|x| *x = (*x - most).power_of_e::<FUSE>());
             let scale = F::one() / sum(row, row, |x, _| x);
             row.iter_mut().for_each(|x| *x *= scale);
         }
