@@ -4,7 +4,7 @@ use crate::block::Finish;
 use crate::format::Precision;
 use crate::packed::Packed;
 use crate::product::product_here;
-use crate::rows::{scale, softmax};
+use crate::rows::softmax;
 use crate::{Level, View};
 use rayon::prelude::*;
 
@@ -83,6 +83,8 @@ struct Scratch {
     k: Option<Packed>,
     v: Option<Packed>,
     pattern: Vec<f32>,
+    /// What scores are multiplied by, once for every key.
+    factors: Vec<f32>,
 }
 
 impl Scratch {
@@ -99,12 +101,13 @@ impl Scratch {
         let packed_v = self.v.get_or_insert_with(|| Packed::empty(level, precision));
         packed_v.set(v, false);
         self.pattern.resize(QUERIES * h.keys, 0.0);
-        let factor = 1.0 / (h.units as f32).sqrt();
+        self.factors.clear();
+        self.factors.resize(h.keys, 1.0 / (h.units as f32).sqrt());
+        let scaled = Finish { gain: Some(&self.factors), ..Finish::default() };
         for first in (0..h.queries).step_by(QUERIES) {
             let n = QUERIES.min(h.queries - first);
             let pattern = &mut self.pattern[..n * h.keys];
-            product_here(pattern, h.keys, q.from_row(first, n), packed_k, Finish::default());
-            scale(level, pattern, factor);
+            product_here(pattern, h.keys, q.from_row(first, n), packed_k, scaled);
             if h.causal {
                 for (i, row) in pattern.chunks_exact_mut(h.keys).enumerate() {
                     row[(first + i + 1).min(h.keys)..].fill(f32::NEG_INFINITY);

@@ -87,9 +87,7 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
     loop {
         let now = STEPS.min(steps - step);
         let end = t.b.rows.min((step + now) * depth);
-        for (i, row) in t.rows.clone().enumerate() {
-            pack_left::<F>(t.a, row, step * depth..end, &mut left[i * STRIDE..][..now]);
-        }
+        pack_left::<F>(t.a, t.rows.clone(), step * depth..end, left);
         for p in t.panels.clone() {
             let (start, vectors) = t.b.shape.panel(p, t.b.rows, t.b.cols);
             let col = p * t.b.shape.width();
@@ -161,35 +159,66 @@ fn pointer(values: Option<&[f32]>, at: usize) -> *const f32 {
     }
 }
 
-/// One row of the left operand, as words.
+/// Rows of the left operand, each as words, [`STRIDE`] apart.
 #[inline(always)]
-fn pack_left<F: Format>(a: View<'_, f32>, row: usize, cols: Range<usize>, words: &mut [u32]) {
-    let from = a.row(row, cols.start, cols.len());
+fn pack_left<F: Format>(a: View<'_, f32>, rows: Range<usize>, cols: Range<usize>, left: &mut [u32]) {
+    let lying = a.row(rows.start, cols.start, cols.len()).is_some();
+    if !lying && a.transposed().row(cols.start, rows.start, rows.len()).is_some() {
+        return pack_left_columns::<F>(a.transposed(), rows, cols, left);
+    }
+    for (row, words) in rows.zip(left.chunks_mut(STRIDE)) {
+        match a.row(row, cols.start, cols.len()) {
+            Some(from) => {
+                let (whole, rest) = from.as_chunks::<2>();
+                if F::DEPTH == 2 {
+                    words.iter_mut().zip(whole).for_each(|(word, [x, y])| *word = word_of::<F>(*x, *y));
+                    if let [x] = rest {
+                        words[whole.len()] = word_of::<F>(*x, 0.0);
+                    }
+                } else {
+                    words.iter_mut().zip(from).for_each(|(word, x)| *word = word_of::<F>(*x, 0.0));
+                }
+            }
+            None => {
+                for (col, word) in cols.clone().step_by(F::DEPTH).zip(words) {
+                    let next = if F::DEPTH == 2 && col + 1 < cols.end { a.at(row, col + 1) } else { 0.0 };
+                    *word = word_of::<F>(a.at(row, col), next);
+                }
+            }
+        }
+    }
+}
+
+/// The same where the values of a column lie side by side, as rows of `a`: a cache line of words at a time.
+#[inline(always)]
+fn pack_left_columns<F: Format>(a: View<'_, f32>, rows: Range<usize>, cols: Range<usize>, left: &mut [u32]) {
+    const LINE: usize = 16;
+    const EMPTY: &[f32] = &[];
+    for (line, first) in cols.clone().step_by(LINE * F::DEPTH).enumerate() {
+        let mut columns = [EMPTY; 2 * LINE];
+        let n = (LINE * F::DEPTH).min(cols.end - first);
+        for (column, col) in columns.iter_mut().zip(first..first + n) {
+            *column = a.row(col, rows.start, rows.len()).unwrap_or(EMPTY);
+        }
+        for (i, words) in left.chunks_mut(STRIDE).take(rows.len()).enumerate() {
+            let words = &mut words[line * LINE..][..n.div_ceil(F::DEPTH)];
+            for (word, pair) in words.iter_mut().zip(columns.chunks_exact(F::DEPTH)) {
+                let next = if F::DEPTH == 2 { pair[1].get(i).copied().unwrap_or(0.0) } else { 0.0 };
+                *word = word_of::<F>(pair[0][i], next);
+            }
+        }
+    }
+}
+
+/// A word of the left operand: a value, or two where a step takes two.
+#[inline(always)]
+fn word_of<F: Format>(x: f32, next: f32) -> u32 {
     if F::DEPTH == 2 {
-        if let Some(from) = from {
-            let (pairs, rest) = from.as_chunks::<2>();
-            for (word, [x, y]) in words.iter_mut().zip(pairs) {
-                *word = u32::from(to_bf16(*x)) | u32::from(to_bf16(*y)) << 16;
-            }
-            if let [x] = rest {
-                words[pairs.len()] = u32::from(to_bf16(*x));
-            }
-            return;
-        }
-        for (k, word) in words.iter_mut().enumerate() {
-            let col = cols.start + 2 * k;
-            let y = if col + 1 < cols.end { a.at(row, col + 1) } else { 0.0 };
-            *word = u32::from(to_bf16(a.at(row, col))) | u32::from(to_bf16(y)) << 16;
-        }
-    } else if let Some(from) = from {
-        for (word, x) in words.iter_mut().zip(from) {
-            *word = if F::ROUNDS { u32::from(to_bf16(*x)) << 16 } else { x.to_bits() };
-        }
+        u32::from(to_bf16(x)) | u32::from(to_bf16(next)) << 16
+    } else if F::ROUNDS {
+        u32::from(to_bf16(x)) << 16
     } else {
-        for (word, col) in words.iter_mut().zip(cols) {
-            let x = a.at(row, col);
-            *word = if F::ROUNDS { u32::from(to_bf16(x)) << 16 } else { x.to_bits() };
-        }
+        x.to_bits()
     }
 }
 

@@ -272,7 +272,8 @@ impl Real for f32 {
         for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
             p = sum_of_product::<FUSE>(p, r, c);
         }
-        let value = (sum_of_product::<FUSE>(p * r, r, r) + 1.0) * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
+        let value =
+            (sum_of_product::<FUSE>(p * r, r, r) + 1.0) * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
         if x < -87.0 { 0.0 } else { value }
     }
     fn as_f32(values: &mut [Self]) -> Option<&mut [f32]> {

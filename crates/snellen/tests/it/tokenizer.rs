@@ -121,7 +121,8 @@ fn captions_of_every_family_get_the_ids_of_its_library() {
         let header = SafeTensors::read_metadata(&bytes).unwrap().1;
         let Some(captions) = header.metadata().as_ref().unwrap().get("captions") else { continue };
         let captions: Vec<String> = serde_json::from_str(captions).unwrap();
-        let model = super::families::load(folder.file_name().unwrap().to_str().unwrap(), &snellen::model::LoadConfig::plain());
+        let model =
+            super::families::load(folder.file_name().unwrap().to_str().unwrap(), &snellen::model::LoadConfig::plain());
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let view = file.tensor("input.input_ids").unwrap();
         let ids: Vec<u32> = view.data().as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as u32).collect();
