@@ -43,12 +43,12 @@ pub(crate) fn activate_16<F: Real>(kind: Activation, x: &mut [F; N]) {
         Activation::Gelu => x.iter_mut().for_each(|x| *x = half * *x * (F::one() + (*x * F::of(FRAC_1_SQRT_2)).erf())),
         Activation::GeluTanh => x.iter_mut().for_each(|x| {
             let inner = F::of(TANH) * *x * (F::one() + F::of(CUBIC) * *x * *x);
-            *x = *x / (F::one() + (-inner).power_of_e());
+            *x /= F::one() + (-inner).power_of_e();
         }),
         Activation::QuickGelu => {
-            x.iter_mut().for_each(|x| *x = *x / (F::one() + (F::of(-QUICK) * *x).power_of_e()));
+            x.iter_mut().for_each(|x| *x /= F::one() + (F::of(-QUICK) * *x).power_of_e());
         }
-        Activation::Silu => x.iter_mut().for_each(|x| *x = *x / (F::one() + (-*x).power_of_e())),
+        Activation::Silu => x.iter_mut().for_each(|x| *x /= F::one() + (-*x).power_of_e()),
     }
 }
 

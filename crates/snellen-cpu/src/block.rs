@@ -175,19 +175,21 @@ fn pack_left<F: Format>(a: View<'_, f32>, row: usize, cols: Range<usize>, words:
 unsafe fn by_size<F: Format>(rows: usize, vectors: usize, t: &Tile<'_>) {
     macro_rules! kernels {
         ($($v:literal)*) => {
-            match (rows, vectors) {
-                // SAFETY: the caller's.
-                $((1, $v) if $v <= F::VECTORS => unsafe { tile::<F, 1, $v>(t) },
-                (2, $v) if $v <= F::VECTORS => unsafe { tile::<F, 2, $v>(t) },
-                (3, $v) if $v <= F::VECTORS => unsafe { tile::<F, 3, $v>(t) },
-                (4, $v) if $v <= F::VECTORS => unsafe { tile::<F, 4, $v>(t) },
-                (5, $v) if $v <= F::VECTORS => unsafe { tile::<F, 5, $v>(t) },
-                (6, $v) if $v <= F::VECTORS => unsafe { tile::<F, 6, $v>(t) },)*
-                _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
+            // SAFETY: the caller's.
+            unsafe {
+                match (rows, vectors) {
+                    $((1, $v) if $v <= F::VECTORS => tile::<F, 1, $v>(t),
+                    (2, $v) if $v <= F::VECTORS => tile::<F, 2, $v>(t),
+                    (3, $v) if $v <= F::VECTORS => tile::<F, 3, $v>(t),
+                    (4, $v) if $v <= F::VECTORS => tile::<F, 4, $v>(t),
+                    (5, $v) if $v <= F::VECTORS => tile::<F, 5, $v>(t),
+                    (6, $v) if $v <= F::VECTORS => tile::<F, 6, $v>(t),)*
+                    _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
+                }
             }
         };
     }
-    kernels!(1 2 3 4)
+    kernels!(1 2 3 4);
 }
 
 #[inline(always)]

@@ -138,9 +138,12 @@ pub(crate) use x86::{Avx2, Avx512, Avx512Pairs};
 mod x86 {
     // SAFETY of every block below: the callers of `Format`'s functions have the instructions, and enough values at the pointers.
     #![allow(clippy::undocumented_unsafe_blocks)]
+    // Instructions, all of them.
+    #![allow(clippy::wildcard_imports)]
 
     use super::Format;
     use std::arch::x86_64::*;
+    use std::mem::transmute;
 
     /// AVX2 and FMA.
     pub(crate) struct Avx2<const ROUND: bool>;
@@ -272,10 +275,7 @@ mod x86 {
         #[inline(always)]
         unsafe fn multiply(left: __m512, right: __m512, sum: __m512) -> __m512 {
             // The bits are pairs of bf16 in either operand.
-            unsafe {
-                let (left, right) = (_mm512_castps_si512(left), _mm512_castps_si512(right));
-                _mm512_dpbf16_ps(sum, std::mem::transmute(left), std::mem::transmute(right))
-            }
+            unsafe { _mm512_dpbf16_ps(sum, transmute::<__m512, __m512bh>(left), transmute::<__m512, __m512bh>(right)) }
         }
     }
 }

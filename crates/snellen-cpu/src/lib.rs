@@ -11,6 +11,8 @@
 //! pointers into matrices whose extents were.
 
 #![allow(unsafe_code)]
+// A function is compiled for the instructions of its caller only where it is inlined into it.
+#![allow(clippy::inline_always)]
 
 mod activation;
 mod attention;

@@ -204,9 +204,9 @@ per_level! {
         present: usize,
         piece: &mut [[f32; WIDEST]; PIECE],
     ) {
-        for k in 0..n {
+        for (k, to) in piece[..n].iter_mut().enumerate() {
             if let Some(from) = b.row(row + k, first, present) {
-                piece[k][..present].copy_from_slice(from);
+                to[..present].copy_from_slice(from);
             }
         }
         if b.row(row, first, present).is_some() {

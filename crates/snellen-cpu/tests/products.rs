@@ -1,5 +1,8 @@
 //! Products and attention at every level that this processor can run, against sums in f64.
 
+// Bytes are compared on purpose: what has to be equal is equal to the last bit.
+#![allow(clippy::float_cmp, clippy::expect_used)]
+
 use proptest::prelude::*;
 use snellen_cpu::{Activation, Finish, Heads, Kernels, Level, Packed, Precision, Real, View, attention, product, rows};
 
