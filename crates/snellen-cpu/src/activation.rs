@@ -104,6 +104,7 @@ per_level! {
 
     /// `dy *= f'(x)`.
     pub fn activation_gradient[F: Real](kind: Activation, x: &[F], dy: &mut [F]) {
+        assert_eq!(x.len(), dy.len(), "values and gradients");
         let ((xs, x), (dys, dy)) = (x.as_chunks::<N>(), dy.as_chunks_mut::<N>());
         for (x, dy) in xs.iter().zip(dys) {
             chain_16(kind, x, dy);

@@ -32,7 +32,7 @@ pub struct Heads {
 /// the same bytes as by the steps one at a time.
 ///
 /// # Panics
-/// If a slice is of another size.
+/// If a slice is of another size, or there are queries but no keys.
 pub fn attention<'a>(
     level: Level,
     precision: Precision,
@@ -43,6 +43,10 @@ pub fn attention<'a>(
     let wide = h.heads * h.units;
     assert_eq!([q.len(), out.len()], [h.sequences * h.queries * wide; 2], "queries and output");
     assert_eq!([k.len(), v.len()], [h.sequences * h.keys * wide; 2], "keys and values");
+    if out.is_empty() {
+        return;
+    }
+    assert!(h.keys > 0, "keys for {} queries", h.queries);
     // A task has some heads of a sequence, and puts their outputs side by side before they go to their places.
     let each = h.heads.div_ceil((4 * rayon::current_num_threads()).div_ceil(h.sequences.max(1)));
     let groups = h.heads.div_ceil(each.max(1));

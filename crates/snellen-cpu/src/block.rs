@@ -118,6 +118,16 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
                         last: (step + now == steps).then_some(&last),
                     };
                     by_size::<F>(n, vectors, &place);
+                    // Here and not in the tile, of which there are 24 kinds, for the sake of the compiler.
+                    if place.last.is_some()
+                        && let Some(activation) = last.activation
+                    {
+                        for i in 0..n {
+                            let out = std::slice::from_raw_parts_mut(place.out.add(i * t.stride), cols);
+                            activate_row(activation, out);
+                            finish_activated(&last, i * t.stride, out);
+                        }
+                    }
                     row += n;
                 }
             }
@@ -226,11 +236,6 @@ unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_>) {
                 }
                 store_some(t, i, &row[..t.cols], out);
             }
-            if let Some(Last { activation: Some(activation), .. }) = t.last {
-                let out = std::slice::from_raw_parts_mut(out, t.cols);
-                activate_row(*activation, out);
-                finish_activated(t, i, out);
-            }
         }
     }
 }
@@ -288,10 +293,9 @@ unsafe fn store_some(t: &Tile<'_>, row: usize, sums: &[f32], out: *mut f32) {
     }
 }
 
-/// What follows an activation.
+/// What follows an activation, in a row `offset` after the tile's first.
 #[inline(always)]
-unsafe fn finish_activated(t: &Tile<'_>, row: usize, out: &mut [f32]) {
-    let Some(last) = t.last else { return };
+unsafe fn finish_activated(last: &Last, offset: usize, out: &mut [f32]) {
     if last.gain.is_null() && last.add.is_null() {
         return;
     }
@@ -302,7 +306,7 @@ unsafe fn finish_activated(t: &Tile<'_>, row: usize, out: &mut [f32]) {
                 *v *= last.gain.add(col).read();
             }
             if !last.add.is_null() {
-                *v += last.add.add(row * t.stride + col).read();
+                *v += last.add.add(offset + col).read();
             }
         }
     }

@@ -39,7 +39,7 @@ pub(crate) struct Panels {
 }
 
 impl Panels {
-    fn of<F: Format>() -> Self {
+    pub(crate) fn of<F: Format>() -> Self {
         let words = if F::HALVES { F::LANES / 2 } else { F::LANES };
         Self { lanes: F::LANES, vectors: F::VECTORS, depth: F::DEPTH, words, halves: F::HALVES, rows_of_tile: F::ROWS }
     }
@@ -95,7 +95,7 @@ impl Packed {
     /// Packs `b` for `level`, in parallel.
     ///
     /// # Panics
-    /// If this processor cannot run `level`.
+    /// If this processor cannot run `level`, or memory cannot hold so much.
     pub fn new(level: Level, precision: Precision, b: View<'_, f32>) -> Self {
         let mut packed = Self::empty(level, precision);
         packed.set(b, true);
@@ -112,6 +112,9 @@ impl Packed {
     /// Packs `b` into the memory that is there.
     pub(crate) fn set(&mut self, b: View<'_, f32>, parallel: bool) {
         let shape = self.shape;
+        // A view may repeat its rows, and so be larger than memory; below, extents are multiplied without a look.
+        let most = b.rows().saturating_add(16).saturating_mul(b.cols().saturating_add(WIDEST));
+        assert!(most <= isize::MAX as usize / 4, "{} x {} values are too many to pack", b.rows(), b.cols());
         (self.rows, self.cols) = (b.rows(), b.cols());
         self.lines.resize(shape.total_words(b.rows(), b.cols()).div_ceil(16), Line([0; 16]));
         let lines_of_panel = shape.panel_words(b.rows()).div_ceil(16).max(1);

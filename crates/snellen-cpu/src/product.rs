@@ -34,6 +34,22 @@ impl Shared {
 /// # Panics
 /// If an extent does not fit another.
 pub fn product(out: &mut [f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
+    // SAFETY: `run` has a kernel for whatever operand was packed.
+    unsafe { product_by(run, out, stride, a, b, finish) };
+}
+
+/// [`product`] whose tasks are made by `run`, so that tests can put a format of their own in its place.
+///
+/// # Safety
+/// `run` can make tasks of the format that `b` is packed for.
+pub(crate) unsafe fn product_by(
+    run: unsafe fn(&Block<'_>),
+    out: &mut [f32],
+    stride: usize,
+    a: View<'_, f32>,
+    b: &Packed,
+    finish: Finish<'_>,
+) {
     check(out, stride, a, b, &finish);
     let (rows, panels) = (a.rows(), b.cols().div_ceil(b.shape.width()));
     if rows == 0 || panels == 0 {
@@ -124,6 +140,9 @@ unsafe fn run(task: &Block<'_>) {
 pub(crate) fn product_here(out: &mut [f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
     check(out, stride, a, b, &finish);
     let panels = b.cols().div_ceil(b.shape.width());
+    if panels == 0 {
+        return;
+    }
     for row in (0..a.rows()).step_by(ROWS) {
         let rows = row..a.rows().min(row + ROWS);
         // SAFETY: `check` says that everything fits, and the output is ours.

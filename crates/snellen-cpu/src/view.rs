@@ -37,8 +37,10 @@ impl<'a, F: Copy> View<'a, F> {
     /// If there are fewer.
     #[must_use]
     pub fn from_row(self, first: usize, n: usize) -> Self {
-        assert!(first + n <= self.rows, "rows {first} to {} of {}", first + n, self.rows);
-        Self { data: &self.data[first * self.row_stride..], rows: n, ..self }
+        assert!(first.checked_add(n).is_some_and(|end| end <= self.rows), "{n} rows from {first} on, of {}", self.rows);
+        // Where there are none, the place of the first may be beyond the end.
+        let start = first.saturating_mul(self.row_stride).min(self.data.len());
+        Self { data: &self.data[start..], rows: n, ..self }
     }
 
     /// Number of rows.
@@ -60,11 +62,16 @@ impl<'a, F: Copy> View<'a, F> {
     /// `row`'s values from `col` on, where they lie side by side.
     #[inline(always)]
     pub(crate) fn row(&self, row: usize, col: usize, n: usize) -> Option<&'a [F]> {
-        (self.col_stride == 1).then(|| &self.data[row * self.row_stride + col..][..n])
+        let there = || if n == 0 { &[] } else { &self.data[row * self.row_stride + col..][..n] };
+        (self.col_stride == 1).then(there)
     }
 }
 
-/// How many values a slice must have to hold such a matrix.
+/// How many values a slice must have to hold such a matrix; more than any has where that is beyond counting.
 pub(crate) fn extent(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
-    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+    if rows == 0 || cols == 0 {
+        return 0;
+    }
+    let (down, along) = ((rows - 1).saturating_mul(row_stride), (cols - 1).saturating_mul(col_stride));
+    down.saturating_add(along).saturating_add(1)
 }
