@@ -41,7 +41,7 @@ pub(crate) fn activate_16<F: Real, const FUSE: bool>(kind: Activation, x: &mut [
     let half = F::of(0.5);
     match kind {
         Activation::Gelu => {
-            x.iter_mut().for_each(|x| *x = half * *x * (F::one() + (*x * F::of(FRAC_1_SQRT_2)).erf::<FUSE>()))
+            x.iter_mut().for_each(|x| *x = half * *x * (F::one() + (*x * F::of(FRAC_1_SQRT_2)).erf::<FUSE>()));
         }
         Activation::GeluTanh => x.iter_mut().for_each(|x| {
             let inner = F::of(TANH) * *x * (F::one() + F::of(CUBIC) * *x * *x);

@@ -17,6 +17,8 @@
 mod activation;
 mod attention;
 mod block;
+#[cfg(test)]
+mod emulated;
 mod format;
 mod level;
 mod packed;

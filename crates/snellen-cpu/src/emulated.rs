@@ -1,0 +1,253 @@
+//! The formats of AVX-512 in plain Rust, so that what they share is tested on any processor: panels of one to four vectors of 16
+//! lanes, tiles of six rows, right operands of half words, steps of two values.
+//!
+//! Packing, tasks, tiles, tails and finishing are the code that the real formats go through; only the dozen functions of
+//! [`Format`] are other ones. What this can claim:
+//! - With one value a step, real and emulated formats do the same operations, and agree in every bit.
+//! - VDPBF16PS is emulated as Intel describes it: the product of the upper values is added to the sum and rounded, then that of
+//!   the lower ones; subnormal operands, sums and results count as zero; whatever MXCSR says. Other processors may sum in
+//!   another order, so that with pairs results are compared with sums in f64 only, within `1e-6 (sum |a b| + 1)` for values
+//!   up to 1: enough to notice a product that is missing, double or rounded to fewer bits, not to tell orders apart.
+
+use crate::block::{Block, Finish, block, with_left};
+use crate::format::{Format, Precision};
+use crate::packed::{Line, Packed, Panels};
+use crate::product::product_by;
+use crate::{Activation, Kernels, Level, View};
+use proptest::prelude::*;
+use std::array::from_fn;
+
+/// Bits of 16 lanes.
+type V = [u32; 16];
+
+/// Functions are not inlined, because tiles would be thousands of lines of plain code.
+struct Emulated<const ROUND: bool, const DEPTH: usize>;
+
+fn lanes(f: impl Fn(usize) -> f32) -> V {
+    from_fn(|i| f(i).to_bits())
+}
+
+fn of(v: V, i: usize) -> f32 {
+    f32::from_bits(v[i])
+}
+
+/// The upper or lower half of a word, a bf16, as f32.
+fn half(word: u32, upper: bool) -> f32 {
+    f32::from_bits(if upper { word & 0xffff_0000 } else { word << 16 })
+}
+
+/// Without what is too small for all its bits.
+fn flushed(x: f32) -> f32 {
+    if x.is_subnormal() { 0f32.copysign(x) } else { x }
+}
+
+/// VDPBF16PS in one lane.
+fn dot(left: u32, right: u32, sum: f32) -> f32 {
+    [true, false].into_iter().fold(sum, |sum, upper| {
+        let (a, b) = (flushed(half(left, upper)), flushed(half(right, upper)));
+        flushed(a.mul_add(b, flushed(sum)))
+    })
+}
+
+impl<const ROUND: bool, const DEPTH: usize> Format for Emulated<ROUND, DEPTH> {
+    type V = V;
+    const LANES: usize = 16;
+    const VECTORS: usize = 4;
+    const ROWS: usize = 6;
+    const DEPTH: usize = DEPTH;
+    const HALVES: bool = ROUND && DEPTH == 1;
+    const ROUNDS: bool = ROUND;
+    const FUSED: bool = true;
+
+    unsafe fn zero() -> V {
+        [0; 16]
+    }
+    unsafe fn left(p: *const u32) -> V {
+        // SAFETY: the caller's.
+        [unsafe { p.read() }; 16]
+    }
+    #[inline(never)]
+    unsafe fn right(p: *const u32) -> V {
+        if Self::HALVES {
+            // SAFETY: the caller's; half as many words as lanes.
+            let words = unsafe { p.cast::<[u32; 8]>().read() };
+            from_fn(|i| half(words[i / 2], i % 2 == 1).to_bits())
+        } else {
+            // SAFETY: the caller's.
+            unsafe { p.cast::<V>().read() }
+        }
+    }
+    #[inline(never)]
+    unsafe fn multiply(left: V, right: V, sum: V) -> V {
+        lanes(|i| match DEPTH {
+            1 => of(left, i).mul_add(of(right, i), of(sum, i)),
+            _ => dot(left[i], right[i], of(sum, i)),
+        })
+    }
+    unsafe fn load(p: *const f32) -> V {
+        // SAFETY: the caller's.
+        unsafe { p.cast::<V>().read() }
+    }
+    unsafe fn store(p: *mut f32, v: V) {
+        // SAFETY: the caller's.
+        unsafe { p.cast::<V>().write(v) }
+    }
+    #[inline(never)]
+    unsafe fn add(a: V, b: V) -> V {
+        lanes(|i| of(a, i) + of(b, i))
+    }
+    #[inline(never)]
+    unsafe fn scale(a: V, b: V) -> V {
+        lanes(|i| of(a, i) * of(b, i))
+    }
+}
+
+/// A task in an emulated format, on memory that is full of NaN.
+unsafe fn run<F: Format>(task: &Block<'_>) {
+    with_left(|left| {
+        left.fill(u32::MAX);
+        // SAFETY: the caller's.
+        unsafe { block::<F>(task, left) };
+    });
+}
+
+/// A product in an emulated format, into memory full of sevens that ends with the last value.
+fn emulated<F: Format>(a: View<'_, f32>, b: View<'_, f32>, stride: usize, finish: Finish<'_>) -> Vec<f32> {
+    let precision = if F::ROUNDS { Precision::Bf16 } else { Precision::F32 };
+    let mut packed = Packed { shape: Panels::of::<F>(), ..Packed::empty(Level::Portable, precision) };
+    packed.lines = vec![Line([u32::MAX; 16]); 40];
+    packed.set(b, false);
+    let mut out = vec![7.0; (a.rows() - 1) * stride + b.cols()];
+    // SAFETY: packed for F, which is plain code.
+    unsafe { product_by(run::<F>, &mut out, stride, a, &packed, finish) };
+    out
+}
+
+/// Values between -1 and 1 that look drawn.
+fn values(n: usize, seed: u32) -> Vec<f32> {
+    let mix = |i: usize| (i as u32 ^ seed.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
+    let mixed = (0..n).map(|i| (mix(i) ^ mix(i) >> 13).wrapping_mul(0xc2b2_ae35));
+    mixed.map(|bits| (bits >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
+fn law<F: Format>(
+    (n, k, m): (usize, usize, usize),
+    pad: usize,
+    transposed: bool,
+    seed: u32,
+) -> Result<(), TestCaseError> {
+    let rounded =
+        |x: f32| if F::ROUNDS { f32::from_bits(u32::from(crate::format::to_bf16(x)) << 16) } else { x } as f64;
+    let (a, b, stride) = (values(n * k, seed), values(k * m, seed + 1), m + pad);
+    let view_b = if transposed { View::new(&b, m, k, k).transposed() } else { View::new(&b, k, m, m) };
+    let end = (n - 1) * stride + m;
+    let (bias, gain, add) = (values(m, seed + 2), values(m, seed + 3), values(end, seed + 4));
+    let view = View::new(&a, n, k, k);
+    let plain = emulated::<F>(view, view_b, stride, Finish::default());
+    for (place, sum) in plain.iter().enumerate().filter(|(place, _)| place % stride < m) {
+        let (i, j) = (place / stride, place % stride);
+        let products = (0..k).map(|l| rounded(a[i * k + l]) * rounded(view_b.at(l, j)));
+        let (exact, size) = products.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
+        prop_assert!((*sum as f64 - exact).abs() <= 1e-6 * (size + 1.0), "{sum} for {exact} at {i}, {j}");
+    }
+    for activation in [None, Some(Activation::GeluTanh)] {
+        let finish = Finish { bias: Some(&bias), activation, gain: Some(&gain), add: Some(&add) };
+        let finished = emulated::<F>(view, view_b, stride, finish);
+        for (place, (sum, finished)) in plain.iter().zip(finished).enumerate() {
+            let j = place % stride;
+            if j >= m {
+                prop_assert_eq!([*sum, finished].map(f32::to_bits), [7f32; 2].map(f32::to_bits), "between rows");
+                continue;
+            }
+            let x = [sum + bias[j]];
+            let mut y = x;
+            if let Some(kind) = activation {
+                f32::activate(Level::Portable, kind, &x, &mut y);
+            }
+            let y = y[0] * gain[j] + add[place];
+            prop_assert_eq!(finished.to_bits(), y.to_bits(), "finished at {}, {}", place / stride, j);
+        }
+    }
+    Ok(())
+}
+
+/// Drawn cases; `PROPTEST_CASES` says otherwise.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn emulated_products_agree_with_sums_in_f64(
+        n in prop_oneof![3 => 1usize..14, 1 => 190usize..195], k in prop_oneof![6 => 0usize..70, 1 => 1020usize..1030, 1 => 2045usize..2052],
+        m in prop_oneof![1usize..70, 120usize..210], pad in 0usize..5, transposed: bool, seed in 0u32..1_000_000,
+    ) {
+        law::<Emulated<false, 1>>((n, k, m), pad, transposed, seed)?;
+        law::<Emulated<true, 1>>((n, k, m), pad, transposed, seed)?;
+        law::<Emulated<true, 2>>((n, k, m), pad, transposed, seed)?;
+    }
+}
+
+#[test]
+fn every_width_and_tail_of_a_panel() {
+    for m in 1..=130 {
+        for k in [1, 2, 3] {
+            let made = [law::<Emulated<false, 1>>, law::<Emulated<true, 1>>, law::<Emulated<true, 2>>];
+            assert!(made.into_iter().all(|law| law((7, k, m), 1, m % 2 == 0, 3).is_ok()), "{m} columns, {k} inner");
+        }
+    }
+}
+
+#[test]
+fn pairs_round_twice_and_flush_what_is_subnormal() {
+    let pair = |low: f32, high: f32| low.to_bits() >> 16 | high.to_bits();
+    assert_eq!(dot(pair(2.0, 3.0), pair(5.0, 7.0), 1.0).to_bits(), 32f32.to_bits());
+    // 2^24 + 1 is 2^24 again, so that the order shows.
+    assert_eq!(dot(pair(-4096.0, 1.0), pair(4096.0, 1.0), 16_777_216.0).to_bits(), 0f32.to_bits());
+    let tiny = f32::from_bits(0x0001_0000);
+    assert_eq!(dot(pair(tiny, 0.0), pair(1.0, 0.0), 0.0).to_bits(), 0);
+    assert_eq!(dot(0, 0, tiny).to_bits(), 0);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod real {
+    use super::{Emulated, Finish, Format, Level, Packed, Panels, Precision, View, emulated, values};
+    use crate::format::{Avx512, Avx512Pairs};
+
+    #[test]
+    fn emulated_formats_have_the_constants_of_the_real_ones() {
+        fn same<E: Format, F: Format>() {
+            assert_eq!(Panels::of::<E>(), Panels::of::<F>());
+            assert_eq!([E::ROUNDS, E::HALVES], [F::ROUNDS, F::HALVES]);
+        }
+        same::<Emulated<false, 1>, Avx512<false>>();
+        same::<Emulated<true, 1>, Avx512<true>>();
+        same::<Emulated<true, 2>, Avx512Pairs>();
+        assert_eq!(Panels::of::<Emulated<false, 1>>(), Panels::at(Level::Avx512, Precision::F32));
+        assert_eq!(Panels::of::<Emulated<true, 1>>(), Panels::at(Level::Avx512, Precision::Bf16));
+        assert_eq!(Panels::of::<Emulated<false, 1>>(), Panels::at(Level::Avx512Bf16, Precision::F32));
+        assert_eq!(Panels::of::<Emulated<true, 2>>(), Panels::at(Level::Avx512Bf16, Precision::Bf16));
+    }
+
+    /// Says nothing on a processor without AVX-512.
+    #[test]
+    fn emulated_and_real_formats_give_the_same_bytes() {
+        for (n, k, m) in [(7, 33, 70), (13, 513, 129), (97, 5, 64)] {
+            let (a, b) = (values(n * k, 1), values(k * m, 2));
+            let (a, b) = (View::new(&a, n, k, k), View::new(&b, k, m, m));
+            for precision in [Precision::F32, Precision::Bf16] {
+                if Level::Avx512.is_supported() {
+                    let mut out = vec![0f32; n * m];
+                    crate::product(&mut out, m, a, &Packed::new(Level::Avx512, precision, b), Finish::default());
+                    let same = match precision {
+                        Precision::F32 => emulated::<Emulated<false, 1>>(a, b, m, Finish::default()),
+                        Precision::Bf16 => emulated::<Emulated<true, 1>>(a, b, m, Finish::default()),
+                    };
+                    assert!(out.iter().zip(&same).all(|(x, y)| x.to_bits() == y.to_bits()), "{n} x {k} x {m}");
+                }
+            }
+        }
+    }
+}
