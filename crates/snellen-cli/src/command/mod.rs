@@ -1,5 +1,6 @@
 //! The subcommands.
 
+mod bench_engine;
 mod exam;
 mod lab;
 mod measure;
@@ -29,6 +30,8 @@ pub enum Command {
     /// Train small CLIPs from scratch on generated scenes
     #[command(subcommand)]
     Lab(lab::Lab),
+    /// Measure the engine: time, throughput, fraction of this machine's peak, memory
+    BenchEngine(bench_engine::BenchEngine),
 }
 
 /// Runs a command on as many threads as asked.
@@ -45,5 +48,6 @@ pub fn run(command: Command, threads: Option<u16>) -> Result<()> {
         Command::Sites(args) => sites::run(&args),
         Command::Parity(args) => parity::run(&args),
         Command::Lab(args) => lab::run(args),
+        Command::BenchEngine(args) => bench_engine::run(&args),
     }
 }
