@@ -1,6 +1,7 @@
 //! The `snellen` command: one file per subcommand under `command`.
 
 mod bundled;
+mod clock;
 mod command;
 mod exit;
 mod models;

@@ -162,6 +162,9 @@ fn pointer(values: Option<&[f32]>, at: usize) -> *const f32 {
 /// Rows of the left operand, each as words, [`STRIDE`] apart.
 #[inline(always)]
 fn pack_left<F: Format>(a: View<'_, f32>, rows: Range<usize>, cols: Range<usize>, left: &mut [u32]) {
+    if cols.is_empty() {
+        return;
+    }
     let lying = a.row(rows.start, cols.start, cols.len()).is_some();
     if !lying && a.transposed().row(cols.start, rows.start, rows.len()).is_some() {
         return pack_left_columns::<F>(a.transposed(), rows, cols, left);

@@ -9,11 +9,12 @@
 //!   another order, so that with pairs results are compared with sums in f64 only, within `1e-6 (sum |a b| + 1)` for values
 //!   up to 1: enough to notice a product that is missing, double or rounded to fewer bits, not to tell orders apart.
 
+use crate::activation::activate_row;
 use crate::block::{Block, Finish, block, with_left};
 use crate::format::{Format, Precision};
 use crate::packed::{Line, Packed, Panels};
 use crate::product::product_by;
-use crate::{Activation, Kernels, Level, View};
+use crate::{Activation, Level, View};
 use proptest::prelude::*;
 use std::array::from_fn;
 
@@ -159,10 +160,9 @@ fn law<F: Format>(
                 prop_assert_eq!([*sum, finished].map(f32::to_bits), [7f32; 2].map(f32::to_bits), "between rows");
                 continue;
             }
-            let x = [sum + bias[j]];
-            let mut y = x;
+            let mut y = [sum + bias[j]];
             if let Some(kind) = activation {
-                f32::activate(Level::Portable, kind, &x, &mut y);
+                activate_row::<f32, true>(kind, &mut y);
             }
             let y = y[0] * gain[j] + add[place];
             prop_assert_eq!(finished.to_bits(), y.to_bits(), "finished at {}, {}", place / stride, j);

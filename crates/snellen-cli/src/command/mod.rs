@@ -1,5 +1,6 @@
 //! The subcommands.
 
+mod bench_engine;
 mod exam;
 mod lab;
 mod measure;
@@ -30,6 +31,8 @@ pub enum Command {
     /// Train small CLIPs from scratch on generated scenes
     #[command(subcommand)]
     Lab(lab::Lab),
+    /// Measure the engine: time, throughput, fraction of this machine's peak, memory
+    BenchEngine(bench_engine::BenchEngine),
 }
 
 /// Runs a command on as many threads and with such instructions as asked.
@@ -50,5 +53,6 @@ pub fn run(command: Command, threads: Option<u16>, level: Option<Level>) -> Resu
         Command::Sites(args) => sites::run(&args),
         Command::Parity(args) => parity::run(&args),
         Command::Lab(args) => lab::run(args),
+        Command::BenchEngine(args) => bench_engine::run(&args),
     }
 }

@@ -26,6 +26,9 @@ fn usage_errors() {
         ("scenes --kind maze --out x", "[possible values: toy, factorial, swap]"),
         ("lab", "Usage: snellen lab"),
         ("measure --run x --q much", "'much' for '--q <Q>'"),
+        ("bench-engine --dtype f64", "[possible values: f32, bf16]"),
+        ("bench-engine --batch 8,0", "'0' for '--batch <BATCH>'"),
+        ("bench-engine --train --model lab", "'--train' cannot be used with '--model <NAMES|DIRS>'"),
     ];
     for (args, says) in cases {
         let ran = home.run(args);

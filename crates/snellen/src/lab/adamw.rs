@@ -12,13 +12,13 @@ const EPS: f32 = 1e-8;
 const LARGEST_SCALE: f32 = 4.605_17;
 
 /// The running moments of every weight.
-pub(super) struct AdamW {
+pub(crate) struct AdamW {
     pub(super) first: Weights,
     pub(super) second: Weights,
 }
 
 impl AdamW {
-    pub(super) fn new(weights: &Weights) -> Self {
+    pub(crate) fn new(weights: &Weights) -> Self {
         let zeros = || {
             let zero =
                 |(name, t): (&String, &Tensor<f32>)| (name.clone(), Tensor::new(t.shape(), vec![0.0; t.data().len()]));
@@ -28,7 +28,7 @@ impl AdamW {
     }
 
     /// One update, the `step`-th (from 1), after scaling the gradient to at most `clip`. Returns its norm before that.
-    pub(super) fn update(
+    pub(crate) fn update(
         &mut self,
         weights: &mut Weights,
         gradients: &BTreeMap<String, Vec<f32>>,

@@ -9,11 +9,38 @@ use rand::RngExt;
 /// CLIP's first temperature: `ln(1 / 0.07)`.
 const LOGIT_SCALE: f32 = 2.6593;
 
-/// Fresh weights for `config`, by name.
+/// How a weight begins.
+pub(crate) enum Start {
+    /// All values are this one.
+    Constant(f32),
+    /// Values are normal with mean 0 and this deviation.
+    Normal(f64),
+}
+
+/// How the weight of this name begins.
 ///
 /// Matrices are normal with variance `1 / inputs`, divided by `2 layers` where they write to the residual stream (as in GPT-2 and
 /// CLIP); embeddings have a deviation of 0.02; gains are 1 and biases 0.
-pub(super) fn weights(config: &ModelConfig, seed: u64) -> Result<Weights> {
+pub(crate) fn start(config: &ModelConfig, name: &str, shape: &[usize]) -> Start {
+    let text = config.text.as_ref().filter(|_| name.starts_with("text"));
+    let layers = text.map_or(config.vision.tower.layers, |text| text.tower.layers);
+    if name == "logit_scale" {
+        Start::Constant(LOGIT_SCALE)
+    } else if name.contains("embedding") && !name.contains("patch_embedding") {
+        Start::Normal(0.02)
+    } else if shape.len() > 1 {
+        let inputs: usize = shape[1..].iter().product();
+        let writes = name.contains("out_proj") || name.contains("fc2");
+        Start::Normal((1.0 / inputs as f64).sqrt() / if writes { (2.0 * layers as f64).sqrt() } else { 1.0 })
+    } else if name.ends_with("weight") {
+        Start::Constant(1.0)
+    } else {
+        Start::Constant(0.0)
+    }
+}
+
+/// Fresh weights for `config`, by name, each as [`start`] says.
+pub(crate) fn weights(config: &ModelConfig, seed: u64) -> Result<Weights> {
     let mut source = Fresh { weights: Weights::new(), seed, config };
     Towers::<f32>::new(config, &mut source)?;
     Ok(source.weights)
@@ -28,21 +55,9 @@ struct Fresh<'a> {
 impl Parameters<f32> for Fresh<'_> {
     fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {
         let n = shape.iter().product();
-        let text = self.config.text.as_ref().filter(|_| name.starts_with("text"));
-        let layers = text.map_or(self.config.vision.tower.layers, |text| text.tower.layers);
-        let data = if name == "logit_scale" {
-            vec![LOGIT_SCALE; n]
-        } else if name.contains("embedding") && !name.contains("patch_embedding") {
-            normal(self.seed, name, n, 0.02)
-        } else if shape.len() > 1 {
-            let inputs: usize = shape[1..].iter().product();
-            let writes = name.contains("out_proj") || name.contains("fc2");
-            let deviation = (1.0 / inputs as f64).sqrt() / if writes { (2.0 * layers as f64).sqrt() } else { 1.0 };
-            normal(self.seed, name, n, deviation)
-        } else if name.ends_with("weight") {
-            vec![1.0; n]
-        } else {
-            vec![0.0; n]
+        let data = match start(self.config, name, shape) {
+            Start::Constant(value) => vec![value; n],
+            Start::Normal(deviation) => normal(self.seed, name, n, deviation),
         };
         let tensor = Tensor::new(shape, data);
         self.weights.insert(name.to_owned(), tensor.clone());

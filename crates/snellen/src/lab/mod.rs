@@ -3,11 +3,12 @@
 //! A [`Recipe`] says what is trained on what, [`train()`] does it with a seed and leaves a folder in the Hugging Face CLIP layout that
 //! [`Model::load`](crate::model::Model::load) reads like any other, with the recipe and the training log beside the weights.
 
-mod adamw;
+pub(crate) mod adamw;
 mod batch;
-mod init;
+pub(crate) mod init;
 mod recipe;
 mod state;
+pub(crate) mod step;
 mod train;
 mod vocabulary;
 

@@ -3,16 +3,15 @@
 use super::adamw::{self, AdamW};
 use super::recipe::toml_error;
 use super::state::State;
-use super::{Recipe, batch, init, vocabulary};
-use crate::engine::{Precision, Tape, Tensor, ops};
+use super::{Recipe, batch, init, step, vocabulary};
+use crate::engine::Precision;
 use crate::exam::composition::{composition, outcome};
 use crate::exam::recognition::recognition;
-use crate::model::checkpoint::{self, Parameters, Weights};
+use crate::model::checkpoint;
 use crate::model::{Model, ModelConfig, Preprocessing, Tokenizer, Towers};
 use crate::scene::Pairs;
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Beside a model made here: how it was made.
@@ -193,30 +192,12 @@ impl<'a> Run<'a> {
     fn update(&mut self) -> Result<f64> {
         let step = self.state.step + 1;
         let batch = batch::draw(self.recipe, &self.seen, (&self.preprocessing, &self.tokenizer), (self.seed, step))?;
-        let mut tape = Tape::on();
-        let mut leaves = Leaves { weights: &self.state.weights, tape: &mut tape, by_name: BTreeMap::new() };
-        let clip = Towers::new(&self.model, &mut leaves)?;
-        let leaves = leaves.by_name;
-        let images = clip.embed_images(&mut tape, &batch.pixels, &mut ())?;
-        let texts = clip.embed_texts(&mut tape, &batch.tokens, &mut ())?;
-        let (images, texts) = (ops::unit_rows(&mut tape, &images), ops::unit_rows(&mut tape, &texts));
-        let loss = ops::contrastive_loss(&mut tape, &images, &texts, clip.logit_scale().ok_or_else(no_scale)?);
-        let value = loss.data()[0] as f64;
-        if !value.is_finite() {
-            return Err(Error::mismatch(
-                format!("training, step {step}"),
-                "a finite loss; lower the learning rate",
-                value,
-            ));
-        }
-        let gradients = tape.backward(&loss);
-        let of = |(name, leaf): (&String, &Tensor<f32>)| gradients.of(leaf).map(|g| (name.clone(), g.to_vec()));
-        let gradients = leaves.iter().filter_map(of).collect();
-        drop((clip, leaves));
-        let rate = adamw::rate(&self.recipe.training, step);
-        self.state.adam.update(&mut self.state.weights, &gradients, (step, rate), &self.recipe.training);
+        let state = (&mut self.state.weights, &mut self.state.adam);
+        let training = &self.recipe.training;
+        let at = (step, adamw::rate(training, step));
+        let loss = step::update(&self.model, state, (&batch.pixels, &batch.tokens), at, training)?;
         self.state.step = step;
-        Ok(value)
+        Ok(loss)
     }
 
     /// The model as it is now.
@@ -289,25 +270,6 @@ impl<'a> Run<'a> {
         std::fs::remove_file(&state).map_err(Error::io(&state))?;
         let missing = || Error::mismatch(self.out.join(LOG).display(), "an evaluation after the last step", "none");
         self.log.last().cloned().ok_or_else(missing)
-    }
-}
-
-fn no_scale() -> Error {
-    Error::mismatch("training", "a model of pictures and texts", "one without a logit scale")
-}
-
-/// Weights as leaves of a tape.
-struct Leaves<'a> {
-    weights: &'a Weights,
-    tape: &'a mut Tape<f32>,
-    by_name: BTreeMap<String, Tensor<f32>>,
-}
-
-impl Parameters<f32> for Leaves<'_> {
-    fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {
-        let leaf = self.tape.leaf(&checkpoint::look_up(self.weights, name, shape)?);
-        self.by_name.insert(name.to_owned(), leaf.clone());
-        Ok(leaf)
     }
 }
 

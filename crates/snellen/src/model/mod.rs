@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 mod encode;
 mod files;
+mod flops;
 pub mod hook;
 pub mod hub;
 mod layout;

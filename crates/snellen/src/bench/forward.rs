@@ -1,0 +1,57 @@
+//! The forward of a batch of images.
+
+use super::Copies;
+use super::random::uniform;
+use crate::Result;
+use crate::engine::{Tape, Tensor};
+use crate::model::{ModelConfig, Site, Towers};
+use std::hint::black_box;
+
+/// A vision tower and the images that it is run on.
+pub struct Forward<'a> {
+    towers: &'a Towers<f32>,
+    config: &'a ModelConfig,
+    /// `[image, 3, row, column]`.
+    pixels: Tensor<f32>,
+    sites: Vec<Site>,
+}
+
+impl<'a> Forward<'a> {
+    /// Of `batch` random images; what it computes at `sites` is kept as copies until the end of a run.
+    pub fn new(
+        towers: &'a Towers<f32>,
+        config: &'a ModelConfig,
+        (batch, seed): (usize, u64),
+        sites: Vec<Site>,
+    ) -> Self {
+        Self { towers, config, pixels: pixels(config, batch, seed), sites }
+    }
+
+    /// Operations of a run, whatever sites are read.
+    pub fn flops(&self) -> u64 {
+        self.pixels.dim(0) as u64 * self.config.vision.flops()
+    }
+
+    /// Runs it once.
+    pub fn run(&mut self) -> Result<()> {
+        if self.sites.is_empty() {
+            black_box(self.towers.embed_images(&mut Tape::off(), &self.pixels, &mut ())?);
+            return Ok(());
+        }
+        let mut copies = Copies::of(&self.sites);
+        observe(self.towers, &self.pixels, &mut copies)?;
+        black_box(copies);
+        Ok(())
+    }
+}
+
+/// Shows the hook what it wants of these images.
+fn observe(towers: &Towers<f32>, pixels: &Tensor<f32>, copies: &mut Copies<'_>) -> Result<()> {
+    towers.embed_images(&mut Tape::off(), pixels, copies).map(drop)
+}
+
+/// Random images of the size that the model takes.
+pub(super) fn pixels(config: &ModelConfig, batch: usize, seed: u64) -> Tensor<f32> {
+    let side = config.vision.image;
+    Tensor::new([batch, 3, side, side], uniform(seed, "pixels", batch * 3 * side * side, 1.0))
+}
