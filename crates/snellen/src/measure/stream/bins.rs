@@ -73,6 +73,10 @@ impl Bins {
     pub(super) fn add(&mut self, values: &[f32], rows: &Rows<'_>, cut: Cut, keys: &mut Vec<u64>) {
         let old = std::mem::take(&mut self.bins);
         let mut merged = Vec::with_capacity(old.len() + old.len() / 8);
+        if old.is_empty() && cut.shift == 0 {
+            // Most values will have a bin of their own.
+            self.counts.reserve(values.len() * cut.stride());
+        }
         let mut old = old.into_iter().peekable();
         for (stratum, places) in &rows.strata {
             keys.clear();
