@@ -56,6 +56,9 @@ pub struct Resolution {
 }
 
 /// The units' values so far, or how they lie.
+///
+/// Values take 4 bytes for each image and unit; beyond [`Resolution::exact_images`] a bin takes 20 and 4 for each concept. With
+/// 4,096 units, 16 concepts and 5 strata of 20,000 normal values that is about 2.1 GB at 6 bits, 0.35 GB at 3.
 #[derive(Clone, Debug)]
 pub struct StratifiedAuroc {
     labels: Arc<Labels>,
