@@ -1,5 +1,6 @@
 //! The exam: what a model recognises, what it binds, and which units stand for what, on scenes made for the question.
 
+mod blocks;
 pub mod composition;
 mod findings;
 pub mod recognition;

@@ -1,14 +1,16 @@
 //! From a recording to unit measures, and from those to pictures of the strongest units.
 
+use super::blocks::{Array, BLOCK_VALUES};
 use crate::engine::Tape;
-use crate::measure::encodes::{Criterion, Encodings, UnitConcept, encodes};
+use crate::measure::Design;
+use crate::measure::encodes::{Criterion, Encodings};
 use crate::measure::table::UnitConcepts;
-use crate::measure::{Design, Matrix};
 use crate::model::{ActivationMut, Hook, Model, Site};
 use crate::record::{ActivationStore, Progress, Source, TokenPolicy, read_pixels, read_rgb};
 use crate::report::{Picture, SiteUnits, UnitCard, Units};
 use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Images shown of a unit.
@@ -39,17 +41,16 @@ pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Re
         if progress.is_cancelled() {
             return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
         }
-        let (shape, values) = store.read(array.site, array.policy)?;
-        let matrix = Matrix::new(shape[0], shape[1..].iter().product(), values)?;
-        let Encodings { cells, summary } = encodes(&matrix, &design, criterion)?;
+        let values = Array::open(&store, array, BLOCK_VALUES)?;
+        let Encodings { cells, summary } = values.encodes(&design, criterion, progress)?;
         let name = array.path();
         // Units of pooled sites have no map to show: they are shown only where nothing else was recorded.
         let shown = array.policy != TokenPolicy::Pooled || arrays.iter().all(|a| a.policy == TokenPolicy::Pooled);
+        let mut better = BTreeMap::new();
         for cell in cells.iter().filter(|cell| cell.encodes && shown) {
             let (Some(chosen), Some(reported)) = (cell.chosen, cell.held_out) else { continue };
             let concept = cell.concept as usize;
             if best[concept].as_ref().is_none_or(|card| card.effect.abs() < reported.effect.abs()) {
-                let (top_images, base_rate) = top(&matrix, cell, reported.effect, &held_out, design.present(concept));
                 best[concept] = Some(UnitCard {
                     site: array.site.to_string(),
                     tokens: array.policy.to_string(),
@@ -59,10 +60,19 @@ pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Re
                     effect_lo: reported.effect_lo,
                     effect_hi: reported.effect_hi,
                     q: chosen.q,
-                    top_with_concept: top_images.iter().filter(|i| design.present(concept)[**i]).count(),
-                    top_images,
-                    base_rate,
+                    top_with_concept: 0,
+                    top_images: Vec::new(),
+                    base_rate: 0.0,
                 });
+                better.insert(concept, cell.unit as usize);
+            }
+        }
+        let columns = values.columns(&better.values().copied().collect::<Vec<_>>())?;
+        for (&concept, column) in better.keys().zip(columns) {
+            if let Some(card) = &mut best[concept] {
+                let present = design.present(concept);
+                (card.top_images, card.base_rate) = top(&column, card.effect, &held_out, present);
+                card.top_with_concept = card.top_images.iter().filter(|i| present[**i]).count();
             }
         }
         units.sites.push(SiteUnits {
@@ -83,10 +93,10 @@ pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Re
 }
 
 /// The rows of `among` that lie furthest in the direction of `effect`, and the share of `among` that show the concept.
-fn top(matrix: &Matrix, cell: &UnitConcept, effect: f64, among: &[usize], present: &[bool]) -> (Vec<usize>, f64) {
+fn top(column: &[f32], effect: f64, among: &[usize], present: &[bool]) -> (Vec<usize>, f64) {
     let sign = if effect < 0.0 { -1.0 } else { 1.0 };
     let mut ranked = among.to_vec();
-    let value = |i: &usize| sign * matrix.row(*i)[cell.unit as usize];
+    let value = |i: &usize| sign * column[*i];
     ranked.sort_by(|a, b| value(b).total_cmp(&value(a)).then(a.cmp(b)));
     let with = among.iter().filter(|i| present[**i]).count();
     (ranked.into_iter().take(TOP).collect(), with as f64 / among.len() as f64)

@@ -12,6 +12,7 @@ use super::{Confidence, Design, Matrix};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 
 /// Units of a block: as many as share a cache line of the matrix.
 const BLOCK: usize = 16;
@@ -111,14 +112,20 @@ struct Scored {
 /// # Errors
 /// When there are no images or the two have different ones, or the criterion is out of range.
 pub fn encodes(matrix: &Matrix, design: &Design, criterion: &Criterion) -> Result<Encodings> {
+    encodes_in_blocks([Ok(matrix)], design, criterion)
+}
+
+/// As [`encodes`], of a site whose matrix is cut into `blocks` of neighbouring units, so that only one of them needs to be in
+/// memory: the same bytes however it is cut.
+///
+/// # Errors
+/// As [`encodes`], and the first error among the blocks.
+pub fn encodes_in_blocks<M: Borrow<Matrix>>(
+    blocks: impl IntoIterator<Item = Result<M>>,
+    design: &Design,
+    criterion: &Criterion,
+) -> Result<Encodings> {
     criterion.check()?;
-    if matrix.images() != design.images() {
-        let expected = format!("{} images, as the labels have", design.images());
-        return Err(Error::mismatch("activations", expected, matrix.images()));
-    }
-    if design.images() == 0 {
-        return Err(Error::mismatch("activations", "at least one image", "none"));
-    }
     let concepts = design.concepts().len();
     let permuted = design.permuted(criterion.seed);
     let labels: Vec<&[bool]> =
@@ -126,14 +133,23 @@ pub fn encodes(matrix: &Matrix, design: &Design, criterion: &Criterion) -> Resul
     let [first, second] = design.halves(criterion.seed);
     let plan = |images: &[usize]| Plan::new(design.strata(), images, &labels, EXACT_BELOW);
     let plans = [plan(&first), plan(&second)];
-    let mut scored = vec![Scored::default(); matrix.units() * labels.len()];
     let cell = |label: usize, [first, second]: &mut [Ranks; 2]| Scored {
         p: plans[0].p(label, first),
         chosen_effect: plans[0].auroc(label, first).map_or(0.0, effect),
         auroc: plans[1].auroc(label, second),
         interval: if label < concepts { plans[1].interval(label, second, criterion.confidence) } else { None },
     };
-    let flagged = score(matrix, &plans, cell, &mut scored, labels.len());
+    let (mut scored, mut flagged, mut units) = (Vec::new(), Vec::new(), 0);
+    for block in blocks {
+        let block = block?;
+        let matrix = block.borrow();
+        check_images(matrix, design)?;
+        let first = scored.len();
+        scored.resize(first + matrix.units() * labels.len(), Scored::default());
+        let odd = score(matrix, &plans, cell, &mut scored[first..], labels.len());
+        flagged.extend(odd.into_iter().map(|(unit, flag)| (units + unit, flag)));
+        units += matrix.units();
+    }
 
     let family = |null: usize| -> Result<Vec<Option<f64>>> {
         let p: Vec<_> = scored
@@ -159,21 +175,32 @@ pub fn encodes(matrix: &Matrix, design: &Design, criterion: &Criterion) -> Resul
             encodes: criterion.met(scored, q[index]),
         }
     };
-    let cells: Vec<UnitConcept> = (0..matrix.units() * concepts).into_par_iter().map(cell).collect();
+    let cells: Vec<UnitConcept> = (0..units * concepts).into_par_iter().map(cell).collect();
     let encoding = Counts::of(cells.iter().map(|cell| cell.encodes), concepts);
     let by_chance = |index: usize| {
         let scored = scored[index / concepts * labels.len() + concepts + index % concepts];
         criterion.met(scored, null_q[index])
     };
     let null = Counts::of((0..cells.len()).map(by_chance), concepts);
-    Ok(Encodings { cells, summary: Summary { units: matrix.units(), flagged, encoding, null } })
+    Ok(Encodings { cells, summary: Summary { units, flagged, encoding, null } })
+}
+
+fn check_images(matrix: &Matrix, design: &Design) -> Result<()> {
+    if matrix.images() != design.images() {
+        let expected = format!("{} images, as the labels have", design.images());
+        return Err(Error::mismatch("activations", expected, matrix.images()));
+    }
+    if design.images() == 0 {
+        return Err(Error::mismatch("activations", "at least one image", "none"));
+    }
+    Ok(())
 }
 
 /// Fills `scored`, `[unit, label]`, and names the units that have no score.
 fn score(
     matrix: &Matrix,
     plans: &[Plan; 2],
-    cell: impl Fn(usize, &mut [Ranks; 2]) -> Scored + Sync,
+    cell: impl Fn(usize, &mut [Ranks; 2]) -> Scored + Sync + Copy,
     scored: &mut [Scored],
     labels: usize,
 ) -> Vec<(usize, Flag)> {

@@ -25,6 +25,12 @@ impl Matrix {
         Ok(Self { images, units, values })
     }
 
+    /// `values` that are known to be `images` rows of `units` numbers.
+    pub(super) fn of_rows(images: usize, units: usize, values: Vec<f32>) -> Self {
+        debug_assert_eq!(images * units, values.len());
+        Self { images, units, values }
+    }
+
     /// Number of rows.
     pub fn images(&self) -> usize {
         self.images

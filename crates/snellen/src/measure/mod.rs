@@ -15,6 +15,7 @@ mod permutation;
 pub mod proportion;
 mod rank_test;
 mod ranks;
+pub mod stream;
 pub mod table;
 
 pub use design::Design;

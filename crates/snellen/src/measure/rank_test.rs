@@ -45,7 +45,8 @@ impl Classes {
         self.positives * self.negatives
     }
 
-    fn variance(&self, ties: f64) -> f64 {
+    /// Of U, with `ties` the sum of t^3 - t.
+    pub(super) fn variance(&self, ties: f64) -> f64 {
         let n = self.images() as f64;
         // In the terms of `ties`, so that a stratum of one value has none at all.
         self.pairs() as f64 / 12.0 * (n * n * n - n - ties) / (n * (n - 1.0))

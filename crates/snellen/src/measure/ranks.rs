@@ -68,7 +68,12 @@ impl StratumRanks {
 }
 
 /// The bits of a finite `value`, so that they sort like the values, and both zeros are one.
-fn ascending(value: f32) -> u32 {
+pub(super) fn ascending(value: f32) -> u32 {
     let bits = (value + 0.0).to_bits();
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+}
+
+/// The value whose [`ascending`] bits these are.
+pub(super) fn of_ascending(bits: u32) -> f32 {
+    f32::from_bits(if bits >> 31 == 1 { bits & !(1 << 31) } else { !bits })
 }

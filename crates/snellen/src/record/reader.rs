@@ -90,20 +90,55 @@ impl ActivationStore {
     /// As [`read`](Self::read), and when `rows` are not in the array.
     pub fn read_rows(&self, site: Site, policy: TokenPolicy, rows: Range<usize>) -> Result<(Vec<usize>, Vec<f32>)> {
         let layout = self.layout(site, policy)?;
-        let place = || format!("{}: `{}`", self.folder.display(), layout.path());
-        let (images, row) = (layout.shape[0], layout.row());
+        let mut values = Vec::new();
+        self.reserve(layout, &mut values, &rows, layout.row())?;
+        self.each_part(layout, rows.clone(), |part| values.extend_from_slice(part))?;
+        let shape = std::iter::once(rows.len()).chain(layout.shape[1..].iter().copied()).collect();
+        Ok((shape, values))
+    }
+
+    /// Of all images the values of `units` only, in that order, `[image, unit]`; an image's values are numbered through where
+    /// they have several axes. One shard beside the result is in memory.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), where the values asked for are counted; and when the array has no such unit.
+    pub fn read_units(&self, site: Site, policy: TokenPolicy, units: &[usize]) -> Result<Vec<f32>> {
+        let layout = self.layout(site, policy)?;
+        let row = layout.row();
+        if let Some(unit) = units.iter().find(|&&unit| unit >= row) {
+            return Err(Error::mismatch(self.place(layout), format!("units below {row}"), unit));
+        }
+        let (mut values, images) = (Vec::new(), 0..layout.shape[0]);
+        self.reserve(layout, &mut values, &images, units.len())?;
+        self.each_part(layout, images, |part| {
+            part.chunks_exact(row).for_each(|row| values.extend(units.iter().map(|&unit| row[unit])));
+        })?;
+        Ok(values)
+    }
+
+    fn place(&self, layout: &Layout) -> String {
+        format!("{}: `{}`", self.folder.display(), layout.path())
+    }
+
+    /// Room for `each` values of each of `rows`, which have to be in the array.
+    fn reserve(&self, layout: &Layout, values: &mut Vec<f32>, rows: &Range<usize>, each: usize) -> Result<()> {
+        let (place, images) = (|| self.place(layout), layout.shape[0]);
         if rows.start > rows.end || rows.end > images {
             return Err(Error::mismatch(place(), format!("rows within 0..{images}"), format!("{rows:?}")));
         }
-        if rows.len().checked_mul(row).is_none_or(|values| values > MAX_VALUES) {
-            let got = format!("{} rows of {row}", rows.len());
+        if rows.len().checked_mul(each).is_none_or(|values| values > MAX_VALUES) {
+            let got = format!("{} rows of {each}", rows.len());
             return Err(Error::mismatch(place(), format!("at most {MAX_VALUES} values to be read at once"), got));
         }
+        values.try_reserve_exact(rows.len() * each).map_err(|source| Error::malformed(place(), source))
+    }
+
+    /// Shows `rows`, shard after shard, in whole rows.
+    fn each_part(&self, layout: &Layout, rows: Range<usize>, mut see: impl FnMut(&[f32])) -> Result<()> {
+        let (place, row) = (|| self.place(layout), layout.row());
         let store = FilesystemStore::new(&self.folder).map_err(|source| Error::malformed(place(), source))?;
         let array = layout.array(Arc::new(store))?;
         let shard_rows = layout.rows_per_chunk_and_shard().1;
-        let mut values = Vec::new();
-        values.try_reserve_exact(rows.len() * row).map_err(|source| Error::malformed(place(), source))?;
         for shard in rows.start / shard_rows..rows.end.div_ceil(shard_rows) {
             let first = shard * shard_rows;
             let decoded = self.read_shard(layout, &array, shard)?;
@@ -113,10 +148,9 @@ impl ActivationStore {
                 let got = format!("{} in row {}, value {}", wanted[at], first + from + at / row, at % row);
                 return Err(Error::mismatch(place(), "finite values", got));
             }
-            values.extend_from_slice(wanted);
+            see(wanted);
         }
-        let shape = std::iter::once(rows.len()).chain(layout.shape[1..].iter().copied()).collect();
-        Ok((shape, values))
+        Ok(())
     }
 
     fn layout(&self, site: Site, policy: TokenPolicy) -> Result<&Layout> {

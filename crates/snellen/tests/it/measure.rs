@@ -6,6 +6,7 @@ mod auroc;
 mod design;
 mod encodes;
 mod proportion;
+mod stream;
 mod table;
 
 use rand::{Rng, RngExt};

@@ -1,7 +1,7 @@
 use super::{concepts, confidence, gauss, matrix};
 use rand::RngExt;
 use snellen::measure::auroc::{EXACT_BELOW, Flag, auroc};
-use snellen::measure::encodes::{Criterion, Encodings, UnitConcept, encodes};
+use snellen::measure::encodes::{Criterion, Encodings, UnitConcept, encodes, encodes_in_blocks};
 use snellen::measure::{Design, Matrix};
 use snellen::random::stream;
 
@@ -189,6 +189,31 @@ fn threads_do_not_change_the_answer() {
         pool.install(|| encodes(&tied, &design, &criterion(0.1)).unwrap())
     };
     assert_eq!(on(1), on(3));
+}
+
+#[test]
+fn blocks_of_units_give_what_the_whole_gives() {
+    let design = design(90, 3);
+    let noise = noise(90, 50);
+    let odd = matrix(90, 50, |image, unit| match unit {
+        33 => 1.0,
+        48 if image == 5 => f64::NAN,
+        _ => f64::from(noise.row(image)[unit]),
+    });
+    let whole = encodes(&odd, &design, &criterion(0.0)).unwrap();
+    assert_eq!(whole.summary.flagged.len(), 2);
+    for size in [1, 7, 16, 49] {
+        let blocks = (0..50).step_by(size).map(|first| {
+            let units = first..(first + size).min(50);
+            Ok(matrix(90, units.len(), |image, unit| f64::from(odd.row(image)[first + unit])))
+        });
+        assert_eq!(encodes_in_blocks(blocks, &design, &criterion(0.0)).unwrap(), whole);
+    }
+    let broken = [Ok(odd), Err(snellen::Error::mismatch("here", "a block", "none"))];
+    assert_eq!(
+        encodes_in_blocks(broken, &design, &criterion(0.0)).unwrap_err().to_string(),
+        "here: expected a block, got none"
+    );
 }
 
 #[test]

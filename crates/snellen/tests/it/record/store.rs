@@ -54,6 +54,10 @@ fn what_is_written_is_read_back() {
             let (from, to) = (images / 3, images - images / 5);
             let (part_shape, part) = opened.read_rows(layout.site, policy, from..to).unwrap();
             assert_eq!((part_shape[0], &part[..]), (to - from, &values[from * layout.row()..to * layout.row()]));
+            let units = [layout.row() - 1, 0, layout.row() / 2];
+            let picked = values.chunks(layout.row()).flat_map(|row| units.map(|unit| row[unit])).collect::<Vec<_>>();
+            assert_eq!(opened.read_units(layout.site, policy, &units).unwrap(), picked);
+            assert_says(opened.read_units(layout.site, policy, &[0, layout.row()]), &["expected units below"]);
         }
     }
 }
