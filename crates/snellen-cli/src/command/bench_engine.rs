@@ -1,10 +1,10 @@
 //! `snellen bench-engine`
 
 use crate::{clock, terminal};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 use snellen::bench::{Forward, NAMES, Training, named, towers};
-use snellen::model::{Model, ModelConfig, Site, Towers};
+use snellen::model::{LoadConfig, Model, ModelConfig, Site, Towers};
 use snellen::record::{TokenPolicy, select};
 use snellen::{Error, Result};
 use snellen_cpu::{Level, Precision, peak};
@@ -22,8 +22,8 @@ pub struct BenchEngine {
     #[arg(long, value_name = "NAMES|DIRS", value_delimiter = ',', default_value = "vit-b-32")]
     model: Vec<String>,
     /// What weights and activations are rounded to before they are multiplied, separated by commas
-    #[arg(long, value_delimiter = ',', default_value = "f32")]
-    dtype: Vec<Dtype>,
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', default_value = "f32")]
+    dtype: Vec<Precision>,
     /// Images of a forward, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "8", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Vec<u32>,
@@ -47,34 +47,11 @@ pub struct BenchEngine {
     json: bool,
 }
 
-/// What values are rounded to.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Dtype {
-    F32,
-    Bf16,
-}
-
-impl Dtype {
-    fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        }
-    }
-
-    fn precision(self) -> Precision {
-        match self {
-            Self::F32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
-        }
-    }
-}
-
 /// What is measured, in the words of the output.
 struct Case<'a> {
     model: &'a str,
     operation: &'static str,
-    dtype: Dtype,
+    dtype: Precision,
     batch: u32,
     flops: u64,
 }
@@ -97,7 +74,7 @@ pub fn run(args: &BenchEngine) -> Result<()> {
         Ok(())
     };
     if args.train {
-        let (dtype, batch) = (Dtype::F32, 32);
+        let (dtype, batch) = (Precision::F32, 32);
         let mut training = Training::new(batch as usize, args.seed)?;
         let case = Case { model: SMALL, operation: "training step", dtype, batch, flops: training.flops() };
         measure(&case, &mut || training.run().map(drop))?;
@@ -117,7 +94,6 @@ fn forwards(
 ) -> Result<()> {
     // Before any work: the last of a long list may be wrong.
     args.model.iter().try_for_each(|name| known(name))?;
-    args.dtype.iter().try_for_each(|&dtype| runs_in(dtype))?;
     for name in &args.model {
         for &dtype in &args.dtype {
             let (config, towers) = open(name, dtype, args.seed)?;
@@ -140,18 +116,14 @@ fn known(name: &str) -> Result<()> {
     Err(Error::mismatch("--model", expected, format!("`{name}`")))
 }
 
-/// Models run in f32 only.
-fn runs_in(dtype: Dtype) -> Result<()> {
-    let got = || format!("`{}`", dtype.name());
-    if dtype == Dtype::F32 { Ok(()) } else { Err(Error::mismatch("--dtype", "f32, which models run in", got())) }
-}
-
 /// A named shape with random weights, or what is in a folder, ready to run in `dtype`.
-fn open(name: &str, dtype: Dtype, seed: u64) -> Result<(ModelConfig, Towers<f32>)> {
-    runs_in(dtype)?;
+fn open(name: &str, dtype: Precision, seed: u64) -> Result<(ModelConfig, Towers<f32>)> {
     match named(name) {
-        Some(config) => towers(&config, seed).map(|towers| (config, towers)),
-        None => Model::load(Path::new(name)).map(|model| (model.config, model.towers)),
+        Some(config) => towers(&config, dtype, seed).map(|towers| (config, towers)),
+        None => {
+            let config = LoadConfig { precision: dtype, ..LoadConfig::plain() };
+            Model::load_with(Path::new(name), &config).map(|model| (model.config, model.towers))
+        }
     }
 }
 
@@ -178,10 +150,10 @@ fn serve(once: &mut dyn FnMut() -> Result<()>) -> Result<()> {
 }
 
 fn measurement(case: &Case<'_>, rounds: u32, once: &mut dyn FnMut() -> Result<()>) -> Result<Value> {
-    let (level, threads, precision) = (Level::current(), rayon::current_num_threads(), case.dtype.precision());
+    let (level, threads, precision) = (Level::current(), rayon::current_num_threads(), case.dtype);
     let highest = || peak(level, precision, threads, PEAKS) / 1e9;
     clock::forget_peak();
-    let bar = terminal::bar(rounds.into(), &format!("{} {} x {}", case.model, case.dtype.name(), case.batch));
+    let bar = terminal::bar(rounds.into(), &format!("{} {} x {}", case.model, case.dtype, case.batch));
     let before = highest();
     let times = clock::rounds(rounds, once, &|| bar.inc(1));
     bar.finish_and_clear();
@@ -192,7 +164,7 @@ fn measurement(case: &Case<'_>, rounds: u32, once: &mut dyn FnMut() -> Result<()
     Ok(json!({
         "model": case.model,
         "operation": case.operation,
-        "dtype": case.dtype.name(),
+        "dtype": case.dtype.to_string(),
         "batch": case.batch,
         "threads": threads,
         "level": level.to_string(),

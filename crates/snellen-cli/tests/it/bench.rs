@@ -97,8 +97,3 @@ fn what_cannot_be_measured_is_refused() {
         &["sites: `hook_nothing`: expected the name of a site"],
     );
 }
-
-#[test]
-fn only_the_type_that_models_run_in_is_measured() {
-    Home::new().refuse("bench-engine --model lab --dtype f32,bf16", &["--dtype: expected f32", "got `bf16`"]);
-}

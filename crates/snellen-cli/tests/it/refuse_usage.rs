@@ -26,7 +26,11 @@ fn usage_errors() {
         ("scenes --kind maze --out x", "[possible values: toy, factorial, swap]"),
         ("lab", "Usage: snellen lab"),
         ("measure --run x --q much", "'much' for '--q <Q>'"),
-        ("bench-engine --dtype f64", "[possible values: f32, bf16]"),
+        ("bench-engine --dtype f64", "expected f32 or bf16, got `f64`"),
+        (
+            "scenes --kind toy --out x --engine-level mmx",
+            "expected one of portable, avx2, avx512, avx512-bf16, got `mmx`",
+        ),
         ("bench-engine --batch 8,0", "'0' for '--batch <BATCH>'"),
         ("bench-engine --train --model lab", "'--train' cannot be used with '--model <NAMES|DIRS>'"),
     ];

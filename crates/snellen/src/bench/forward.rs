@@ -14,6 +14,7 @@ pub struct Forward<'a> {
     /// `[image, 3, row, column]`.
     pixels: Tensor<f32>,
     sites: Vec<Site>,
+    tape: Tape<f32>,
 }
 
 impl<'a> Forward<'a> {
@@ -24,7 +25,7 @@ impl<'a> Forward<'a> {
         (batch, seed): (usize, u64),
         sites: Vec<Site>,
     ) -> Self {
-        Self { towers, config, pixels: pixels(config, batch, seed), sites }
+        Self { towers, config, pixels: pixels(config, batch, seed), sites, tape: Tape::off() }
     }
 
     /// Operations of a run, whatever sites are read.
@@ -32,22 +33,17 @@ impl<'a> Forward<'a> {
         self.pixels.dim(0) as u64 * self.config.vision.flops()
     }
 
-    /// Runs it once.
+    /// Runs it once: to the end, or as far as the sites that are read.
     pub fn run(&mut self) -> Result<()> {
         if self.sites.is_empty() {
-            black_box(self.towers.embed_images(&mut Tape::off(), &self.pixels, &mut ())?);
+            black_box(self.towers.embed_images(&mut self.tape, &self.pixels, &mut ())?);
             return Ok(());
         }
         let mut copies = Copies::of(&self.sites);
-        observe(self.towers, &self.pixels, &mut copies)?;
+        self.towers.observe_images(&mut self.tape, &self.pixels, &mut copies)?;
         black_box(copies);
         Ok(())
     }
-}
-
-/// Shows the hook what it wants of these images.
-fn observe(towers: &Towers<f32>, pixels: &Tensor<f32>, copies: &mut Copies<'_>) -> Result<()> {
-    towers.embed_images(&mut Tape::off(), pixels, copies).map(drop)
 }
 
 /// Random images of the size that the model takes.

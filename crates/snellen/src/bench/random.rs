@@ -1,6 +1,6 @@
 //! Random weights, fast.
 
-use crate::engine::{Real, Tensor};
+use crate::engine::{Precision, Real, Tensor};
 use crate::lab::init::{Start, start};
 use crate::model::checkpoint::Parameters;
 use crate::model::{ModelConfig, Towers};
@@ -17,12 +17,14 @@ struct Random<'a> {
     seed: u64,
 }
 
-/// The towers of a model of this shape, with random weights.
+/// The towers of a model of this shape, with random weights, packed for `precision`.
 ///
 /// They are as spread as those that the lab begins with, so that activations stay in the range of a trained model's, but uniform
 /// instead of normal: 300 million take about a second. The same seed gives the same weights at any number of threads.
-pub fn towers(config: &ModelConfig, seed: u64) -> Result<Towers<f32>> {
-    Towers::new(config, &mut Random { config, seed })
+pub fn towers(config: &ModelConfig, precision: Precision, seed: u64) -> Result<Towers<f32>> {
+    let mut towers = Towers::new(config, &mut Random { config, seed })?;
+    towers.pack(precision);
+    Ok(towers)
 }
 
 impl<F: Real> Parameters<F> for Random<'_> {

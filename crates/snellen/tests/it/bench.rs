@@ -1,7 +1,7 @@
 //! What is timed: shapes, weights, operations, copies and a step of training.
 
 use snellen::bench::{Copies, Forward, NAMES, Training, named, small_clip, towers};
-use snellen::engine::{Tape, Tensor};
+use snellen::engine::{Precision, Tape, Tensor};
 use snellen::model::checkpoint::{Parameters, Weights};
 use snellen::model::{BlockPoint, Point, Site};
 
@@ -58,7 +58,12 @@ fn weights_and_runs_repeat_themselves_at_any_number_of_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let pixels = Tensor::new([1, 3, 48, 48], (0..6912).map(|i| (i % 7) as f32 / 3.0 - 1.0).collect());
-            towers(&config, seed).unwrap().embed_images(&mut Tape::off(), &pixels, &mut ()).unwrap().data().to_vec()
+            towers(&config, Precision::F32, seed)
+                .unwrap()
+                .embed_images(&mut Tape::off(), &pixels, &mut ())
+                .unwrap()
+                .data()
+                .to_vec()
         })
     };
     let one = embeds(1, 5);
@@ -72,7 +77,7 @@ fn weights_and_runs_repeat_themselves_at_any_number_of_threads() {
 #[test]
 fn what_is_hooked_is_copied() {
     let config = named("lab").unwrap();
-    let towers = towers(&config, 1).unwrap();
+    let towers = towers(&config, Precision::F32, 1).unwrap();
     let sites: Vec<Site> = (0..4).map(|layer| Site::vision(Point::Block(layer, BlockPoint::MlpOut))).collect();
     let mut copies = Copies::of(&sites);
     let pixels = Tensor::new([2, 3, 48, 48], vec![0.5; 2 * 6912]);
