@@ -2,7 +2,7 @@
 
 use super::{forward, small_clip};
 use crate::Result;
-use crate::engine::Tensor;
+use crate::engine::{Memory, Tensor};
 use crate::lab::RecipeTraining;
 use crate::lab::adamw::AdamW;
 use crate::lab::{init, step};
@@ -21,6 +21,7 @@ pub struct Training {
     pixels: Tensor<f32>,
     tokens: Tokens,
     step: usize,
+    memory: Memory<f32>,
 }
 
 impl Training {
@@ -49,7 +50,7 @@ impl Training {
             evaluate_every: usize::MAX,
         };
         let pixels = forward::pixels(&config, pairs, seed);
-        Ok(Self { adam: AdamW::new(&weights), config, recipe, weights, pixels, tokens, step: 0 })
+        Ok(Self { adam: AdamW::new(&weights), config, recipe, weights, pixels, tokens, step: 0, memory: Memory::new() })
     }
 
     /// Operations of a step.
@@ -62,6 +63,6 @@ impl Training {
         self.step += 1;
         let batch = (&self.pixels, &self.tokens);
         let at = (self.step, self.recipe.learning_rate);
-        step::update(&self.config, (&mut self.weights, &mut self.adam), batch, at, &self.recipe)
+        step::update(&self.config, (&mut self.weights, &mut self.adam), batch, at, (&self.recipe, &self.memory))
     }
 }

@@ -1,14 +1,15 @@
-//! Memory that a forward uses again: layers need the same sizes, and fresh pages from the system cost as much as a pass over them.
+//! Memory that is used again: layers and steps need the same sizes, and fresh pages from the system cost as much as a pass over
+//! them.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most vectors that are kept.
-const KEPT: usize = 24;
+const KEPT: usize = 512;
 
-/// Vectors that nobody uses at the moment.
-pub(super) struct Memory<F>(Arc<Mutex<Vec<Vec<F>>>>);
+/// Vectors that nobody uses at the moment. A clone shares them.
+pub struct Memory<F>(Arc<Mutex<Vec<Vec<F>>>>);
 
 impl<F> Clone for Memory<F> {
     fn clone(&self) -> Self {
@@ -16,9 +17,26 @@ impl<F> Clone for Memory<F> {
     }
 }
 
-impl<F> Memory<F> {
-    pub(super) fn new() -> Self {
+impl<F> Default for Memory<F> {
+    fn default() -> Self {
         Self(Arc::default())
+    }
+}
+
+impl<F> Memory<F> {
+    /// None so far.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A copy of `values`.
+    pub(super) fn copy(&self, values: &[F]) -> Vec<F>
+    where
+        F: Copy + Default,
+    {
+        let mut copy = self.take(values.len());
+        copy.copy_from_slice(values);
+        copy
     }
 
     /// A vector of `len` values, whatever they are: to be written before it is read.
@@ -37,7 +55,8 @@ impl<F> Memory<F> {
         values
     }
 
-    fn put(&self, values: Vec<F>) {
+    /// Takes back what nobody needs any more.
+    pub(super) fn put(&self, values: Vec<F>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
             kept.remove(0);

@@ -18,6 +18,7 @@ mod tape;
 mod tensor;
 mod weight;
 
+pub use memory::Memory;
 pub use snellen_cpu::{Activation, Level, Precision, Real};
 pub use tape::{Gradients, Tape};
 pub use tensor::Tensor;

@@ -1,6 +1,6 @@
 //! Products of matrices that are multiplied by once, and sums over rows.
 
-use super::{Level, Precision, Real};
+use super::{Level, Memory, Precision, Real};
 use rayon::prelude::*;
 use snellen_cpu::{Finish, View};
 
@@ -13,26 +13,26 @@ fn dense<F: Copy>(values: &[F], rows: usize, cols: usize) -> View<'_, F> {
 }
 
 /// `a b`, dense.
-fn product<F: Real>(a: View<'_, F>, b: View<'_, F>) -> Vec<F> {
-    let mut out = vec![F::zero(); a.rows() * b.cols()];
+fn product<F: Real>(memory: &Memory<F>, a: View<'_, F>, b: View<'_, F>) -> Vec<F> {
+    let mut out = memory.take(a.rows() * b.cols());
     F::product(&mut out, b.cols(), a, &F::pack(Level::current(), Precision::F32, b), Finish::default());
     out
 }
 
 /// `x [rows, k] @ w [n, k]^T`.
-pub(super) fn by_rows<F: Real>(x: &[F], w: &[F], k: usize, n: usize) -> Vec<F> {
-    product(dense(x, x.len() / k, k), dense(w, n, k).transposed())
+pub(super) fn by_rows<F: Real>(memory: &Memory<F>, x: &[F], w: &[F], k: usize, n: usize) -> Vec<F> {
+    product(memory, dense(x, x.len() / k, k), dense(w, n, k).transposed())
 }
 
 /// `x [rows, k] @ w [k, n]`.
-pub(super) fn plain<F: Real>(x: &[F], w: &[F], k: usize, n: usize) -> Vec<F> {
-    product(dense(x, x.len() / k, k), dense(w, k, n))
+pub(super) fn plain<F: Real>(memory: &Memory<F>, x: &[F], w: &[F], k: usize, n: usize) -> Vec<F> {
+    product(memory, dense(x, x.len() / k, k), dense(w, k, n))
 }
 
 /// `a [rows, m]^T @ b [rows, n]`: the gradient of a weight.
-pub(super) fn transposed<F: Real>(a: &[F], b: &[F], m: usize, n: usize) -> Vec<F> {
+pub(super) fn transposed<F: Real>(memory: &Memory<F>, a: &[F], b: &[F], m: usize, n: usize) -> Vec<F> {
     let depth = a.len() / m;
-    product(dense(a, depth, m).transposed(), dense(b, depth, n))
+    product(memory, dense(a, depth, m).transposed(), dense(b, depth, n))
 }
 
 /// Sums over rows, in pieces of a fixed size.

@@ -35,7 +35,7 @@ impl AdamW {
         (step, rate): (usize, f64),
         config: &RecipeTraining,
     ) -> f64 {
-        let norm = gradients.values().flatten().map(|g| (*g as f64).powi(2)).sum::<f64>().sqrt();
+        let norm = gradients.values().map(|gradient| squares(gradient)).sum::<f64>().sqrt();
         let scale = (config.clip / norm).min(1.0) as f32;
         let [b1, b2] = config.betas;
         let (c1, c2) = (1.0 - b1.powi(step as i32), 1.0 - b2.powi(step as i32));
@@ -60,6 +60,13 @@ impl AdamW {
         }
         norm
     }
+}
+
+/// The sum of the squares of `values`, in pieces of a fixed size.
+fn squares(values: &[f32]) -> f64 {
+    let of_piece = |piece: &[f32]| piece.iter().map(|g| (*g as f64).powi(2)).sum();
+    let parts: Vec<f64> = values.par_chunks(1 << 14).map(of_piece).collect();
+    parts.iter().sum()
 }
 
 /// The learning rate of update `step` (from 1).

@@ -2,7 +2,7 @@
 
 use super::RecipeTraining;
 use super::adamw::AdamW;
-use crate::engine::{Tape, Tensor, ops};
+use crate::engine::{Memory, Tape, Tensor, ops};
 use crate::model::checkpoint::{self, Parameters, Weights};
 use crate::model::tokenizer::Tokens;
 use crate::model::{ModelConfig, Towers};
@@ -10,15 +10,15 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 
 /// Forward of both towers, contrastive loss, backward, and update `step` (from 1) at learning rate `rate`; the loss, in nats.
-/// Nothing is changed where it is not finite, which is an error.
+/// Nothing is changed where it is not finite, which is an error. `memory` is that of the update before.
 pub(crate) fn update(
     config: &ModelConfig,
     (weights, adam): (&mut Weights, &mut AdamW),
     (pixels, tokens): (&Tensor<f32>, &Tokens),
     (step, rate): (usize, f64),
-    training: &RecipeTraining,
+    (training, memory): (&RecipeTraining, &Memory<f32>),
 ) -> Result<f64> {
-    let mut tape = Tape::on();
+    let mut tape = Tape::on_in(memory);
     let mut leaves = Leaves { weights, tape: &mut tape, by_name: BTreeMap::new() };
     let clip = Towers::new(config, &mut leaves)?;
     let leaves = leaves.by_name;

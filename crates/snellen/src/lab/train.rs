@@ -4,7 +4,7 @@ use super::adamw::{self, AdamW};
 use super::recipe::toml_error;
 use super::state::State;
 use super::{Recipe, batch, init, step, vocabulary};
-use crate::engine::Precision;
+use crate::engine::{Memory, Precision};
 use crate::exam::composition::{composition, outcome};
 use crate::exam::recognition::recognition;
 use crate::model::checkpoint;
@@ -129,6 +129,7 @@ struct Run<'a> {
     tokenizer: Tokenizer,
     state: State,
     log: Vec<Evaluation>,
+    memory: Memory<f32>,
 }
 
 impl<'a> Run<'a> {
@@ -161,7 +162,8 @@ impl<'a> Run<'a> {
             origin.write(out)?;
         }
         let preprocessing = recipe.preprocessing();
-        Ok(Self { recipe, seed: config.seed, out, seen, model, preprocessing, tokenizer_json, tokenizer, state, log })
+        let (seed, memory) = (config.seed, Memory::new());
+        Ok(Self { recipe, seed, out, seen, model, preprocessing, tokenizer_json, tokenizer, state, log, memory })
     }
 
     /// From where it is to the last update.
@@ -195,7 +197,7 @@ impl<'a> Run<'a> {
         let state = (&mut self.state.weights, &mut self.state.adam);
         let training = &self.recipe.training;
         let at = (step, adamw::rate(training, step));
-        let loss = step::update(&self.model, state, (&batch.pixels, &batch.tokens), at, training)?;
+        let loss = step::update(&self.model, state, (&batch.pixels, &batch.tokens), at, (training, &self.memory))?;
         self.state.step = step;
         Ok(loss)
     }

@@ -17,7 +17,7 @@ pub fn folder(name: &str) -> PathBuf {
 }
 
 /// All of them, so that a new one is not forgotten.
-fn families() -> Vec<String> {
+pub fn families() -> Vec<String> {
     let mut names: Vec<String> =
         std::fs::read_dir(folder("")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();

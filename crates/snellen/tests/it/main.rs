@@ -5,6 +5,7 @@ mod bench;
 mod engine;
 mod exam;
 mod families;
+mod forward;
 mod hub;
 mod lab;
 mod loader;

@@ -1,6 +1,6 @@
 //! Scaled dot-product attention: at once, or in three steps, so that scores and pattern can be read and changed between them.
 
-use crate::engine::{Level, Precision, Real, Tape, Tensor};
+use crate::engine::{Level, Memory, Precision, Real, Tape, Tensor};
 use rayon::prelude::*;
 use snellen_cpu::View;
 
@@ -50,8 +50,8 @@ pub fn scores<F: Real>(
             F::scale(Level::current(), &mut gradient, factor);
             gradient
         };
-        gradients.add(q.node, || scaled(qs.by_head(|i| (square(i), ks.head(k.data(), i)))));
-        gradients.add(k.node, || scaled(ks.by_head(|i| (square(i).transposed(), qs.head(q.data(), i)))));
+        gradients.add(q.node, |memory| scaled(qs.by_head(memory, |i| (square(i), ks.head(k.data(), i)))));
+        gradients.add(k.node, |memory| scaled(ks.by_head(memory, |i| (square(i).transposed(), qs.head(q.data(), i)))));
     })
 }
 
@@ -67,8 +67,8 @@ pub fn softmax<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
     let y = tape.tensor(x.shape(), out);
     let (node, pattern) = (x.node, y.clone());
     tape.push(y, &[node], move |dy, gradients| {
-        gradients.add(node, || {
-            let mut dx = dy.to_vec();
+        gradients.add(node, |memory| {
+            let mut dx = memory.copy(dy);
             dx.par_chunks_mut(piece)
                 .zip(pattern.data().par_chunks(piece))
                 .for_each(|(dx, y)| F::softmax_gradient(Level::current(), y, dx, n));
@@ -88,16 +88,16 @@ pub fn mix<F: Real>(tape: &mut Tape<F>, pattern: &Tensor<F>, v: &Tensor<F>, prec
     let z = tape.tensor([zs.b, n, zs.h, zs.d], out);
     let (pattern, v) = (pattern.clone(), v.clone());
     tape.push(z, &[pattern.node, v.node], move |dy, gradients| {
-        gradients.add(pattern.node, || {
-            let mut out = vec![F::zero(); vs.b * vs.h * square];
+        gradients.add(pattern.node, |memory| {
+            let mut out = memory.take(vs.b * vs.h * square);
             out.par_chunks_mut(square).enumerate().for_each(|(i, out)| {
                 let (dy, v) = (zs.head(dy, i), vs.head(v.data(), i).transposed());
                 F::small_product(Level::current(), Precision::F32, out, m, dy, v);
             });
             out
         });
-        gradients.add(v.node, || {
-            vs.by_head(|i| (View::new(&pattern.data()[i * square..], n, m, m).transposed(), zs.head(dy, i)))
+        gradients.add(v.node, |memory| {
+            vs.by_head(memory, |i| (View::new(&pattern.data()[i * square..], n, m, m).transposed(), zs.head(dy, i)))
         });
     })
 }
@@ -144,8 +144,12 @@ impl Heads {
     }
 
     /// The same for a gradient.
-    fn by_head<'a, F: Real>(self, of: impl Fn(usize) -> (View<'a, F>, View<'a, F>) + Sync) -> Vec<F> {
-        let mut out = vec![F::zero(); self.len()];
+    fn by_head<'a, F: Real>(
+        self,
+        memory: &Memory<F>,
+        of: impl Fn(usize) -> (View<'a, F>, View<'a, F>) + Sync,
+    ) -> Vec<F> {
+        let mut out = memory.take(self.len());
         self.write(&mut out, Precision::F32, of);
         out
     }

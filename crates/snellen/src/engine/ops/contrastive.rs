@@ -1,7 +1,7 @@
 //! CLIP's loss (arXiv 2103.00020), with room for hard negatives.
 
 use crate::engine::product::{by_rows, plain, transposed};
-use crate::engine::{Real, Tape, Tensor};
+use crate::engine::{Memory, Real, Tape, Tensor};
 
 /// Mean of two cross entropies over `exp(log_scale) image text^T`: each of the `b` images among all `m >= b` captions, and each of
 /// the first `b` captions among the images. Caption `i` belongs to image `i`; captions from `b` on are hard negatives that belong
@@ -14,7 +14,7 @@ pub fn contrastive_loss<F: Real>(
 ) -> Tensor<F> {
     let (b, m, d) = (image.dim(0), text.dim(0), image.width());
     let scale = log_scale.data()[0].exp();
-    let mut logits = by_rows(image.data(), text.data(), d, m);
+    let mut logits = by_rows(&Memory::new(), image.data(), text.data(), d, m);
     logits.iter_mut().for_each(|x| *x *= scale);
     // The gradient with respect to the logits is all that the backward needs.
     let share = F::one() / F::of(2.0 * b as f64);
@@ -39,9 +39,9 @@ pub fn contrastive_loss<F: Real>(
     let (image, text, scale_node) = (image.clone(), text.clone(), log_scale.node);
     tape.push(Tensor::new([1], vec![loss]), &[image.node, text.node, scale_node], move |dy, gradients| {
         let scaled = |x: Vec<F>| x.into_iter().map(|x| x * scale * dy[0]).collect();
-        gradients.add(image.node, || scaled(plain(&dlogits, text.data(), m, d)));
-        gradients.add(text.node, || scaled(transposed(&dlogits, image.data(), m, d)));
-        gradients.add(scale_node, || vec![dlogits.iter().zip(&logits).map(|(g, x)| *g * *x).sum::<F>() * dy[0]]);
+        gradients.add(image.node, |memory| scaled(plain(memory, &dlogits, text.data(), m, d)));
+        gradients.add(text.node, |memory| scaled(transposed(memory, &dlogits, image.data(), m, d)));
+        gradients.add(scale_node, |_| vec![dlogits.iter().zip(&logits).map(|(g, x)| *g * *x).sum::<F>() * dy[0]]);
     })
 }
 

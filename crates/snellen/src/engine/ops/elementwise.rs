@@ -1,7 +1,7 @@
 //! Operations that act on each value by itself.
 
 use crate::engine::product::column_sums;
-use crate::engine::{Activation, Level, Real, Tape, Tensor};
+use crate::engine::{Activation, Level, Memory, Real, Tape, Tensor};
 use rayon::prelude::*;
 
 /// Values that one task handles.
@@ -16,8 +16,8 @@ pub fn activate<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, kind: Activation) ->
     let out = tape.tensor(x.shape(), out);
     let x = x.clone();
     tape.push(out, &[x.node], move |dy, gradients| {
-        gradients.add(x.node, || {
-            let mut dx = dy.to_vec();
+        gradients.add(x.node, |memory| {
+            let mut dx = memory.copy(dy);
             let pieces = dx.par_chunks_mut(PIECE).zip(x.data().par_chunks(PIECE));
             pieces.for_each(|(dx, x)| F::activation_gradient(level, kind, x, dx));
             dx
@@ -32,8 +32,8 @@ pub fn add<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, y: &Tensor<F>) -> Tensor<
     let out = tape.tensor(x.shape(), out);
     let (a, b) = (x.node, y.node);
     tape.push(out, &[a, b], move |dy, gradients| {
-        gradients.add(a, || dy.to_vec());
-        gradients.add(b, || dy.to_vec());
+        gradients.add(a, |memory| memory.copy(dy));
+        gradients.add(b, |memory| memory.copy(dy));
     })
 }
 
@@ -44,13 +44,13 @@ pub fn multiply<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, y: &Tensor<F>) -> Te
     let out = tape.tensor(x.shape(), out);
     let (x, y) = (x.clone(), y.clone());
     tape.push(out, &[x.node, y.node], move |dy, gradients| {
-        let times = |other: &[F]| {
-            let mut out = vec![F::zero(); dy.len()];
+        let times = |memory: &Memory<F>, other: &[F]| {
+            let mut out = memory.take(dy.len());
             by_two(&mut out, dy, other, |a, b| a * b);
             out
         };
-        gradients.add(x.node, || times(y.data()));
-        gradients.add(y.node, || times(x.data()));
+        gradients.add(x.node, |memory| times(memory, y.data()));
+        gradients.add(y.node, |memory| times(memory, x.data()));
     })
 }
 
@@ -70,12 +70,12 @@ pub fn scale<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, gain: &Tensor<F>) -> Te
     let out = tape.tensor(x.shape(), out);
     let (x, gain) = (x.clone(), gain.clone());
     tape.push(out, &[x.node, gain.node], move |dy, gradients| {
-        gradients.add(x.node, || {
-            let mut dx = vec![F::zero(); dy.len()];
+        gradients.add(x.node, |memory| {
+            let mut dx = memory.take(dy.len());
             by_gain(&mut dx, dy, gain.data());
             dx
         });
-        gradients.add(gain.node, || {
+        gradients.add(gain.node, |_| {
             let products: Vec<F> = dy.iter().zip(x.data()).map(|(g, x)| *g * *x).collect();
             column_sums(&products, d)
         });

@@ -110,10 +110,10 @@ impl<F: Real> Product<'_, F> {
         let add_node = add.as_ref().and_then(|add| add.node);
         let w = w.dense();
         tape.push(out, &[x_node, w_node, bias_node, add_node], move |dy, gradients| {
-            gradients.add(x_node, || plain(dy, w.data(), n, k));
-            gradients.add(w_node, || transposed(dy, x.data(), n, k));
-            gradients.add(bias_node, || column_sums(dy, n));
-            gradients.add(add_node, || dy.to_vec());
+            gradients.add(x_node, |memory| plain(memory, dy, w.data(), n, k));
+            gradients.add(w_node, |memory| transposed(memory, dy, x.data(), n, k));
+            gradients.add(bias_node, |_| column_sums(dy, n));
+            gradients.add(add_node, |memory| memory.copy(dy));
         })
     }
 }

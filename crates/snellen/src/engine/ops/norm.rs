@@ -23,8 +23,8 @@ pub fn layer_norm<F: Real>(
     let out = tape.tensor(x.shape(), out);
     let (x, gain, bias_node) = (x.clone(), gain.clone(), bias.node);
     tape.push(out, &[x.node, gain.node, bias_node], move |dy, gradients| {
-        gradients.add(x.node, || {
-            let mut dx = vec![F::zero(); dy.len()];
+        gradients.add(x.node, |memory| {
+            let mut dx = memory.take(dy.len());
             let pieces = dx.par_chunks_mut(piece).zip(x.data().par_chunks(piece)).zip(dy.par_chunks(piece));
             pieces.for_each(|((dx, x), dy)| F::layer_norm_gradient(level, x, gain.data(), eps, dy, dx));
             dx
@@ -37,8 +37,8 @@ pub fn layer_norm<F: Real>(
                 part
             });
             let sums = sum_rows(parts, 2 * d);
-            gradients.add(gain.node, || sums[..d].to_vec());
-            gradients.add(bias_node, || sums[d..].to_vec());
+            gradients.add(gain.node, |_| sums[..d].to_vec());
+            gradients.add(bias_node, |_| sums[d..].to_vec());
         }
     })
 }
@@ -54,8 +54,8 @@ pub fn unit_rows<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
     let (x, y) = (x.clone(), Tensor::new(x.shape(), out));
     let unit = y.clone();
     tape.push(y, &[x.node], move |dy, gradients| {
-        gradients.add(x.node, || {
-            let mut dx = dy.to_vec();
+        gradients.add(x.node, |memory| {
+            let mut dx = memory.copy(dy);
             for ((dx, x), y) in dx.chunks_mut(d).zip(x.data().chunks(d)).zip(unit.data().chunks(d)) {
                 let (length, along) = (along(x, x).sqrt(), along(dx, y));
                 for (g, y) in dx.iter_mut().zip(y) {

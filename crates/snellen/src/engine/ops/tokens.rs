@@ -22,7 +22,7 @@ pub fn patches<F: Real>(tape: &mut Tape<F>, pixels: &Tensor<F>, size: usize) -> 
     let out = tape.tensor([b, patches, width], out);
     let (node, len) = (pixels.node, pixels.data().len());
     tape.push(out, &[node], move |dy, gradients| {
-        gradients.add(node, || {
+        gradients.add(node, |_| {
             let mut dx = vec![F::zero(); len];
             for (dx, dy) in dx.chunks_mut(c * h * w).zip(dy.chunks(patches * width)) {
                 let mut rows = dy.chunks(size);
@@ -60,8 +60,9 @@ pub fn insert<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, tokens: &Tensor<F>, at
     let out = tape.tensor([b, long / d, d], out);
     let (tokens_node, x_node) = (tokens.node, x.node);
     tape.push(out, &[tokens_node, x_node], move |dy, gradients| {
-        gradients.add(tokens_node, || sum_rows(dy.par_chunks(long).map(|s| s[before..before + added].to_vec()), added));
-        gradients.add(x_node, || {
+        gradients
+            .add(tokens_node, |_| sum_rows(dy.par_chunks(long).map(|s| s[before..before + added].to_vec()), added));
+        gradients.add(x_node, |_| {
             dy.chunks(long).flat_map(|s| s[..before].iter().chain(&s[before + added..])).copied().collect()
         });
     })
@@ -78,7 +79,7 @@ pub fn mean_tokens<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, first: usize) -> 
     }
     let node = x.node;
     tape.push(Tensor::new([b, d], out), &[node], move |dy, gradients| {
-        gradients.add(node, || {
+        gradients.add(node, |_| {
             let mut dx = vec![F::zero(); b * n * d];
             for (dx, dy) in dx.chunks_mut(n * d).zip(dy.chunks(d)) {
                 for token in dx[first * d..].chunks_mut(d) {
@@ -98,7 +99,7 @@ pub fn repeat<F: Real>(tape: &mut Tape<F>, table: &Tensor<F>, b: usize, n: usize
     let out = tape.tensor([b, n, d], out);
     let (node, len) = (table.node, table.data().len());
     tape.push(out, &[node], move |dy, gradients| {
-        gradients.add(node, || {
+        gradients.add(node, |_| {
             let mut sum = sum_rows(dy.par_chunks(n * d).map(<[F]>::to_vec), n * d);
             sum.resize(len, F::zero());
             sum
@@ -112,7 +113,7 @@ pub fn embed<F: Real>(tape: &mut Tape<F>, table: &Tensor<F>, ids: &[u32], n: usi
     let out = ids.iter().flat_map(|id| &table.data()[*id as usize * d..][..d]).copied().collect();
     let (node, len, ids_kept) = (table.node, table.data().len(), ids.to_vec());
     tape.push(Tensor::new([ids.len() / n, n, d], out), &[node], move |dy, gradients| {
-        gradients.add(node, || {
+        gradients.add(node, |_| {
             let mut sum = vec![F::zero(); len];
             for (id, row) in ids_kept.iter().zip(dy.chunks(d)) {
                 add_into(&mut sum[*id as usize * d..][..d], row);
@@ -128,7 +129,7 @@ pub fn select<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>, at: &[usize]) -> Tenso
     let out = at.iter().enumerate().flat_map(|(i, t)| &x.data()[(i * n + t) * d..][..d]).copied().collect();
     let (node, at) = (x.node, at.to_vec());
     tape.push(Tensor::new([b, d], out), &[node], move |dy, gradients| {
-        gradients.add(node, || {
+        gradients.add(node, |_| {
             let mut dx = vec![F::zero(); b * n * d];
             for ((i, t), row) in at.iter().enumerate().zip(dy.chunks(d)) {
                 dx[(i * n + t) * d..][..d].copy_from_slice(row);
