@@ -2,6 +2,7 @@
 
 mod bundled;
 mod command;
+mod drawn;
 mod exit;
 mod models;
 mod terminal;
