@@ -227,13 +227,29 @@ fn operations_on_rows_agree_with_f64_at_every_level() {
             f64::activate(level, kind, &wide(&scaled), &mut y64);
             close(&y, &y64, "activation");
         }
-        let mut sums = vec![0f64; d];
-        let mut most = vec![f32::NEG_INFINITY; d];
-        rows::sums_and_largest(level, &x, &mut sums, &mut most);
-        for j in 0..d {
-            let column = || (0..n).map(|i| x[i * d + j]);
-            assert_eq!(sums[j], column().map(f64::from).sum::<f64>());
-            assert_eq!(most[j], column().fold(f32::NEG_INFINITY, f32::max));
+        let weights: Vec<f64> = (0..n).map(|i| 0.1 * i as f64).collect();
+        for columns in [0..d, d / 3..d, d / 3..d / 2] {
+            let (mut sums, mut weighted) = (vec![0f64; columns.len()], vec![0f64; columns.len()]);
+            let mut most = vec![f32::NEG_INFINITY; columns.len()];
+            rows::sums_and_largest(level, &x[columns.start..], d, &mut sums, &mut most);
+            rows::weighted_sums(level, &x[columns.start..], d, &weights, &mut weighted);
+            for (at, j) in columns.enumerate() {
+                let column = || (0..n).map(|i| x[i * d + j]);
+                assert_eq!(sums[at], column().fold(0.0, |sum, x| sum + f64::from(x)));
+                assert_eq!(weighted[at], column().zip(&weights).fold(0.0, |sum, (x, w)| sum + w * f64::from(x)));
+                assert_eq!(most[at], column().fold(f32::NEG_INFINITY, f32::max));
+            }
+        }
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [0, x.len() / 2, x.len() - 1] {
+                let mut x = x.clone();
+                assert!(rows::are_finite(level, &x));
+                x[at] = wrong;
+                assert!(!rows::are_finite(level, &x));
+                let mut sums = vec![0f64; d];
+                rows::sums_and_largest(level, &x, d, &mut sums, &mut []);
+                assert!(!sums[at % d].is_finite());
+            }
         }
     }
     assert!(<f32 as Real>::of(0.5) == 0.5);
