@@ -3,6 +3,7 @@
 mod bundled;
 mod clock;
 mod command;
+mod drawn;
 mod exit;
 mod models;
 mod terminal;

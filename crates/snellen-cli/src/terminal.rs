@@ -53,11 +53,16 @@ struct Bar(ProgressBar);
 
 impl Progress for Bar {
     fn advance(&self, done: usize, total: usize) {
-        if self.0.length().is_none() {
+        let first = self.0.length().is_none();
+        if first {
             count(&self.0);
         }
         self.0.set_length(total as u64);
         self.0.set_position(done as u64);
+        if first {
+            // What was done before says nothing of the rate.
+            self.0.reset_eta();
+        }
     }
 
     fn is_cancelled(&self) -> bool {

@@ -129,16 +129,54 @@ per_level! {
 }
 
 per_level! {
-    /// Adds every row of `values` to `sums`, in f64, and leaves the largest value of every column in `most`, where it is not empty.
-    pub fn sums_and_largest(values: &[f32], sums: &mut [f64], most: &mut [f32]) {
+    /// Adds every row of `values` to `sums`, in f64 and row after row, and leaves the largest value of every column in `most`,
+    /// where it is not empty. Rows are as long as `sums`; one begins every `stride` values.
+    ///
+    /// No sum of finite values overflows, so a column holds a value that is not finite where its sum is not finite.
+    pub fn sums_and_largest(values: &[f32], stride: usize, sums: &mut [f64], most: &mut [f32]) {
         let width = sums.len();
-        for row in values.chunks_exact(width) {
-            for (sum, x) in sums.iter_mut().zip(row) {
+        let rows = if values.len() < width { 0 } else { (values.len() - width) / stride + 1 };
+        let row = |k: usize| &values[k * stride..][..width];
+        // Four rows at a time, so that sums are loaded and stored once for four; each is still added by itself.
+        let fours = rows / 4 * 4;
+        for k in (0..fours).step_by(4) {
+            let (a, b, c, d) = (row(k), row(k + 1), row(k + 2), row(k + 3));
+            for j in 0..width {
+                sums[j] = sums[j] + a[j] as f64 + b[j] as f64 + c[j] as f64 + d[j] as f64;
+            }
+            if most.len() == width {
+                for j in 0..width {
+                    let ab = if b[j] > a[j] { b[j] } else { a[j] };
+                    let cd = if d[j] > c[j] { d[j] } else { c[j] };
+                    let four = if cd > ab { cd } else { ab };
+                    most[j] = if four > most[j] { four } else { most[j] };
+                }
+            }
+        }
+        for k in fours..rows {
+            for (sum, x) in sums.iter_mut().zip(row(k)) {
                 *sum += *x as f64;
             }
-            for (most, x) in most.iter_mut().zip(row) {
+            for (most, x) in most.iter_mut().zip(row(k)) {
                 *most = if *x > *most { *x } else { *most };
             }
         }
+    }
+
+    /// Adds every row of `values`, times its weight, to `sums`, in f64 and row after row. Rows are as long as `sums`; one begins
+    /// every `stride` values.
+    pub fn weighted_sums(values: &[f32], stride: usize, weights: &[f64], sums: &mut [f64]) {
+        let width = sums.len();
+        for (k, weight) in weights.iter().enumerate() {
+            for (sum, x) in sums.iter_mut().zip(&values[k * stride..][..width]) {
+                *sum += *weight * *x as f64;
+            }
+        }
+    }
+
+    /// Whether no value is infinite or not a number.
+    pub fn are_finite(values: &[f32]) -> bool {
+        let largest = values.iter().fold(0, |largest: u32, x| largest.max(x.to_bits() & 0x7fff_ffff));
+        largest < f32::INFINITY.to_bits()
     }
 }

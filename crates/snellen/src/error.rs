@@ -61,6 +61,15 @@ pub enum Error {
         /// How it differs.
         summary: String,
     },
+    /// What ended a piece of work of which something remains.
+    #[error("{source}; {kept}")]
+    Unfinished {
+        /// What happened.
+        #[source]
+        source: Box<Error>,
+        /// What remains on disk and how to go on from it.
+        kept: String,
+    },
     /// The user asked to stop; what was done so far is kept.
     #[error("interrupted; {kept}")]
     Interrupted {
@@ -98,6 +107,7 @@ impl Error {
                     | std::io::ErrorKind::InvalidData
                     | std::io::ErrorKind::UnexpectedEof
             ),
+            Self::Unfinished { source, .. } => source.is_bad_input(),
             Self::Network { .. } | Self::Disagrees { .. } | Self::Interrupted { .. } => false,
         }
     }

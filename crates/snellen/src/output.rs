@@ -4,10 +4,13 @@ use crate::{Error, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// What the names of files begin with while they are written.
+pub(crate) const TEMPORARY: &str = ".partial-";
+
 /// Writes `bytes` to `path`, replacing what is there in one step.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(parent).map_err(Error::io(parent))?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(parent).map_err(Error::io(parent))?;
     file.write_all(bytes).map_err(Error::io(path))?;
     file.as_file().sync_all().map_err(Error::io(path))?;
     file.persist(path).map_err(|e| Error::io(path)(e.error))?;

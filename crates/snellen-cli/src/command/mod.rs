@@ -4,6 +4,7 @@ mod bench_engine;
 mod exam;
 mod lab;
 mod measure;
+mod merge;
 mod parity;
 mod record;
 mod scenes;
@@ -20,8 +21,10 @@ pub enum Command {
     Exam(exam::Exam),
     /// Draw scenes with their labels, masks and captions
     Scenes(scenes::Scenes),
-    /// Record a model's activations on a folder of images
+    /// Record a model's activations on images or on scenes
     Record(record::Record),
+    /// Put the parts of a recording together
+    Merge(merge::Merge),
     /// Measure the units of a recording
     Measure(measure::Measure),
     /// List every activation of a model with its shape
@@ -49,6 +52,7 @@ pub fn run(command: Command, threads: Option<u16>, level: Option<Level>) -> Resu
         Command::Exam(args) => exam::run(args),
         Command::Scenes(args) => scenes::run(&args),
         Command::Record(args) => record::run(args),
+        Command::Merge(args) => merge::run(&args),
         Command::Measure(args) => measure::run(&args),
         Command::Sites(args) => sites::run(&args),
         Command::Parity(args) => parity::run(&args),

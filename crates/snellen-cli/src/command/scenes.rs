@@ -1,10 +1,10 @@
 //! `snellen scenes`
 
+use crate::drawn::{Kind, series};
 use crate::terminal;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use snellen::Result;
 use snellen::scene::folder::write_folder;
-use snellen::scene::{Canvas, Pairs, World, generate};
 use std::path::PathBuf;
 
 /// Arguments of `scenes`.
@@ -30,32 +30,10 @@ pub struct Scenes {
     study: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Kind {
-    /// One to five objects, no shape, colour or position twice
-    Toy,
-    /// Every shape in every colour at every position, one object each
-    Factorial,
-    /// Two objects, and the same with their colours exchanged
-    Swap,
-}
-
 /// Runs `snellen scenes`.
 pub fn run(args: &Scenes) -> Result<()> {
-    let (world, canvas) = if args.study {
-        (World::study(), Canvas::study())
-    } else {
-        (World::toy(), Canvas::plain(args.size, args.size))
-    };
-    let (all, count) = (Pairs::all(&world), args.count as usize);
-    let scenes = match args.kind {
-        Kind::Toy => generate::toy(&world, &all, 1..=5, count, args.seed)?,
-        Kind::Factorial => generate::factorial(&world, &all, count, args.seed)?,
-        Kind::Swap => {
-            let twins = generate::swap_twins(&world, &all, &all, count, args.seed)?;
-            twins.into_iter().flat_map(|t| [t.scene, t.twin]).collect()
-        }
-    };
-    write_folder(&args.out, &world, &scenes, &canvas)?;
+    let series = series(args.kind, args.count, args.size, args.study, args.seed)?;
+    let scenes = (0..series.len()).map(|i| series.scene(i)).collect::<Result<Vec<_>>>()?;
+    write_folder(&args.out, series.world(), &scenes, series.canvas())?;
     terminal::say(format!("{} images in {}", scenes.len(), args.out.display()))
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C: nothing half-written, and a training run that goes on where it stopped.
+//! Ctrl-C: nothing half-written; a recording and a training run that go on where they stopped.
 
 use crate::program::{Home, Ran, copy_fixture, files};
 use std::fs;
@@ -23,7 +23,7 @@ fn interrupt(child: &Child) {
 #[test]
 fn an_interrupted_exam_leaves_nothing() {
     // While it shows single objects, and while it records.
-    let stages = [(".out.partial-", "scenes"), ("/.run.partial-", "report.json")];
+    let stages = [(".out.partial-", "scenes"), ("/run.partial", "report.json")];
     for (stage, later) in stages {
         let home = Home::new();
         let before = home.names();
@@ -43,17 +43,26 @@ fn an_interrupted_exam_leaves_nothing() {
 }
 
 #[test]
-fn an_interrupted_recording_leaves_nothing() {
+fn an_interrupted_recording_goes_on_to_the_same_run() {
     let home = Home::new();
     home.succeed("scenes --kind toy --count 400 --out scenes");
     copy_fixture("quick_gelu", &home.path("model"));
-    let before = home.names();
-    let mut child = home.start("record --model model --images scenes --sites * --tokens all --batch 1 --out run");
-    wait(&home, &mut child, |name| name.contains("run.partial-"));
+    let record = "record --model model --images scenes --sites * --tokens all";
+    let mut child = home.start(&format!("{record} --batch 1 --out run"));
+    wait(&home, &mut child, |name| name == "run.partial/journal");
     interrupt(&child);
     let ran = Ran::from(child.wait_with_output().unwrap());
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(130), "snellen: interrupted; nothing was kept\n"));
-    assert_eq!(home.names(), before);
+    let said = "snellen: interrupted; 0 of 400 images are in run.partial; go on with --resume\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(130), "", said));
+    assert!(!home.path("run").exists());
+    home.refuse(&format!("{record} --out run"), &["run.partial: expected no unfinished recording", "--resume"]);
+    home.refuse(
+        &format!("{record} --seed 1 --out run --resume"),
+        &["run.partial/plan.json: `seed`: expected 0, got 1"],
+    );
+    home.succeed(&format!("{record} --out run --resume"));
+    home.succeed(&format!("{record} --out undisturbed"));
+    assert_eq!(files(&home.path("run")), files(&home.path("undisturbed")));
 }
 
 #[test]

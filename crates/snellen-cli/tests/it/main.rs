@@ -8,6 +8,7 @@ mod help;
 mod interrupt;
 mod models;
 mod program;
+mod recording;
 mod refuse_images;
 mod refuse_model;
 mod refuse_usage;

@@ -27,13 +27,98 @@ fn operations_on_rows_agree_with_f64_at_every_level() {
             f64::activate(level, kind, &wide(&scaled), &mut y64);
             close(&y, &y64, "activation");
         }
-        let mut sums = vec![0f64; d];
-        let mut most = vec![f32::NEG_INFINITY; d];
-        rows::sums_and_largest(level, &x, &mut sums, &mut most);
-        for j in 0..d {
-            let column = || (0..n).map(|i| x[i * d + j]);
-            assert_eq!(sums[j], column().map(f64::from).sum::<f64>());
-            assert_eq!(most[j], column().fold(f32::NEG_INFINITY, f32::max));
+        let weights: Vec<f64> = k
+            .chunks(units)
+            .take(seen)
+            .map(|k| (q.iter().zip(k).map(|(a, b)| a * b).sum::<f64>() / (units as f64).sqrt()).exp())
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let mean = |u: usize| weights.iter().enumerate().map(|(j, w)| w * v[j * units + u]).sum::<f64>() / total;
+        out.extend((0..units).map(mean));
+    }
+    out
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let (n, k, m) = (257, 130, 300);
+    let (a, b) = (values(n * k, 1), values(k * m, 2));
+    for (level, precision) in levels().flat_map(|l| [(l, Precision::F32), (l, Precision::Bf16)]) {
+        let made = [1, 2, 7].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            pool.install(|| {
+                let packed = Packed::new(level, precision, View::new(&b, k, m, m));
+                let mut out = vec![0f32; n * m];
+                product(&mut out, m, View::new(&a, n, k, k), &packed, Finish::default());
+                out
+            })
+        });
+        assert!(made[0] == made[1] && made[1] == made[2]);
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_so() {
+    for (level, precision) in levels().flat_map(|l| [(l, Precision::F32), (l, Precision::Bf16)]) {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut a = values(7 * 40, 3);
+            a[40 * 5 + 17] = bad;
+            let packed = Packed::new(level, precision, View::new(&values(40 * 9, 4), 40, 9, 9));
+            let mut out = vec![0f32; 63];
+            product(&mut out, 9, View::new(&a, 7, 40, 40), &packed, Finish::default());
+            let of = |row: usize| out[row * 9..][..9].iter().all(|x| x.is_finite());
+            assert!((0..7).all(|row| of(row) == (row != 5)), "{level} {precision:?} {bad}");
+        }
+    }
+}
+
+#[test]
+fn operations_on_rows_agree_with_f64_at_every_level() {
+    let (n, d) = (9, 83);
+    let (x, gain, bias) = (values(n * d, 5), values(d, 6), values(d, 7));
+    let wide = |x: &[f32]| -> Vec<f64> { x.iter().map(|x| *x as f64).collect() };
+    let close = |got: &[f32], expected: &[f64], what: &str| {
+        assert!(got.iter().zip(expected).all(|(a, b)| (*a as f64 - b).abs() < 4e-6), "{what}");
+    };
+    for level in levels() {
+        let (mut norm, mut norm64) = (vec![0f32; n * d], vec![0f64; n * d]);
+        f32::layer_norm(level, &x, &gain, &bias, 1e-5, &mut norm);
+        f64::layer_norm(level, &wide(&x), &wide(&gain), &wide(&bias), 1e-5, &mut norm64);
+        close(&norm, &norm64, "layer norm");
+        let (mut soft, mut soft64) = (x.clone(), wide(&x));
+        f32::softmax(level, &mut soft, d);
+        f64::softmax(level, &mut soft64, d);
+        close(&soft, &soft64, "softmax");
+        for kind in [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Silu] {
+            let scaled: Vec<f32> = x.iter().map(|x| x * 9.0).collect();
+            let (mut y, mut y64) = (vec![0f32; n * d], vec![0f64; n * d]);
+            f32::activate(level, kind, &scaled, &mut y);
+            f64::activate(level, kind, &wide(&scaled), &mut y64);
+            close(&y, &y64, "activation");
+        }
+        let weights: Vec<f64> = (0..n).map(|i| 0.1 * i as f64).collect();
+        for columns in [0..d, d / 3..d, d / 3..d / 2] {
+            let (mut sums, mut weighted) = (vec![0f64; columns.len()], vec![0f64; columns.len()]);
+            let mut most = vec![f32::NEG_INFINITY; columns.len()];
+            rows::sums_and_largest(level, &x[columns.start..], d, &mut sums, &mut most);
+            rows::weighted_sums(level, &x[columns.start..], d, &weights, &mut weighted);
+            for (at, j) in columns.enumerate() {
+                let column = || (0..n).map(|i| x[i * d + j]);
+                assert_eq!(sums[at], column().fold(0.0, |sum, x| sum + f64::from(x)));
+                assert_eq!(weighted[at], column().zip(&weights).fold(0.0, |sum, (x, w)| sum + w * f64::from(x)));
+                assert_eq!(most[at], column().fold(f32::NEG_INFINITY, f32::max));
+            }
+        }
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [0, x.len() / 2, x.len() - 1] {
+                let mut x = x.clone();
+                assert!(rows::are_finite(level, &x));
+                x[at] = wrong;
+                assert!(!rows::are_finite(level, &x));
+                let mut sums = vec![0f64; d];
+                rows::sums_and_largest(level, &x, d, &mut sums, &mut []);
+                assert!(!sums[at % d].is_finite());
+            }
         }
     }
     assert!(<f32 as Real>::of(0.5) == 0.5);

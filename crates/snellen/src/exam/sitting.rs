@@ -9,7 +9,7 @@ use crate::measure::Confidence;
 use crate::measure::encodes::Criterion;
 use crate::model::Model;
 use crate::output::StagedDir;
-use crate::record::{Progress, RecordConfig, Source, TokenPolicy, record};
+use crate::record::{FolderSource, Progress, RecordConfig, TokenPolicy, Unfinished, record};
 use crate::report::{Gallery, Picture, Report, SceneSet, write_html};
 use crate::scene::caption::{TEMPLATES, Wording, caption};
 use crate::scene::folder::write_folder;
@@ -116,11 +116,17 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
         let folder = staged.path().join("scenes");
         write_folder(&folder, &world, &toys, &canvas)?;
         drop(stage);
-        (Source::open(&folder)?, Some(toys))
+        (FolderSource::open(&folder)?, Some(toys))
     };
     let run = staged.path().join("run");
-    let recording =
-        RecordConfig { sites: config.sites.clone(), policies: vec![config.tokens], batch: 32, seed: config.seed };
+    let recording = RecordConfig {
+        sites: config.sites.clone(),
+        policies: vec![config.tokens],
+        batch: 32,
+        seed: config.seed,
+        part: None,
+        unfinished: Unfinished::Discard,
+    };
     let stage = stages.begin("recording activations");
     record(model, &source, &recording, &run, stage.as_ref())?;
     drop(stage);
@@ -173,8 +179,8 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
 }
 
 /// The images in `folder`, which have labels.
-fn labelled(folder: &Path) -> Result<Source> {
-    let source = Source::open(folder)?;
+fn labelled(folder: &Path) -> Result<FolderSource> {
+    let source = FolderSource::open(folder)?;
     if source.labels.is_none() {
         return Err(Error::mismatch(folder.display(), "a folder with labels.csv", "images alone"));
     }

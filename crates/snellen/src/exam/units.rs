@@ -6,7 +6,7 @@ use crate::measure::Design;
 use crate::measure::encodes::{Criterion, Encodings};
 use crate::measure::table::UnitConcepts;
 use crate::model::{ActivationMut, Hook, Model, Site};
-use crate::record::{ActivationStore, Progress, Source, TokenPolicy, read_pixels, read_rgb};
+use crate::record::{ActivationStore, FolderSource, Progress, TokenPolicy, read_pixels, read_rgb};
 use crate::report::{Picture, SiteUnits, UnitCard, Units};
 use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
@@ -103,11 +103,11 @@ fn top(column: &[f32], effect: f64, among: &[usize], present: &[bool]) -> (Vec<u
 }
 
 /// The top images of the strongest units, each under the unit's own map of it.
-pub(super) fn pictures(model: &Model, source: &Source, units: &Units) -> Result<Vec<Vec<Picture>>> {
+pub(super) fn pictures(model: &Model, source: &FolderSource, units: &Units) -> Result<Vec<Vec<Picture>>> {
     units.strongest.iter().map(|card| of_unit(model, source, card)).collect()
 }
 
-fn of_unit(model: &Model, source: &Source, card: &UnitCard) -> Result<Vec<Picture>> {
+fn of_unit(model: &Model, source: &FolderSource, card: &UnitCard) -> Result<Vec<Picture>> {
     let paths: Vec<_> = card.top_images.iter().map(|row| source.path(*row)).collect();
     let mut map = PatchMap {
         site: card.site.parse()?,

@@ -3,7 +3,8 @@
 use super::picture::{self, MAX_FILE_BYTES};
 use crate::model::picture::Mode;
 use crate::model::{Decoded, Preprocessing, VisionConfig};
-use crate::scene::mask::Mask;
+use crate::scene::mask::{Mask, masks};
+use crate::scene::{Canvas, Scene};
 use crate::{Error, Result};
 use image::GrayImage;
 use std::path::Path;
@@ -36,7 +37,23 @@ pub fn read_cover(
 /// Per patch in reading order: the share of it that is not 0 in `mask`.
 pub fn cover(mut mask: GrayImage, preprocessing: &Preprocessing, vision: &VisionConfig) -> Vec<f64> {
     mask.iter_mut().for_each(|value| *value = u8::from(*value != 0));
-    let objects = Mask::from_index_mask(&mask, 0);
+    patches(&Mask::from_index_mask(&mask, 0), preprocessing, vision)
+}
+
+/// Per patch in reading order: the share of it that the objects of `scene` cover, from their exact areas.
+///
+/// # Panics
+/// If the canvas is refused by [`Canvas::check`].
+pub fn scene_cover(scene: &Scene, canvas: &Canvas, preprocessing: &Preprocessing, vision: &VisionConfig) -> Vec<f64> {
+    let (width, height) = (canvas.width as usize, canvas.height as usize);
+    let mut objects = Mask { width, height, shares: vec![0.0; width * height] };
+    for mask in masks(scene, canvas) {
+        objects.shares.iter_mut().zip(&mask.shares).for_each(|(all, share)| *all += share);
+    }
+    patches(&objects, preprocessing, vision)
+}
+
+fn patches(objects: &Mask, preprocessing: &Preprocessing, vision: &VisionConfig) -> Vec<f64> {
     let mut region = preprocessing.region(objects.width, objects.height);
     // Pixels beyond the last whole patch belong to none.
     let whole = (vision.grid() * vision.patch) as f64 / vision.image as f64;

@@ -1,10 +1,13 @@
 //! `images.parquet`: which image each row of the activations is.
 
-use super::picture::Picture;
+use super::panics::decoded;
 use crate::{Error, Result};
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt32Type;
 use arrow_array::{RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
@@ -13,13 +16,29 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Rows per row group, and so in memory at a time.
-const GROUP: usize = 1 << 14;
+const GROUP: usize = 1 << 11;
+
+/// Rows that are read at a time.
+const READ: usize = 1 << 10;
+
+/// One image of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageRow {
+    /// Its name, as [`Source::name`](super::Source::name) says.
+    pub filename: String,
+    /// Width of its picture, in pixels.
+    pub width: u32,
+    /// Height of its picture, in pixels.
+    pub height: u32,
+    /// As [`Picture::hash`](super::Picture::hash) says.
+    pub hash: blake3::Hash,
+}
 
 /// A table under construction: `row` (u32), `filename`, `width` and `height` (u32, pixels), `hash` (BLAKE3 of the file, hexadecimal).
 pub struct ImageTable {
     path: PathBuf,
     writer: ArrowWriter<File>,
-    pending: Vec<(String, [u32; 2], String)>,
+    pending: Vec<ImageRow>,
     rows: u32,
     hasher: blake3::Hasher,
 }
@@ -39,12 +58,9 @@ impl ImageTable {
     }
 
     /// Adds the next row.
-    pub fn push(&mut self, filename: &str, picture: &Picture) -> Result<()> {
-        self.hasher.update(&(filename.len() as u64).to_le_bytes());
-        self.hasher.update(filename.as_bytes());
-        self.hasher.update(picture.hash.as_bytes());
-        let size = [picture.width, picture.height];
-        self.pending.push((filename.to_owned(), size, picture.hash.to_hex().to_string()));
+    pub fn push(&mut self, row: ImageRow) -> Result<()> {
+        hash_row(&mut self.hasher, &row);
+        self.pending.push(row);
         if self.pending.len() == GROUP { self.flush() } else { Ok(()) }
     }
 
@@ -59,17 +75,16 @@ impl ImageTable {
 
     fn flush(&mut self) -> Result<()> {
         let rows = self.pending.len() as u32;
-        let size = |axis: usize| UInt32Array::from_iter_values(self.pending.iter().map(move |row| row.1[axis]));
-        let text =
-            |of: fn(&(String, [u32; 2], String)) -> &str| StringArray::from_iter_values(self.pending.iter().map(of));
+        let size = |of: fn(&ImageRow) -> u32| Arc::new(UInt32Array::from_iter_values(self.pending.iter().map(of)));
+        let text = |of: fn(&ImageRow) -> String| Arc::new(StringArray::from_iter_values(self.pending.iter().map(of)));
         let batch = RecordBatch::try_new(
             Arc::new(schema()),
             vec![
                 Arc::new(UInt32Array::from_iter_values(self.rows..self.rows + rows)),
-                Arc::new(text(|row| &row.0)),
-                Arc::new(size(0)),
-                Arc::new(size(1)),
-                Arc::new(text(|row| &row.2)),
+                text(|row| row.filename.clone()),
+                size(|row| row.width),
+                size(|row| row.height),
+                text(|row| row.hash.to_hex().to_string()),
             ],
         );
         let batch = batch.map_err(|source| Error::malformed(self.path.display(), source))?;
@@ -78,6 +93,59 @@ impl ImageTable {
         self.rows += rows;
         Ok(())
     }
+}
+
+/// Calls `each` with the rows of the table at `path`, some at a time; how many there are, and the BLAKE3 that
+/// [`ImageTable::finish`] gave.
+///
+/// # Errors
+/// When it is no such table, and what `each` refuses.
+pub(super) fn read_images(path: &Path, each: impl FnMut(ImageRow) -> Result<()>) -> Result<(usize, blake3::Hash)> {
+    decoded(path.display(), || read_rows(path, each))
+}
+
+fn read_rows(path: &Path, mut each: impl FnMut(ImageRow) -> Result<()>) -> Result<(usize, blake3::Hash)> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options);
+    let reader = reader.map_err(|source| refused(path, source))?;
+    let columns = |schema: &Schema| {
+        let fields = schema.fields().iter();
+        fields.map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>().join(", ")
+    };
+    if columns(reader.schema()) != columns(&schema()) {
+        let got = columns(reader.schema()).chars().take(300).collect::<String>();
+        return Err(Error::mismatch(path.display(), format!("the columns {}", columns(&schema())), got));
+    }
+    let (mut rows, mut hasher) = (0, blake3::Hasher::new());
+    for batch in reader.with_batch_size(READ).build().map_err(|source| refused(path, source))? {
+        let batch = batch.map_err(|source| Error::malformed(path.display(), source))?;
+        let number = |column: usize| batch.column(column).as_primitive_opt::<UInt32Type>();
+        let text = |column: usize| batch.column(column).as_string_opt::<i32>();
+        let columns = (number(0), text(1), number(2), number(3), text(4));
+        let (Some(row), Some(name), Some(width), Some(height), Some(hash)) = columns else {
+            return Err(Error::mismatch(path.display(), format!("the columns {}", schema()), "others"));
+        };
+        for i in 0..batch.num_rows() {
+            let place = || format!("{}: row {rows}", path.display());
+            let known = blake3::Hash::from_hex(hash.value(i)).map_err(|source| Error::malformed(place(), source))?;
+            if row.value(i) as usize != rows {
+                return Err(Error::mismatch(place(), rows, row.value(i)));
+            }
+            let filename = name.value(i).to_owned();
+            let row = ImageRow { filename, width: width.value(i), height: height.value(i), hash: known };
+            hash_row(&mut hasher, &row);
+            each(row)?;
+            rows += 1;
+        }
+    }
+    Ok((rows, hasher.finalize()))
+}
+
+fn hash_row(hasher: &mut blake3::Hasher, row: &ImageRow) {
+    hasher.update(&(row.filename.len() as u64).to_le_bytes());
+    hasher.update(row.filename.as_bytes());
+    hasher.update(row.hash.as_bytes());
 }
 
 fn schema() -> Schema {

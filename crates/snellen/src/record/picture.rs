@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use image::RgbImage;
 use rayon::prelude::*;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The largest picture file that is read, in bytes.
@@ -21,7 +21,7 @@ pub struct Picture {
     pub width: u32,
     /// Height of the file's picture, in pixels.
     pub height: u32,
-    /// BLAKE3 of the file.
+    /// BLAKE3 of the file; of a scene that never was one, of its pixels, three bytes each, row after row.
     pub hash: blake3::Hash,
 }
 
@@ -32,9 +32,18 @@ impl Picture {
     /// When it is larger than [`MAX_FILE_BYTES`], [`Decoded::read`] refuses it, or [`Preprocessing::apply`] does.
     pub fn read(path: &Path, preprocessing: &Preprocessing) -> Result<Self> {
         let bytes = read_bytes(path, MAX_FILE_BYTES)?;
-        let picture = Decoded::read(path, &bytes)?;
-        let pixels = preprocessing.apply(&picture).map_err(|source| Error::malformed(path.display(), source))?;
-        Ok(Self { pixels, width: picture.width as u32, height: picture.height as u32, hash: blake3::hash(&bytes) })
+        Self::prepare(&path.display().to_string(), &Decoded::read(path, &bytes)?, blake3::hash(&bytes), preprocessing)
+    }
+
+    /// As the model sees `picture`, whose file stands at `place` and has this `hash`.
+    pub(super) fn prepare(
+        place: &str,
+        picture: &Decoded,
+        hash: blake3::Hash,
+        preprocessing: &Preprocessing,
+    ) -> Result<Self> {
+        let pixels = preprocessing.apply(picture).map_err(|source| Error::malformed(place, source))?;
+        Ok(Self { pixels, width: picture.width as u32, height: picture.height as u32, hash })
     }
 }
 
@@ -55,13 +64,13 @@ pub fn read_rgb(path: &Path) -> Result<RgbImage> {
 pub fn read_pixels(paths: &[PathBuf], preprocessing: &Preprocessing) -> Result<Tensor<f32>> {
     let pictures: Vec<Result<Picture>> = paths.par_iter().map(|path| Picture::read(path, preprocessing)).collect();
     let pictures = pictures.into_iter().collect::<Result<Vec<_>>>()?;
-    Ok(stack(pictures.iter(), preprocessing.image))
+    Ok(stack(pictures.iter().map(|picture| picture.pixels.as_slice()), preprocessing.image))
 }
 
 /// `[image, 3, row, column]` with `side` rows and columns.
-pub(super) fn stack<'a>(pictures: impl ExactSizeIterator<Item = &'a Picture>, side: usize) -> Tensor<f32> {
+pub(super) fn stack<'a>(pictures: impl ExactSizeIterator<Item = &'a [f32]>, side: usize) -> Tensor<f32> {
     let shape = [pictures.len(), 3, side, side];
-    Tensor::new(shape, pictures.flat_map(|picture| picture.pixels.iter().copied()).collect())
+    Tensor::new(shape, pictures.flatten().copied().collect())
 }
 
 /// The file at `path`, of at most `most` bytes.
@@ -71,6 +80,18 @@ pub(super) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>> {
     file.take(most + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if bytes.len() as u64 > most {
         return Err(Error::mismatch(path.display(), format!("at most {most} bytes"), "more"));
+    }
+    Ok(bytes)
+}
+
+/// The `size` bytes of `file`, opened at `path`, from `offset` on.
+pub(super) fn read_bytes_at(file: &mut File, path: &Path, offset: u64, size: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset)).map_err(Error::io(path))?;
+    file.take(size as u64).read_to_end(&mut bytes).map_err(Error::io(path))?;
+    if bytes.len() != size {
+        let place = format!("{}: byte {offset}", path.display());
+        return Err(Error::mismatch(place, format!("{size} bytes"), bytes.len()));
     }
     Ok(bytes)
 }

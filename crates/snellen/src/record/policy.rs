@@ -1,4 +1,4 @@
-//! Token policies: how `[token, unit]` activations of one image become one number per unit.
+//! Token policies: how `[token, unit]` activations of one image become one number per unit. [`reduce`](super::reduce) does it.
 
 use crate::model::TokenAxis;
 use crate::{Error, Result};
@@ -82,54 +82,4 @@ impl FromStr for TokenPolicy {
         let found = Self::ALL.into_iter().find(|policy| policy.name() == name);
         found.ok_or_else(|| Error::mismatch("token policy", format!("one of {}", known()), format!("`{name}`")))
     }
-}
-
-/// The tokens of one image.
-#[derive(Clone, Copy, Debug)]
-pub struct Tokens<'a> {
-    /// `[token, unit]`, row-major.
-    pub values: &'a [f32],
-    /// Units per token.
-    pub units: usize,
-    /// Whether the first token is the class token.
-    pub class: bool,
-    /// Registers after it; the others are patches in reading order.
-    pub registers: usize,
-    /// The share of each patch that objects cover, 0 to 1.
-    pub cover: Option<&'a [f64]>,
-}
-
-/// What `policy` makes of `tokens`; `None` where it has nothing to go by: no class token, no cover, or a cover whose weights add
-/// up to nothing.
-pub fn reduce(policy: TokenPolicy, tokens: Tokens<'_>) -> Option<Vec<f32>> {
-    let Tokens { values, units, class, registers, cover } = tokens;
-    let prefix = usize::from(class) + registers;
-    let patches = &values[prefix * units..];
-    let equal = |rows: &[f32]| weighted(rows, units, std::iter::repeat(1.0));
-    match policy {
-        TokenPolicy::Cls => class.then(|| values[..units].to_vec()),
-        TokenPolicy::Mean => equal(patches),
-        TokenPolicy::MeanAll => (prefix > 0).then(|| equal(values)).flatten(),
-        TokenPolicy::Max => {
-            let mut rows = patches.chunks_exact(units);
-            let first = rows.next()?.to_vec();
-            Some(rows.fold(first, |mut most, row| {
-                most.iter_mut().zip(row).for_each(|(most, x)| *most = most.max(*x));
-                most
-            }))
-        }
-        TokenPolicy::Object => weighted(patches, units, cover?.iter().copied()),
-        TokenPolicy::Background => weighted(patches, units, cover?.iter().map(|share| 1.0 - share)),
-        TokenPolicy::All | TokenPolicy::Pooled => Some(values.to_vec()),
-    }
-}
-
-fn weighted(rows: &[f32], units: usize, weights: impl Iterator<Item = f64>) -> Option<Vec<f32>> {
-    let mut sums = vec![0.0; units];
-    let mut total = 0.0;
-    for (row, weight) in rows.chunks_exact(units).zip(weights) {
-        total += weight;
-        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * *x as f64);
-    }
-    (total > 0.0).then(|| sums.iter().map(|sum| (sum / total) as f32).collect())
 }

@@ -2,7 +2,7 @@
 
 /// Told of progress, and asked whether to stop. `()` listens to nothing and never stops.
 pub trait Progress {
-    /// `done` of `total` items are done; called with 0 first.
+    /// `done` of `total` items are done; called first with what was done before, 0 unless earlier work is gone on with.
     fn advance(&self, done: usize, total: usize);
 
     /// Whether to stop; asked between batches.

@@ -1,11 +1,11 @@
 //! The hook that reduces activations while the forward runs and hands their rows to the store.
 
-use super::policy::{TokenPolicy, Tokens, reduce};
+use super::policy::TokenPolicy;
+use super::reduce::{Refusal, Tokens, reduce};
 use super::select::Selected;
 use super::store::StoreWriter;
 use crate::model::{ActivationMut, Hook, ModelConfig, Point, Site, TokenAxis};
 use crate::{Error, Result};
-use rayon::prelude::*;
 
 /// Records one batch: wants exactly the selected sites and changes nothing.
 pub struct Recorder<'a> {
@@ -38,35 +38,29 @@ impl Hook for Recorder<'_> {
 
     fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
         let Some(selected) = self.selected.iter().find(|selected| selected.site == site) else { return Ok(()) };
-        let image = x.data.len() / x.shape[0];
-        let axes = Axes::of(self.config, site, x.shape);
-        if let Some(at) = x.data.iter().position(|x| !x.is_finite()) {
-            let place = format!("site `{site}`, image `{}`, {}", self.names[at / image], axes.name(at % image));
-            return Err(Error::mismatch(place, "finite activations", x.data[at]));
-        }
-        for &policy in &selected.policies {
-            if matches!(policy, TokenPolicy::All | TokenPolicy::Pooled) {
-                self.store.append(site, policy, x.data)?;
-                continue;
+        let (image, axes) = (x.data.len() / x.shape[0], Axes::of(self.config, site, x.shape));
+        let tokens = Tokens {
+            values: x.data,
+            images: x.shape[0],
+            units: axes.units,
+            class: axes.class,
+            registers: axes.registers,
+            covers: self.covers,
+        };
+        let as_they_are = |policy: &TokenPolicy| matches!(policy, TokenPolicy::All | TokenPolicy::Pooled);
+        let (whole, policies): (Vec<_>, Vec<_>) = selected.policies.iter().copied().partition(as_they_are);
+        let reduced = reduce(tokens, &policies).map_err(|refusal| match refusal {
+            Refusal::Nothing { policy, image } => nothing(site, policy, &self.names[image]),
+            Refusal::NotFinite => {
+                let at = x.data.iter().position(|x| !x.is_finite()).unwrap_or_default();
+                let place = format!("site `{site}`, image `{}`, {}", self.names[at / image], axes.name(at % image));
+                Error::mismatch(place, "finite activations", x.data[at])
             }
-            let images = x.data.par_chunks_exact(image).enumerate();
-            let rows: Vec<Option<Vec<f32>>> = images
-                .map(|(i, values)| {
-                    let cover = self.covers.get(i).map(Vec::as_slice);
-                    reduce(
-                        policy,
-                        Tokens { values, units: axes.units, class: axes.class, registers: axes.registers, cover },
-                    )
-                })
-                .collect();
-            for (row, name) in rows.iter().zip(self.names) {
-                match row {
-                    Some(row) => self.store.append(site, policy, row)?,
-                    None => return Err(nothing(site, policy, name)),
-                }
-            }
+        })?;
+        for (policy, rows) in policies.into_iter().zip(&reduced) {
+            self.store.append(site, policy, rows)?;
         }
-        Ok(())
+        whole.into_iter().try_for_each(|policy| self.store.append(site, policy, x.data))
     }
 }
 

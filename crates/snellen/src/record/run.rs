@@ -3,6 +3,7 @@
 use super::picture::read_bytes;
 use super::select::Selected;
 use crate::model::{Preprocessing, Transform};
+use crate::scene::{Canvas, SceneKind, World};
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -43,6 +44,39 @@ pub struct RunManifest {
     pub dtype: String,
     /// The seed that the run was given.
     pub seed: u64,
+    /// Which part of a run this is, where it isn't a whole one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartRecord>,
+}
+
+/// Which part of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartRecord {
+    /// Its number, from 1.
+    pub index: usize,
+    /// Number of parts.
+    pub of: usize,
+    /// The row of the whole run that its first row is.
+    pub first_row: usize,
+    /// Rows of the whole run.
+    pub rows: usize,
+    /// Of the plan of the whole run, which all its parts have in common: of all that its bytes depend on.
+    pub plan_hash: String,
+}
+
+/// Which scenes were generated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScenesRecord {
+    /// The generator.
+    pub kind: SceneKind,
+    /// What they were drawn by.
+    pub seed: u64,
+    /// What they are made of.
+    pub world: World,
+    /// What they were drawn on.
+    pub canvas: Canvas,
 }
 
 /// Which model.
@@ -62,7 +96,7 @@ pub struct ModelRecord {
 }
 
 /// Which images.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImagesRecord {
     /// How many.
@@ -71,6 +105,9 @@ pub struct ImagesRecord {
     pub hash: String,
     /// Of `labels.csv`, where there is one.
     pub labels_hash: Option<String>,
+    /// The generated scenes that the images are, where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenes: Option<ScenesRecord>,
 }
 
 impl RunManifest {

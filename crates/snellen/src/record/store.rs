@@ -1,11 +1,14 @@
 //! Activations to disk: `activations.zarr`, filled row by row. What it looks like is in [`layout`](super::layout).
 //!
-//! Files are left to the system to write out (waiting for each would take longer than a small model's forward): after a power
-//! cut a shard may be damaged, which its checksums tell the reader.
+//! A shard is written beside its place, made durable and renamed, so one that stands under its name is whole. What an
+//! interrupted recording left is found by that, and [`StoreWriter::resume`] goes on behind it.
 
 use super::TokenPolicy;
 use super::layout::{Layout, root_attributes};
+use super::pending::Pending;
+use super::reader::ActivationStore;
 use crate::model::Site;
+use crate::output::write_file;
 use crate::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -17,46 +20,94 @@ use zarrs::array::{Array, ArrayToBytesCodecTraits, CodecOptions, IntoArrayBytes}
 use zarrs::filesystem::FilesystemStore;
 use zarrs::group::GroupBuilder;
 
-/// A store under construction. Keeps one shard of each array in memory.
+/// A store under construction. Keeps the shards that are being filled, in memory or, beyond
+/// [`PENDING_BYTES`](super::pending::PENDING_BYTES), in a folder beside its own.
 pub struct StoreWriter {
     folder: PathBuf,
     arrays: BTreeMap<(Site, TokenPolicy), ArrayWriter>,
+    pending: Pending,
 }
 
 struct ArrayWriter {
     layout: Layout,
     array: Array<FilesystemStore>,
-    /// Rows of the shard that is being filled.
-    pending: Vec<f32>,
-    shards: u64,
+    /// Its number among the arrays.
+    number: usize,
+    shards: usize,
+    /// Rows that were taken.
     rows: usize,
+    /// Rows to come that an earlier writer has written already.
+    known: usize,
 }
 
 impl StoreWriter {
     /// Begins the store of `layouts` in the new folder `folder`.
     pub fn create(folder: &Path, layouts: Vec<Layout>) -> Result<Self> {
         fs::create_dir(folder).map_err(Error::io(folder))?;
+        Self::open(folder, layouts)
+    }
+
+    /// Goes on with the store of `layouts` in `folder`, which an earlier writer left unfinished; whatever is not a whole shard
+    /// in its place is removed. Rows are to be appended from [`first_missing_row`](Self::first_missing_row) on, or from
+    /// an earlier one, which [`start_at`](Self::start_at) says.
+    pub fn resume(folder: &Path, layouts: Vec<Layout>) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let mut writer = Self::open(folder, layouts)?;
+        let reader = ActivationStore::open(folder)?;
+        for array in writer.arrays.values_mut() {
+            array.shards = array.whole_shards(folder, &reader)?;
+        }
+        let first = writer.first_missing_row();
+        writer.start_at(first);
+        Ok(writer)
+    }
+
+    fn open(folder: &Path, layouts: Vec<Layout>) -> Result<Self> {
         let store = FilesystemStore::new(folder).map_err(|source| Error::malformed(folder.display(), source))?;
         let store = Arc::new(store);
         write_group(folder, &store, root_attributes())?;
         let mut arrays = BTreeMap::new();
-        for layout in layouts {
+        let pending = Pending::begin(&folder.with_extension("pending"), layouts.len())?;
+        for (number, layout) in layouts.into_iter().enumerate() {
             let site = layout.site.to_string();
             let attributes = Map::from_iter([("site".to_owned(), site.clone().into())]);
             write_group(&folder.join(site), &store, attributes)?;
             let array = layout.array(store.clone())?;
             write_metadata(&folder.join(layout.path()), &Layout::metadata(&array))?;
             let key = (layout.site, layout.policy);
-            arrays.insert(key, ArrayWriter { layout, array, pending: Vec::new(), shards: 0, rows: 0 });
+            arrays.insert(key, ArrayWriter { layout, array, number, shards: 0, rows: 0, known: 0 });
         }
-        Ok(Self { folder: folder.to_owned(), arrays })
+        Ok(Self { folder: folder.to_owned(), arrays, pending })
+    }
+
+    /// The first row that is not in whole shards of all arrays.
+    pub fn first_missing_row(&self) -> usize {
+        self.arrays.values().map(ArrayWriter::written).min().unwrap_or(0)
+    }
+
+    /// Whether some array writes a shard when the next `rows` rows are appended.
+    pub fn writes_within(&self, rows: usize) -> bool {
+        self.arrays.values().any(|array| {
+            let end = (array.rows + rows).min(array.layout.shape[0]);
+            let shard = array.layout.rows_per_chunk_and_shard().1;
+            end / shard > array.rows / shard || end == array.layout.shape[0]
+        })
+    }
+
+    /// Says that the next row to be appended is `row`, at most [`first_missing_row`](Self::first_missing_row), of a writer that
+    /// goes on; arrays that are ahead pass over what they have.
+    pub fn start_at(&mut self, row: usize) {
+        for array in self.arrays.values_mut() {
+            array.rows = row;
+            array.known = array.written().saturating_sub(row);
+        }
     }
 
     /// Adds rows to the array of `site` and `policy`; full shards are written.
     ///
     /// # Errors
     /// When there is no such array, `values` are no whole rows or more than it has, or the system refuses.
-    pub fn append(&mut self, site: Site, policy: TokenPolicy, mut values: &[f32]) -> Result<()> {
+    pub fn append(&mut self, site: Site, policy: TokenPolicy, values: &[f32]) -> Result<()> {
         let place = || format!("{}: `{site}/{policy}`", self.folder.display());
         let Some(writer) = self.arrays.get_mut(&(site, policy)) else {
             return Err(Error::mismatch(place(), "an array of this store", "no such array"));
@@ -68,57 +119,97 @@ impl StoreWriter {
             return Err(Error::mismatch(place(), format!("{images} rows of {row} values in all"), got));
         }
         writer.rows += rows;
+        let known = writer.known.min(rows);
+        writer.known -= known;
+        let mut values = &values[known * row..];
         let shard = writer.layout.rows_per_chunk_and_shard().1 * row;
         while !values.is_empty() {
-            let (now, later) = values.split_at(values.len().min(shard - writer.pending.len()));
-            writer.pending.extend_from_slice(now);
+            let there = self.pending.values(writer.number);
+            let (now, later) = values.split_at(values.len().min(shard - there));
             values = later;
-            if writer.pending.len() == shard {
-                writer.flush(&self.folder, shard)?;
+            if now.len() == shard {
+                writer.write(&self.folder, now)?;
+            } else if there + now.len() == shard {
+                let mut whole = self.pending.take(writer.number)?;
+                whole.extend_from_slice(now);
+                writer.write(&self.folder, &whole)?;
+            } else {
+                self.pending.extend(writer.number, now)?;
             }
+        }
+        if writer.rows == images && self.pending.values(writer.number) > 0 {
+            let mut rest = self.pending.take(writer.number)?;
+            rest.resize(shard, f32::NAN);
+            writer.write(&self.folder, &rest)?;
         }
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Ends the store.
     ///
     /// # Errors
     /// When an array has not got all of its rows, or the system refuses.
-    pub fn finish(mut self) -> Result<()> {
-        for writer in self.arrays.values_mut() {
-            let (row, images) = (writer.layout.row(), writer.layout.shape[0]);
+    pub fn finish(self) -> Result<()> {
+        for writer in self.arrays.values() {
+            let images = writer.layout.shape[0];
             if writer.rows != images {
                 let place = format!("{}: `{}`", self.folder.display(), writer.layout.path());
                 return Err(Error::mismatch(place, format!("{images} rows"), writer.rows));
             }
-            if !writer.pending.is_empty() {
-                writer.flush(&self.folder, writer.layout.rows_per_chunk_and_shard().1 * row)?;
-            }
         }
-        Ok(())
+        self.pending.remove()
     }
 }
 
 impl ArrayWriter {
-    /// Writes the pending shard of `values` values, what it lacks filled with NaN.
-    fn flush(&mut self, folder: &Path, values: usize) -> Result<()> {
-        self.pending.resize(values, f32::NAN);
+    /// Rows in whole shards.
+    fn written(&self) -> usize {
+        (self.shards * self.layout.rows_per_chunk_and_shard().1).min(self.layout.shape[0])
+    }
+
+    fn path(&self, folder: &Path, shard: usize) -> PathBuf {
         let mut at = vec![0; self.layout.shape.len()];
-        at[0] = self.shards;
-        let path = folder.join(self.array.chunk_key(&at).as_str());
-        let malformed = |source| Error::malformed(path.display(), source);
+        at[0] = shard as u64;
+        folder.join(self.array.chunk_key(&at).as_str())
+    }
+
+    /// Writes the next shard; `values` are all of its rows, what it lacks filled with NaN.
+    fn write(&mut self, folder: &Path, values: &[f32]) -> Result<()> {
+        let path = self.path(folder, self.shards);
         let (data_type, fill) = (self.array.data_type(), self.array.fill_value());
+        let at = vec![0; self.layout.shape.len()];
         let shape = self.array.chunk_shape(&at).map_err(|source| Error::malformed(path.display(), source))?;
-        let values = self.pending.as_slice().into_array_bytes(data_type);
+        let values = values.into_array_bytes(data_type);
         let values = values.map_err(|source| Error::malformed(path.display(), source))?;
         let encoded = self.array.codecs().encode(values, &shape, data_type, fill, &CodecOptions::default());
-        let encoded = encoded.map_err(malformed)?;
+        let encoded = encoded.map_err(|source| Error::malformed(path.display(), source))?;
         let parent = path.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        fs::write(&path, &encoded).map_err(Error::io(&path))?;
-        self.pending.clear();
+        write_file(&path, &encoded)?;
         self.shards += 1;
         Ok(())
+    }
+
+    /// How many shards from the first on are there and whole; removes what follows them. Since shards appear by rename, only
+    /// the last one is decoded.
+    fn whole_shards(&self, folder: &Path, reader: &ActivationStore) -> Result<usize> {
+        let (images, shard) = (self.layout.shape[0], self.layout.rows_per_chunk_and_shard().1);
+        let all = images.div_ceil(shard);
+        let mut whole = (0..all).take_while(|k| self.path(folder, *k).is_file()).count();
+        while whole > 0 {
+            let last = (whole - 1) * shard..images.min(whole * shard);
+            if reader.read_rows(self.layout.site, self.layout.policy, last).is_ok() {
+                break;
+            }
+            whole -= 1;
+        }
+        for k in whole..all {
+            let path = self.path(folder, k);
+            if path.symlink_metadata().is_ok() {
+                fs::remove_file(&path).map_err(Error::io(&path))?;
+            }
+        }
+        Ok(whole)
     }
 }
 
@@ -132,5 +223,5 @@ fn write_metadata(folder: &Path, metadata: &impl Serialize) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let path = folder.join("zarr.json");
     let json = serde_json::to_vec_pretty(metadata).map_err(|source| Error::malformed(path.display(), source))?;
-    fs::write(&path, json).map_err(Error::io(&path))
+    write_file(&path, &json)
 }

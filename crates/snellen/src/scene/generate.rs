@@ -31,6 +31,12 @@ pub fn toy(
     count: usize,
     seed: u64,
 ) -> Result<Vec<Scene>> {
+    check_toy(world, &objects)?;
+    (0..count).map(|i| toy_scene(world, pairs, &objects, i, seed)).collect()
+}
+
+/// Whether `world` has values enough for toy scenes of that many `objects`.
+pub(super) fn check_toy(world: &World, objects: &RangeInclusive<usize>) -> Result<()> {
     world.check()?;
     let values = world.shapes.len().min(world.colors.len()).min(world.positions.len());
     let (fewest, most) = (*objects.start(), *objects.end());
@@ -38,19 +44,26 @@ pub fn toy(
         let expected = format!("1 to {values}, the fewest values of a factor, since none may repeat in a scene");
         return Err(Error::mismatch("toy scenes: objects", expected, format!("{fewest} to {most}")));
     }
-    (0..count)
-        .map(|i| {
-            let rng = &mut random::stream(seed, "toy", i as u64);
-            let number = fewest + i % (most - fewest + 1);
-            let drawn = pairs.draw_distinct(number, rng);
-            if drawn.len() < number {
-                let expected = format!("{number} in which no shape and no colour comes twice");
-                return Err(Error::mismatch("combinations of shape and colour", expected, drawn.len()));
-            }
-            let places = distinct(world.positions.len(), number, rng);
-            Ok(Scene { objects: drawn.iter().zip(places).map(|(&pair, at)| place(world, pair, at, rng)).collect() })
-        })
-        .collect()
+    Ok(())
+}
+
+/// Scene `i` of [`toy`], of arguments that [`check_toy`] accepts.
+pub(super) fn toy_scene(
+    world: &World,
+    pairs: &Pairs,
+    objects: &RangeInclusive<usize>,
+    i: usize,
+    seed: u64,
+) -> Result<Scene> {
+    let rng = &mut random::stream(seed, "toy", i as u64);
+    let number = objects.start() + i % (objects.end() - objects.start() + 1);
+    let drawn = pairs.draw_distinct(number, rng);
+    if drawn.len() < number {
+        let expected = format!("{number} in which no shape and no colour comes twice");
+        return Err(Error::mismatch("combinations of shape and colour", expected, drawn.len()));
+    }
+    let places = distinct(world.positions.len(), number, rng);
+    Ok(Scene { objects: drawn.iter().zip(places).map(|(&pair, at)| place(world, pair, at, rng)).collect() })
 }
 
 /// Every combination of `pairs` at every position as a single object, `repeats` times, each time placed anew.
@@ -61,12 +74,16 @@ pub fn toy(
 /// When `world` is refused.
 pub fn factorial(world: &World, pairs: &Pairs, repeats: usize, seed: u64) -> Result<Vec<Scene>> {
     world.check()?;
-    let cells = || pairs.as_slice().iter().flat_map(|&pair| (0..world.positions.len()).map(move |at| (pair, at)));
-    let all = (0..repeats).flat_map(|_| cells()).enumerate().map(|(i, (pair, at))| {
-        let rng = &mut random::stream(seed, "factorial", i as u64);
-        Scene { objects: vec![place(world, pair, at, rng)] }
-    });
-    Ok(all.collect())
+    let count = repeats * pairs.as_slice().len() * world.positions.len();
+    Ok((0..count).map(|i| factorial_scene(world, pairs, i, seed)).collect())
+}
+
+/// Scene `i` of [`factorial`], of a world that was checked and pairs that are not empty.
+pub(super) fn factorial_scene(world: &World, pairs: &Pairs, i: usize, seed: u64) -> Scene {
+    let positions = world.positions.len();
+    let pair = pairs.as_slice()[i / positions % pairs.as_slice().len()];
+    let rng = &mut random::stream(seed, "factorial", i as u64);
+    Scene { objects: vec![place(world, pair, i % positions, rng)] }
 }
 
 /// `count` pairs of two-object scenes that differ in nothing but which colour belongs to which shape.
@@ -77,27 +94,35 @@ pub fn factorial(world: &World, pairs: &Pairs, repeats: usize, seed: u64) -> Res
 /// # Errors
 /// When `world` is refused, has a single position, or no two combinations can be swapped.
 pub fn swap_twins(world: &World, scenes: &Pairs, twins: &Pairs, count: usize, seed: u64) -> Result<Vec<SwapTwin>> {
-    world.check()?;
-    if world.positions.len() < 2 {
-        return Err(Error::mismatch("world: positions", "two or more, for swap twins", world.positions.len()));
-    }
-    let swappable = |&(a, b): &((Shape, usize), (Shape, usize))| {
-        a.0 != b.0 && a.1 != b.1 && twins.contains(a.0, b.1) && twins.contains(b.0, a.1)
-    };
-    let from = scenes.as_slice();
-    let choices: Vec<_> = from.iter().flat_map(|&a| from.iter().map(move |&b| (a, b))).filter(swappable).collect();
+    let choices = swappable(world, scenes, twins)?;
     if choices.is_empty() && count > 0 {
         let expected = "two of different shape and colour whose swap is allowed as well";
         return Err(Error::mismatch("combinations of shape and colour", expected, "none"));
     }
-    let pair = |i| {
-        let rng = &mut random::stream(seed, "swap twins", i as u64);
-        let (a, b) = choices[rng.random_range(0..choices.len())];
-        let at = distinct(world.positions.len(), 2, rng);
-        let scene = Scene { objects: vec![place(world, a, at[0], rng), place(world, b, at[1], rng)] };
-        SwapTwin { twin: scene.with_colors_swapped(0, 1), scene }
-    };
-    Ok((0..count).map(pair).collect())
+    Ok((0..count).map(|i| swap_twin(world, &choices, i, seed)).collect())
+}
+
+/// Two combinations of shape and colour.
+pub(super) type Choice = ((Shape, usize), (Shape, usize));
+
+/// Every two of `scenes` whose swap is in `twins`.
+pub(super) fn swappable(world: &World, scenes: &Pairs, twins: &Pairs) -> Result<Vec<Choice>> {
+    world.check()?;
+    if world.positions.len() < 2 {
+        return Err(Error::mismatch("world: positions", "two or more, for swap twins", world.positions.len()));
+    }
+    let swappable = |&(a, b): &Choice| a.0 != b.0 && a.1 != b.1 && twins.contains(a.0, b.1) && twins.contains(b.0, a.1);
+    let from = scenes.as_slice();
+    Ok(from.iter().flat_map(|&a| from.iter().map(move |&b| (a, b))).filter(swappable).collect())
+}
+
+/// Twin `i` of [`swap_twins`], of `choices` that are not empty.
+pub(super) fn swap_twin(world: &World, choices: &[Choice], i: usize, seed: u64) -> SwapTwin {
+    let rng = &mut random::stream(seed, "swap twins", i as u64);
+    let (a, b) = choices[rng.random_range(0..choices.len())];
+    let at = distinct(world.positions.len(), 2, rng);
+    let scene = Scene { objects: vec![place(world, a, at[0], rng), place(world, b, at[1], rng)] };
+    SwapTwin { twin: scene.with_colors_swapped(0, 1), scene }
 }
 
 /// A scene for training: `objects` objects at different positions, each of a combination drawn from `pairs` on its own, so

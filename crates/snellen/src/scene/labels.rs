@@ -27,6 +27,21 @@ pub struct LabelRow {
     pub objects: Vec<Vec<Option<u32>>>,
 }
 
+impl LabelRow {
+    /// What `scene` shows, in the factors of `world`; its picture is called `filename`.
+    ///
+    /// # Errors
+    /// When the scene is not of `world`.
+    pub fn of_scene(world: &World, scene: &Scene, filename: &str) -> Result<Self> {
+        scene.check(world)?;
+        let shape = |scene_shape| world.shapes.iter().position(|&shape| shape == scene_shape).map(|s| s as u32);
+        let objects = scene.objects.iter();
+        let objects =
+            objects.map(|object| vec![shape(object.shape), Some(object.color as u32), Some(object.position as u32)]);
+        Ok(Self { filename: filename.to_owned(), objects: objects.collect() })
+    }
+}
+
 impl LabelTable {
     /// The labels of `scenes`, whose pictures are called `filenames`; factors and values in the order of `world`.
     ///
@@ -36,15 +51,8 @@ impl LabelTable {
         if scenes.len() != filenames.len() {
             return Err(Error::mismatch("labels: file names", format!("{} of them", scenes.len()), filenames.len()));
         }
-        scenes.iter().try_for_each(|scene| scene.check(world))?;
-        let shape = |scene_shape| world.shapes.iter().position(|&shape| shape == scene_shape).map(|s| s as u32);
-        let row = |(scene, filename): (&Scene, &String)| LabelRow {
-            filename: filename.clone(),
-            objects: (scene.objects.iter())
-                .map(|object| vec![shape(object.shape), Some(object.color as u32), Some(object.position as u32)])
-                .collect(),
-        };
-        let table = Self { factors: world.factors(), rows: scenes.iter().zip(filenames).map(row).collect() };
+        let rows = scenes.iter().zip(filenames).map(|(scene, filename)| LabelRow::of_scene(world, scene, filename));
+        let table = Self { factors: world.factors(), rows: rows.collect::<Result<_>>()? };
         table.check()?;
         Ok(table)
     }
@@ -162,7 +170,7 @@ impl LabelTable {
 }
 
 /// Whether `name` is a relative path that stays in its folder, in its one spelling.
-pub(super) fn check_filename(place: impl Fn() -> String, name: &str) -> Result<()> {
+pub(crate) fn check_filename(place: impl Fn() -> String, name: &str) -> Result<()> {
     if name.len() > MAX_FILENAME {
         return Err(Error::mismatch(place(), format!("at most {MAX_FILENAME} bytes"), format!("{} bytes", name.len())));
     }

@@ -1,7 +1,7 @@
 //! Scenes whose every object is known: what is drawn, where, in which colour, and how it is said in words.
 //!
 //! [`World`] is the vocabulary and [`Pairs`] its combinations in use; the functions of [`generate`] make [`Scene`]s from them
-//! with a seed, [`render()`] draws them on a [`Canvas`], [`mask`] says exactly which pixels belong to which object, [`caption`]
+//! with a seed (a [`Series`] one by one), [`render()`] draws them on a [`Canvas`], [`mask`] says exactly which pixels belong to which object, [`caption`]
 //! says them in words, [`labels`] and [`folder`] carry them to disk and back.
 
 mod canvas;
@@ -17,6 +17,7 @@ mod object;
 mod outline;
 mod pairs;
 mod render;
+mod series;
 mod world;
 
 pub use canvas::{Canvas, MAX_SIDE};
@@ -24,4 +25,5 @@ pub use factor::{Concept, Factor};
 pub use object::{Color, Object, Position, Scene, Shape, World};
 pub use pairs::Pairs;
 pub use render::render;
+pub use series::{SceneKind, Series};
 pub use world::MAX_NAME;

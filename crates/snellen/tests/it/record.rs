@@ -1,13 +1,16 @@
 //! Activations recorded, stored and read back.
 
+mod part;
 mod policy;
 mod refuse;
+mod resume;
 mod run;
 mod select;
+mod source;
 mod store;
 
 use snellen::model::{BlockPoint, Model, Point, Site, Tower};
-use snellen::record::{RecordConfig, RunManifest, Source, TokenPolicy, record};
+use snellen::record::{FolderSource, RecordConfig, RunManifest, Source, TokenPolicy, Unfinished, record};
 use snellen::scene::folder::write_folder;
 use snellen::scene::generate::toy;
 use snellen::scene::{Canvas, Pairs, World};
@@ -26,16 +29,16 @@ fn load(name: &str) -> Model {
 }
 
 /// `count` scenes of one to three objects on a picture that preprocessing crops, with masks and labels.
-fn scenes(dir: &Path, count: usize) -> Source {
+fn scenes(dir: &Path, count: usize) -> FolderSource {
     let world = World::study();
     let scenes = toy(&world, &Pairs::all(&world), 1..=3, count, 5).unwrap();
     write_folder(dir, &world, &scenes, &Canvas::plain(50, 40)).unwrap();
-    Source::open(dir).unwrap()
+    FolderSource::open(dir).unwrap()
 }
 
 fn config(sites: &[&str], policies: &[TokenPolicy], batch: usize) -> RecordConfig {
     let sites = sites.iter().map(|&site| site.to_owned()).collect();
-    RecordConfig { sites, policies: policies.to_vec(), batch, seed: 3 }
+    RecordConfig { sites, policies: policies.to_vec(), batch, seed: 3, part: None, unfinished: Unfinished::Keep }
 }
 
 /// Every site outside of blocks and in the second block.
@@ -52,7 +55,7 @@ fn sites(model: &Model) -> Vec<Site> {
     all.into_iter().filter(|site| site.layer().is_none_or(|layer| layer == 1)).collect()
 }
 
-fn run(source: &Source, config: &RecordConfig, out: &Path) -> snellen::Result<RunManifest> {
+fn run(source: &dyn Source, config: &RecordConfig, out: &Path) -> snellen::Result<RunManifest> {
     record(&load("quick_gelu"), source, config, out, &())
 }
 

@@ -6,7 +6,7 @@ use snellen::engine::Tape;
 use snellen::model::preprocess::Resize;
 use snellen::model::{BlockPoint, Point, Site};
 use snellen::record::cover::cover;
-use snellen::record::policy::{Tokens, reduce};
+use snellen::record::reduce::{Refusal, Tokens, reduce};
 use snellen::record::{ActivationStore, Recorder, TokenPolicy, read_pixels, record};
 use std::path::PathBuf;
 
@@ -113,9 +113,9 @@ fn all_tokens_are_what_the_forward_had() {
 #[test]
 fn policies_of_a_known_image() {
     let values = [9.0, -9.0, 1.0, 2.0, 3.0, -4.0, 5.0, 6.0];
-    let cover = [0.5, 0.0, 0.25];
-    let tokens = Tokens { values: &values, units: 2, class: true, registers: 0, cover: Some(&cover) };
-    let got = |policy| reduce(policy, tokens).unwrap();
+    let covers = [vec![0.5, 0.0, 0.25]];
+    let tokens = Tokens { values: &values, images: 1, units: 2, class: true, registers: 0, covers: &covers };
+    let got = |policy| reduce(tokens, &[policy]).unwrap().remove(0);
     assert_eq!(got(TokenPolicy::Cls), [9.0, -9.0]);
     assert_eq!(got(TokenPolicy::Mean), [3.0, (4.0 / 3.0) as f32]);
     assert_eq!(got(TokenPolicy::MeanAll), [4.5, -1.25]);
@@ -123,16 +123,53 @@ fn policies_of_a_known_image() {
     assert_eq!(got(TokenPolicy::Object), [(1.75 / 0.75) as f32, (2.5 / 0.75) as f32]);
     assert_eq!(got(TokenPolicy::Background), [(7.25 / 2.25) as f32, (1.5 / 2.25) as f32]);
     assert_eq!(got(TokenPolicy::All), values);
-    let nothing = |cover: &[f64], policy| reduce(policy, Tokens { cover: Some(cover), ..tokens });
-    assert_eq!(nothing(&[0.0; 3], TokenPolicy::Object), None);
-    assert_eq!(nothing(&[1.0; 3], TokenPolicy::Background), None);
-    assert_eq!(reduce(TokenPolicy::Object, Tokens { cover: None, ..tokens }), None);
-    assert_eq!(reduce(TokenPolicy::Cls, Tokens { class: false, ..tokens }), None);
-    assert_eq!(reduce(TokenPolicy::MeanAll, Tokens { class: false, ..tokens }), None);
+    let nothing = |tokens: Tokens<'_>, policy| {
+        assert_eq!(reduce(tokens, &[policy]), Err(Refusal::Nothing { policy, image: 0 }));
+    };
+    nothing(Tokens { covers: &[vec![0.0; 3]], ..tokens }, TokenPolicy::Object);
+    nothing(Tokens { covers: &[vec![1.0; 3]], ..tokens }, TokenPolicy::Background);
+    nothing(Tokens { covers: &[], ..tokens }, TokenPolicy::Object);
+    nothing(Tokens { class: false, ..tokens }, TokenPolicy::Cls);
+    nothing(Tokens { class: false, ..tokens }, TokenPolicy::MeanAll);
     // In f32 the small values would be lost beside the large one.
     let values = [1e8, 1.0, 1.0, 1.0, 1.0, -1e8];
-    let sum = reduce(TokenPolicy::Mean, Tokens { values: &values, units: 1, class: false, registers: 0, cover: None });
-    assert_eq!(sum, Some(vec![(4.0 / 6.0) as f32]));
+    let tokens = Tokens { values: &values, images: 1, units: 1, class: false, registers: 0, covers: &[] };
+    assert_eq!(reduce(tokens, &[TokenPolicy::Mean]), Ok(vec![vec![(4.0 / 6.0) as f32]]));
+}
+
+#[test]
+fn policies_together_are_the_policies_one_by_one() {
+    // More units than are reduced at a time, and not a multiple of that; several images.
+    let (images, tokens, units) = (3, 11, 1100);
+    let values: Vec<f32> = (0..images * tokens * units).map(|i| ((i * 7919) % 2003) as f32 * 1e-3 - 1.0).collect();
+    let covers: Vec<Vec<f64>> = (0..images).map(|i| (0..9).map(|p| ((i + p) % 4) as f64 / 3.0).collect()).collect();
+    let batch = Tokens { values: &values, images, units, class: true, registers: 1, covers: &covers };
+    let policies = &TokenPolicy::ALL[..7];
+    let together = reduce(batch, policies).unwrap();
+    for (policy, together) in policies.iter().zip(&together) {
+        assert_eq!(&reduce(batch, &[*policy]).unwrap()[0], together, "{policy}");
+        for (i, image) in values.chunks(tokens * units).enumerate() {
+            let own = Tokens { values: image, images: 1, covers: &covers[i..=i], ..batch };
+            let row = together.len() / images;
+            assert_eq!(reduce(own, &[*policy]).unwrap()[0], together[i * row..(i + 1) * row], "{policy}, image {i}");
+        }
+    }
+    let expected = |i: usize, u: usize, tokens_of: std::ops::Range<usize>| {
+        let count = tokens_of.len() as f64;
+        let sum = tokens_of.fold(0.0, |sum, t| sum + values[(i * tokens + t) * units + u] as f64);
+        (sum / count) as f32
+    };
+    for (i, u) in [(0, 0), (1, 511), (2, 512), (2, 1099)] {
+        assert_eq!(together[1][i * units + u], expected(i, u, 2..tokens), "the sum is in the order of the tokens");
+        assert_eq!(together[2][i * units + u], expected(i, u, 0..tokens));
+    }
+    for at in [0, units + 3, values.len() - 1, values.len() / 2] {
+        let mut values = values.clone();
+        values[at] = f32::INFINITY;
+        for policies in [policies, &[TokenPolicy::Mean], &[TokenPolicy::Cls], &[]] {
+            assert_eq!(reduce(Tokens { values: &values, ..batch }, policies), Err(Refusal::NotFinite), "value {at}");
+        }
+    }
 }
 
 #[test]

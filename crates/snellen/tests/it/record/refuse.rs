@@ -7,7 +7,7 @@ use snellen::Error;
 use snellen::engine::Tensor;
 use snellen::model::Model;
 use snellen::model::checkpoint::{Weights, write};
-use snellen::record::{Source, TokenPolicy, read_pixels, record};
+use snellen::record::{FolderSource, TokenPolicy, read_pixels, record};
 use snellen::scene::MAX_SIDE;
 use std::fs;
 use std::path::Path;
@@ -34,8 +34,8 @@ fn masks_are_needed_and_have_to_fit() {
     let home = tempfile::tempdir().unwrap();
     let source = scenes(&home.path().join("scenes"), 3);
     let out = home.path().join("runs/run");
-    let attempt = |source: &Source, policy| run(source, &config(&["*.hook_mlp_out"], &[policy], 2), &out);
-    let without = Source { masks: None, ..source.clone() };
+    let attempt = |source: &FolderSource, policy| run(source, &config(&["*.hook_mlp_out"], &[policy], 2), &out);
+    let without = FolderSource { masks: None, ..source.clone() };
     assert_says(attempt(&without, TokenPolicy::Object), &["`object`", "masks"]);
     assert_says(attempt(&without, TokenPolicy::Background), &["`background`", "masks"]);
     let mask = home.path().join("scenes/masks/000001.png");
@@ -79,11 +79,11 @@ fn images_that_do_not_decode_are_named() {
 #[test]
 fn folders_without_images_are_refused() {
     let home = tempfile::tempdir().unwrap();
-    assert_says(Source::open(&home.path().join("nowhere")), &["nowhere"]);
+    assert_says(FolderSource::open(&home.path().join("nowhere")), &["nowhere"]);
     fs::write(home.path().join("notes.txt"), "").unwrap();
-    assert_says(Source::open(home.path()), &["png, jpg, jpeg", "none"]);
+    assert_says(FolderSource::open(home.path()), &["png, jpg, jpeg", "none"]);
     fs::write(home.path().join("labels.csv"), "filename,shape_0\n").unwrap();
-    assert_says(Source::open(home.path()), &["labels.csv", "none"]);
+    assert_says(FolderSource::open(home.path()), &["labels.csv", "none"]);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use arrow_array::types::UInt32Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use safetensors::SafeTensors;
 use snellen::Error;
-use snellen::record::images::ImageTable;
-use snellen::record::{Picture, Progress, RunManifest, Source, TokenPolicy, record};
+use snellen::record::images::{ImageRow, ImageTable};
+use snellen::record::{FolderSource, Progress, RecordConfig, RunManifest, TokenPolicy, Unfinished, record};
 use std::cell::RefCell;
 use std::fs;
 
@@ -140,8 +140,8 @@ fn rows_go_on_from_group_to_group() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("images.parquet");
     let mut table = ImageTable::create(&path).unwrap();
-    let picture = Picture { pixels: Vec::new(), width: 7, height: 8, hash: blake3::hash(b"") };
-    (0..20_000).for_each(|row| table.push(&format!("{row}.png"), &picture).unwrap());
+    let image = |row| ImageRow { filename: format!("{row}.png"), width: 7, height: 8, hash: blake3::hash(b"") };
+    (0..20_000).for_each(|row| table.push(image(row)).unwrap());
     table.finish().unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path).unwrap()).unwrap().build().unwrap();
     let mut rows = 0;
@@ -164,7 +164,7 @@ fn a_folder_without_labels_is_taken_in_the_order_of_its_names() {
         fs::copy(home.path().join(format!("scenes/images/00000{i}.png")), plain.join(name)).unwrap();
     }
     fs::write(plain.join("notes.txt"), "not an image").unwrap();
-    let source = Source::open(&plain).unwrap();
+    let source = FolderSource::open(&plain).unwrap();
     assert_eq!(source.filenames, ["B.png", "a.png", "b.PNG"]);
     assert_eq!((source.masks.clone(), source.labels.clone()), (None, None));
     let out = home.path().join("run");
@@ -187,13 +187,14 @@ impl Progress for StopAt {
 }
 
 #[test]
-fn a_cancelled_run_leaves_nothing() {
+fn a_cancelled_run_that_is_discarded_leaves_nothing() {
     let home = tempfile::tempdir().unwrap();
     let source = scenes(&home.path().join("scenes"), 7);
     let model = load("quick_gelu");
     let attempt = |stop: usize| {
         let progress = StopAt(stop, RefCell::default());
         let config = config(&["image_embeds"], &[TokenPolicy::Cls], 3);
+        let config = RecordConfig { unfinished: Unfinished::Discard, ..config };
         let result = record(&model, &source, &config, &home.path().join("runs/run"), &progress);
         (result, progress.1.into_inner())
     };

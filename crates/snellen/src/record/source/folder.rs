@@ -1,16 +1,17 @@
-//! What is recorded: a folder of labelled images, or of images alone.
+//! A folder of labelled images, or of images alone.
 
+use super::{Content, ENDINGS, Image, Source};
+use crate::record::picture::{MAX_FILE_BYTES, read_bytes};
 use crate::scene::folder::read_folder;
+use crate::scene::labels_csv::MAX_BYTES;
 use crate::{Error, Result};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Endings of image files, in any case.
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
-
-/// The images of a run, in the order of its rows.
+/// The image files of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct FolderSource {
     /// The folder.
     pub folder: PathBuf,
     /// Paths relative to the folder, parts separated by `/`: in the order of `labels.csv`, or sorted by bytes where there is
@@ -22,7 +23,7 @@ pub struct Source {
     pub labels: Option<PathBuf>,
 }
 
-impl Source {
+impl FolderSource {
     /// Reads `folder` as [`read_folder`] does where it has a `labels.csv`; lists its `.png`, `.jpg` and `.jpeg` files (not those
     /// of folders in it) where it has none.
     ///
@@ -50,6 +51,38 @@ impl Source {
     /// If there is no such row.
     pub fn path(&self, row: usize) -> PathBuf {
         self.folder.join(&self.filenames[row])
+    }
+}
+
+impl Source for FolderSource {
+    fn place(&self) -> String {
+        self.folder.display().to_string()
+    }
+
+    fn len(&self) -> usize {
+        self.filenames.len()
+    }
+
+    fn name(&self, row: usize) -> String {
+        self.filenames[row].clone()
+    }
+
+    fn has_masks(&self) -> bool {
+        self.masks.is_some()
+    }
+
+    fn labels(&self) -> Result<Option<Vec<u8>>> {
+        self.labels.as_deref().map(|labels| read_bytes(labels, MAX_BYTES)).transpose()
+    }
+
+    fn read<'a>(&'a self, rows: Range<usize>) -> Result<Box<dyn Iterator<Item = Result<Image<'a>>> + Send + 'a>> {
+        Ok(Box::new(rows.map(|row| {
+            let path = self.path(row);
+            let bytes = read_bytes(&path, MAX_FILE_BYTES)?;
+            let mask = self.masks.as_ref().map(|masks| masks[row].clone());
+            let content = Content::File { bytes, mask };
+            Ok(Image { name: self.name(row), place: path.display().to_string(), content })
+        })))
     }
 }
 

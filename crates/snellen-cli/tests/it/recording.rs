@@ -1,0 +1,159 @@
+//! Recording as a user does it: killed and gone on with, in parts, from every kind of input, in fixed memory.
+
+use crate::program::{Home, Ran, copy, files};
+use std::fs;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// The bundled model in `model`.
+fn home() -> Home {
+    let home = Home::new();
+    copy("../models/toy", &home.path("model"), &[]);
+    home
+}
+
+/// Shards of 32 images.
+const RECORD: &str = "record --model model --scenes toy --count 150 --seed 3 --batch 4 --tokens all";
+
+/// Waits for `child` until it ends or `limit` has passed; whether it ended.
+fn ended(child: &mut Child, limit: Duration) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    false
+}
+
+#[test]
+fn a_killed_recording_goes_on_to_the_same_bytes() {
+    let home = home();
+    let begun = Instant::now();
+    home.succeed(&format!("{RECORD} --out whole"));
+    let whole = begun.elapsed();
+    let expected = files(&home.path("whole"));
+    let partial = home.path("run.partial");
+    let (mut killed, mut kept, mut finished) = (0, 0, 0);
+    // Shares of the whole time: early, in between and late; then it ends, or is gone on with.
+    for moment in [0.1, 0.3, 0.05, 0.5, 0.2, 0.02, 0.4, 0.15, 0.6, 0.25].iter().cycle().take(40) {
+        if killed >= 6 && kept >= 2 && finished >= 1 && !partial.exists() {
+            break;
+        }
+        let resume = if partial.exists() { "--resume" } else { "" };
+        let mut child = home.start(&format!("{RECORD} --out run {resume}"));
+        if ended(&mut child, whole.mul_f64(*moment)) {
+            let ran = Ran::from(child.wait_with_output().unwrap());
+            assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+            assert!(files(&home.path("run")) == expected, "not the same bytes after {killed} interruptions");
+            assert!(!partial.exists());
+            fs::remove_dir_all(home.path("run")).unwrap();
+            finished += 1;
+            continue;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += 1;
+        if home.path("run").exists() {
+            assert!(files(&home.path("run")) == expected, "the run appears whole");
+            if !partial.exists() {
+                fs::remove_dir_all(home.path("run")).unwrap();
+            }
+        }
+        kept += usize::from(partial.join("run/activations.zarr/blocks.3.mlp.hook_post/all/c/0/0/0").exists());
+    }
+    assert!(killed >= 4 && kept >= 1, "killed {killed} times, {kept} of them with shards to go on from");
+    if partial.exists() {
+        home.succeed(&format!("{RECORD} --out run --resume"));
+        assert!(files(&home.path("run")) == expected, "not the same bytes after {killed} interruptions");
+    }
+}
+
+#[test]
+fn what_an_unfinished_recording_needs_is_said() {
+    let home = home();
+    let record = "record --model model --scenes toy --count 3 --out run";
+    home.refuse(&format!("{record} --resume"), &["run.partial: expected an unfinished recording", "got none"]);
+    fs::create_dir(home.path("run.partial")).unwrap();
+    home.refuse(record, &["run.partial: expected no unfinished recording", "--resume", "remove it to start anew"]);
+    home.succeed(&format!("{record} --resume"));
+    home.refuse(record, &["run: expected a path that does not exist yet"]);
+}
+
+#[test]
+fn shards_merge_to_the_same_bytes() {
+    let home = home();
+    let record = "record --model model --scenes swap --count 7 --seed 2 --tokens mean,object --batch 4";
+    home.succeed(&format!("{record} --out whole"));
+    for part in 1..=3 {
+        let said = home.succeed(&format!("{record} --shard {part}/3 --out part-{part}"));
+        assert_eq!(said, format!("{} images, 9 arrays in part-{part} (part {part}/3)\n", [4, 5, 5][part - 1]));
+    }
+    home.refuse("merge part-1 part-3 --out run", &["expected all 3", "no part 2/3"]);
+    assert_eq!(home.succeed("merge part-2 part-3 part-1 --out run"), "14 images, 9 arrays in run\n");
+    assert_eq!(files(&home.path("whole")), files(&home.path("run")));
+    home.refuse("merge whole --out other", &["whole/run.json: `part`: expected a part of a run"]);
+    home.refuse("measure --run part-1", &["expected", "got"]);
+    home.succeed("measure --run run");
+}
+
+#[test]
+fn scenes_need_not_be_drawn_to_disk() {
+    let home = home();
+    home.succeed("scenes --kind factorial --size 56 --seed 4 --out scenes");
+    home.succeed("record --model model --images scenes --seed 4 --out from-folder");
+    home.succeed("record --model model --scenes factorial --seed 4 --out from-scenes");
+    let activations = |run: &str| files(&home.path(&format!("{run}/activations.zarr")));
+    assert_eq!(activations("from-folder"), activations("from-scenes"));
+    let labels = |run: &str| fs::read(home.path(run).join("labels.csv")).unwrap();
+    assert_eq!(labels("from-folder"), labels("from-scenes"));
+    home.succeed("measure --run from-scenes");
+    let home_of = |says: &str, args: &str| {
+        let ran = home.run(&format!("record --model model --out other {args}"));
+        assert_eq!(ran.code, Some(2), "{args}");
+        assert!(ran.stderr.contains(says), "{args}: {}", ran.stderr);
+    };
+    home_of("--images <PATH>", "");
+    home_of("cannot be used with", "--images scenes --scenes toy");
+    home_of("cannot be used with", "--images scenes --count 3");
+    home_of("two numbers, as in 2/5", "--images scenes --shard 3");
+    home.refuse("record --model model --images scenes --out other --shard 1/200", &["part 1/200", "150 images"]);
+    home.refuse("record --model model --images model/config.json --out other", &["config.json", ".tar or .parquet"]);
+}
+
+/// The most memory that recording `count` scenes took, in kilobytes, as `/proc` tells it while the program runs.
+fn peak(home: &Home, count: usize) -> u64 {
+    let out = format!("run-{count}");
+    let args = format!(
+        "--threads 2 record --model model --scenes toy --count {count} --batch 8 --tokens mean,max --out {out}"
+    );
+    let mut child = home.start(&args);
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse().ok());
+        most = most.max(kilobytes.unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    fs::remove_dir_all(home.path(&out)).unwrap();
+    most
+}
+
+#[test]
+fn memory_does_not_grow_with_the_images() {
+    if !Path::new("/proc/self/status").exists() {
+        eprintln!("SKIPPED memory_does_not_grow_with_the_images: there is no /proc that tells the peak of a process");
+        return;
+    }
+    let home = home();
+    let (few, many) = (peak(&home, 2_200), peak(&home, 6_600));
+    eprintln!("peak of 2,200 scenes {few} kB, of 6,600 {many} kB");
+    assert!(few > 10_000, "{few} kB is less than the weights");
+    assert!(many < few + 8_000, "{few} kB for 2,200 scenes, {many} kB for 6,600");
+}

@@ -1,0 +1,203 @@
+//! Parts of a run become the run: the same bytes as if it had been recorded in one go.
+
+use super::images::{ImageTable, read_images};
+use super::part::Part;
+use super::picture::read_bytes;
+use super::plan::difference;
+use super::run::{FILE, PartRecord, RunManifest};
+use super::{ACTIVATIONS, ActivationStore, IMAGES, LABELS, Layout, Progress, StoreWriter};
+use crate::output::{StagedDir, write_file};
+use crate::scene::labels_csv::MAX_BYTES;
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// A part, and what its `run.json` says.
+struct Piece {
+    folder: PathBuf,
+    run: RunManifest,
+    part: Part,
+    record: PartRecord,
+    store: ActivationStore,
+}
+
+/// Puts `parts`, run folders of parts in any order, together into the new run folder `out`; memory holds a shard of one array.
+///
+/// # Errors
+/// [`Error::Exists`] if `out` is there already; [`Error::Interrupted`] if `progress` says so, and nothing is left. Refuses folders
+/// that are no parts, a part that is missing or there twice, parts that were not recorded by one plan, and a part whose images,
+/// labels or arrays are not what its `run.json` says.
+pub fn merge(parts: &[PathBuf], out: &Path, progress: &dyn Progress) -> Result<RunManifest> {
+    if out.symlink_metadata().is_ok() {
+        return Err(Error::Exists { path: out.to_owned() });
+    }
+    let pieces = ordered(parts)?;
+    let Some(first) = pieces.first() else { return Err(Error::mismatch("parts", "at least one", "none")) };
+    pieces.iter().try_for_each(|piece| piece.check_against(first))?;
+    let whole = |layout: &Layout| {
+        let mut layout = layout.clone();
+        layout.shape[0] = first.record.rows;
+        layout
+    };
+    let layouts: Vec<Layout> = first.store.arrays().iter().map(whole).collect();
+
+    let staged = StagedDir::begin(out)?;
+    let folder = staged.path();
+    let mut table = ImageTable::create(&folder.join(IMAGES))?;
+    pieces.iter().try_for_each(|piece| piece.copy_images(&mut table))?;
+    let images_hash = table.finish()?.to_hex().to_string();
+    first.copy_labels(folder)?;
+    let mut store = StoreWriter::create(&folder.join(ACTIVATIONS), layouts.clone())?;
+    let (mut done, total) = (0, layouts.len() * first.record.rows);
+    progress.advance(done, total);
+    for layout in &layouts {
+        for piece in &pieces {
+            piece.copy_array(layout, &mut store, &mut |rows| {
+                done += rows;
+                progress.advance(done, total);
+                if progress.is_cancelled() {
+                    return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
+                }
+                Ok(())
+            })?;
+        }
+    }
+    store.finish()?;
+    let mut run = first.run.clone();
+    run.images.count = first.record.rows;
+    run.images.hash = images_hash;
+    run.part = None;
+    run.write(folder)?;
+    staged.publish()?;
+    Ok(run)
+}
+
+/// The parts in their order: each once, none missing.
+fn ordered(parts: &[PathBuf]) -> Result<Vec<Piece>> {
+    let mut pieces = parts.iter().map(|folder| Piece::open(folder)).collect::<Result<Vec<_>>>()?;
+    pieces.sort_by_key(|piece| piece.part);
+    for (k, piece) in pieces.iter().enumerate() {
+        let of = pieces[0].part.of();
+        let place = piece.folder.join(FILE);
+        if piece.part.of() != of {
+            return Err(Error::mismatch(
+                place.display(),
+                format!("a part of {of}, as {}", pieces[0].folder.display()),
+                piece.part,
+            ));
+        }
+        if piece.part.index() <= k {
+            let before = pieces[k - 1].folder.display();
+            return Err(Error::mismatch(
+                place.display(),
+                "every part once",
+                format!("{} again, as {before}", piece.part),
+            ));
+        }
+        if piece.part.index() > k + 1 {
+            return Err(missing(k + 1, of));
+        }
+    }
+    match pieces.first() {
+        Some(first) if pieces.len() < first.part.of() => Err(missing(pieces.len() + 1, first.part.of())),
+        _ => Ok(pieces),
+    }
+}
+
+fn missing(index: usize, of: usize) -> Error {
+    Error::mismatch("parts", format!("all {of}"), format!("no part {index}/{of}"))
+}
+
+impl Piece {
+    fn open(folder: &Path) -> Result<Self> {
+        let run = RunManifest::read(folder)?;
+        let path = folder.join(FILE);
+        let none = || Error::mismatch(format!("{}: `part`", path.display()), "a part of a run", "a whole run");
+        let record = run.part.clone().ok_or_else(none)?;
+        let part = Part::new(record.index, record.of);
+        let part = part.map_err(|source| Error::malformed(format!("{}: `part`", path.display()), source))?;
+        let rows = part.rows(record.rows)?;
+        if rows.start != record.first_row || rows.len() != run.images.count {
+            let expected = format!("rows {} to {} of {}", rows.start, rows.end, record.rows);
+            let got = format!("{} from {} on", run.images.count, record.first_row);
+            return Err(Error::mismatch(format!("{}: `part`", path.display()), expected, got));
+        }
+        let store = ActivationStore::open(&folder.join(ACTIVATIONS))?;
+        Ok(Self { folder: folder.to_owned(), run, part, record, store })
+    }
+
+    /// Whether both are parts of one run, and this one has the arrays that its `run.json` speaks of.
+    fn check_against(&self, first: &Self) -> Result<()> {
+        let place = self.folder.join(FILE).display().to_string();
+        let of_all = |piece: &Self| {
+            let mut run = piece.run.clone();
+            (run.images.count, run.images.hash) = (0, String::new());
+            if let Some(part) = &mut run.part {
+                (part.index, part.first_row) = (0, 0);
+            }
+            serde_json::to_value(run).map_err(|source| Error::malformed(&place, source))
+        };
+        if let Some((key, expected, got)) = difference(&of_all(first)?, &of_all(self)?, "") {
+            let expected = format!("{expected}, as {}", first.folder.display());
+            return Err(Error::mismatch(format!("{place}: `{key}`"), expected, got));
+        }
+        let arrays: Vec<_> = self.store.arrays().iter().map(|array| (array.site, array.policy)).collect();
+        let said = self.run.sites.iter().flat_map(|s| s.policies.iter().map(|&policy| (s.site, policy)));
+        let activations = self.folder.join(ACTIVATIONS);
+        if !said.eq(arrays.iter().copied()) {
+            let got = format!("{} arrays", arrays.len());
+            return Err(Error::mismatch(activations.display(), "the arrays that run.json speaks of", got));
+        }
+        for (array, other) in self.store.arrays().iter().zip(first.store.arrays()) {
+            let expected: Vec<usize> =
+                std::iter::once(self.run.images.count).chain(other.shape[1..].iter().copied()).collect();
+            if array.shape != expected || array.dimensions != other.dimensions {
+                let place = format!("{}: `{}`", activations.display(), array.path());
+                return Err(Error::mismatch(place, format!("shape {expected:?}"), format!("{:?}", array.shape)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds this part's images, and compares their hash with what `run.json` says.
+    fn copy_images(&self, table: &mut ImageTable) -> Result<()> {
+        let path = self.folder.join(IMAGES);
+        let (rows, hash) = read_images(&path, |row| table.push(row))?;
+        let hash = hash.to_hex().to_string();
+        if rows != self.run.images.count || hash != self.run.images.hash {
+            let expected =
+                format!("{} images of hash {}, as run.json says", self.run.images.count, self.run.images.hash);
+            return Err(Error::mismatch(path.display(), expected, format!("{rows} of {hash}")));
+        }
+        Ok(())
+    }
+
+    fn copy_labels(&self, to: &Path) -> Result<()> {
+        let Some(expected) = &self.run.images.labels_hash else { return Ok(()) };
+        let path = self.folder.join(LABELS);
+        let bytes = read_bytes(&path, MAX_BYTES)?;
+        let hash = blake3::hash(&bytes).to_hex().to_string();
+        if hash != *expected {
+            return Err(Error::mismatch(path.display(), format!("hash {expected}, as run.json says"), hash));
+        }
+        write_file(&to.join(LABELS), &bytes)
+    }
+
+    /// Appends this part's rows of an array, a shard at a time; `done` is told how many rows were.
+    fn copy_array(
+        &self,
+        layout: &Layout,
+        store: &mut StoreWriter,
+        done: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
+        let mut own = layout.clone();
+        own.shape[0] = self.run.images.count;
+        let shard = own.rows_per_chunk_and_shard().1;
+        for start in (0..own.shape[0]).step_by(shard) {
+            let rows = start..own.shape[0].min(start + shard);
+            let (_, values) = self.store.read_rows(layout.site, layout.policy, rows.clone())?;
+            store.append(layout.site, layout.policy, &values)?;
+            done(rows.len())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! The folder of a recording that is not finished: `<out>.partial` beside the run folder that is to appear.
+//!
+//! It holds `plan.json`, `journal` and `run/`, which in the end is renamed to the run folder. Whatever ends a recording - the
+//! user, a full disk, a power cut - leaves it in a state to go on from: what stands in it under its name is whole, except
+//! for the journal, whose end may be torn.
+
+use super::journal::Journal;
+use super::plan::{self, Plan};
+use super::{ACTIVATIONS, Layout, StoreWriter};
+use crate::{Error, Result};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What becomes of a recording that ends early, and whether an earlier one is gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// It is removed.
+    Discard,
+    /// It is kept, to go on with; if there is one already, nothing is done.
+    Keep,
+    /// The one that is there is gone on with, and kept if it ends early again.
+    Resume,
+}
+
+/// An unfinished recording.
+pub(super) struct Partial {
+    out: PathBuf,
+    folder: PathBuf,
+    unfinished: Unfinished,
+    /// Whether it goes on with an earlier one.
+    resumed: bool,
+}
+
+impl Partial {
+    /// Begins the recording of `plan` that is to appear at `out`, or goes on with it; `None` if all but tidying up was done.
+    ///
+    /// # Errors
+    /// When there is something at `out`, an unfinished recording where none may be or none where one has to be, or one of
+    /// another plan.
+    pub fn begin(out: &Path, plan: &Plan, unfinished: Unfinished) -> Result<Option<Self>> {
+        let folder = beside(out);
+        let resumed = folder.symlink_metadata().is_ok();
+        if out.symlink_metadata().is_ok() {
+            let done = unfinished == Unfinished::Resume && folder.join(plan::FILE).is_file();
+            if done && !folder.join("run").exists() {
+                plan.check(&folder)?;
+                fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
+                return Ok(None);
+            }
+            return Err(Error::Exists { path: out.to_owned() });
+        }
+        let this = Self { out: out.to_owned(), folder, unfinished, resumed };
+        let folder = &this.folder;
+        if resumed && unfinished != Unfinished::Resume {
+            let expected = "no unfinished recording: go on with it by --resume, or remove it to start anew";
+            return Err(Error::mismatch(folder.display(), expected, "one"));
+        }
+        if !resumed && unfinished == Unfinished::Resume {
+            return Err(Error::mismatch(folder.display(), "an unfinished recording to go on with", "none"));
+        }
+        if resumed && folder.join(plan::FILE).symlink_metadata().is_ok() {
+            plan.check(folder)?;
+            sweep(folder)?;
+            return Ok(Some(this));
+        }
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        sweep(folder)?;
+        // Ended before its plan was there: then nothing else is.
+        if fs::read_dir(folder).map_err(Error::io(folder))?.next().is_some() {
+            return Err(Error::mismatch(
+                folder.display(),
+                format!("an unfinished recording, with {}", plan::FILE),
+                "none",
+            ));
+        }
+        plan.write(folder)?;
+        Ok(Some(this))
+    }
+
+    /// The run folder while it is made.
+    pub fn run(&self) -> PathBuf {
+        self.folder.join("run")
+    }
+
+    /// The journal and the store, begun or as far as they were whole.
+    pub fn open(&self, layouts: Vec<Layout>) -> Result<(Journal, StoreWriter)> {
+        let journal = Journal::open(&self.folder.join("journal"))?;
+        let run = self.run();
+        fs::create_dir_all(&run).map_err(Error::io(&run))?;
+        let activations = run.join(ACTIVATIONS);
+        let store = if self.resumed {
+            StoreWriter::resume(&activations, layouts)?
+        } else {
+            StoreWriter::create(&activations, layouts)?
+        };
+        Ok((journal, store))
+    }
+
+    /// Lets the run folder appear.
+    pub fn publish(self) -> Result<()> {
+        if self.out.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path: self.out });
+        }
+        fs::rename(self.run(), &self.out).map_err(Error::io(&self.out))?;
+        fs::remove_dir_all(&self.folder).map_err(Error::io(&self.folder))
+    }
+
+    /// What is said of a recording that ended by `error` when `kept` of `count` images were on disk; removes what is not to be
+    /// kept: everything, or a recording that was refused before it had anything.
+    pub fn abandon(self, error: Error, kept: usize, count: usize) -> Error {
+        let refused = self.unfinished == Unfinished::Keep && error.is_bad_input() && kept == 0;
+        if self.unfinished == Unfinished::Discard || refused {
+            // That it ended is what has to be said, not that tidying up failed.
+            let _ = fs::remove_dir_all(&self.folder);
+            return match error {
+                Error::Interrupted { .. } => Error::Interrupted { kept: "nothing was kept".to_owned() },
+                error => error,
+            };
+        }
+        let kept = format!("{kept} of {count} images are in {}; go on with --resume", self.folder.display());
+        match error {
+            Error::Interrupted { .. } => Error::Interrupted { kept },
+            error => Error::Unfinished { source: Box::new(error), kept },
+        }
+    }
+}
+
+/// Where the unfinished recording of `out` stands.
+fn beside(out: &Path) -> PathBuf {
+    let mut name = OsString::from(out.file_name().unwrap_or_default());
+    name.push(".partial");
+    out.with_file_name(name)
+}
+
+/// Removes files that were being written when the recording ended.
+fn sweep(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+        let entry = entry.map_err(Error::io(folder))?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(Error::io(folder))?);
+        if kind.is_dir() {
+            sweep(&path)?;
+        } else if entry.file_name().to_string_lossy().starts_with(crate::output::TEMPORARY) {
+            fs::remove_file(&path).map_err(Error::io(&path))?;
+        }
+    }
+    Ok(())
+}

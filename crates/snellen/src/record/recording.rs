@@ -1,0 +1,245 @@
+//! From images to a run folder: the stages of [`record()`].
+
+use super::images::ImageTable;
+use super::journal::Journal;
+use super::part::Part;
+use super::partial::{Partial, Unfinished};
+use super::pipeline::{Preparation, Prepared, prepare_ahead};
+use super::plan::{ImageList, Plan};
+use super::run::{self, ImagesRecord, ModelRecord, PartRecord, RunManifest};
+use super::source::Source;
+use super::{IMAGES, LABELS, Layout, Progress, Recorder, Selected, StoreWriter, TokenPolicy, picture, select};
+use crate::engine::{Level, Tape};
+use crate::model::Model;
+use crate::output::write_file;
+use crate::{Error, Result};
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+/// What to record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// Names and patterns of sites, as [`select()`] reads them.
+    pub sites: Vec<String>,
+    /// How tokens become rows.
+    pub policies: Vec<TokenPolicy>,
+    /// Images per forward, at least 1.
+    pub batch: usize,
+    /// Kept in `run.json`; recording itself draws nothing.
+    pub seed: u64,
+    /// Which part of the run, where it isn't the whole.
+    pub part: Option<Part>,
+    /// What becomes of a recording that ends early, and whether an earlier one is gone on with.
+    pub unfinished: Unfinished,
+}
+
+/// Runs the images of `source` through `model` and writes the new run folder `out`.
+///
+/// While it runs, everything is in the folder `<out>.partial`, which becomes `out` in the end. If it ends early,
+/// [`Unfinished`] says what becomes of that folder: gone on with, the run is the same byte for byte as an undisturbed one, and no
+/// image is computed anew whose rows were in whole shards of all arrays.
+///
+/// # Errors
+/// [`Error::Exists`] if `out` is there already; [`Error::Interrupted`] if `progress` says so; refuses what [`select()`] refuses,
+/// `object` and `background` without masks or for an image that has none of them, images that do not decode, activations that are
+/// not finite, and to go on with a recording of other images, another model or another configuration. Of several refused images
+/// the first is reported. [`Error::Unfinished`] around any of these says what is kept.
+pub fn record(
+    model: &Model,
+    source: &dyn Source,
+    config: &RecordConfig,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<RunManifest> {
+    // Before anything is computed; what was gone on with may have come as far as this.
+    if config.unfinished != Unfinished::Resume && out.symlink_metadata().is_ok() {
+        return Err(Error::Exists { path: out.to_owned() });
+    }
+    if config.batch == 0 {
+        return Err(Error::mismatch("batch", "at least 1 image", 0));
+    }
+    let selected = select(&model.config, &config.sites, &config.policies)?;
+    let masked = selected.iter().flat_map(|site| &site.policies).copied().find(|policy| policy.needs_masks());
+    if let (Some(policy), false) = (masked, source.has_masks()) {
+        let expected = format!("a folder `masks` beside labels.csv, for the token policy `{policy}`");
+        return Err(Error::mismatch(source.place(), expected, "none"));
+    }
+    let rows = config.part.map_or(Ok(0..source.len()), |part| part.rows(source.len()))?;
+    let layouts = selected.iter().flat_map(|s| s.policies.iter().map(|&policy| (s.site, policy)));
+    let layouts = layouts.map(|(site, policy)| Layout::new(&model.config, site, policy, rows.len()));
+    let layouts = layouts.collect::<Result<Vec<_>>>()?;
+    let labels = source.labels()?;
+    let plan = plan(model, source, config, selected, labels.as_deref());
+
+    let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else { return RunManifest::read(out) };
+    let (mut journal, mut store) = match partial.open(layouts) {
+        Ok(opened) => opened,
+        Err(error) => return Err(partial.abandon(error, 0, rows.len())),
+    };
+    let count = rows.len();
+    let stages = Stages { model, source, plan: &plan, rows, batch: config.batch, masked: masked.is_some() };
+    let finished = write_labels(&partial.run(), labels)
+        .and_then(|()| stages.fill(&mut store, &mut journal, progress))
+        .and_then(|()| stages.complete(&partial.run(), &mut journal, config.part));
+    let kept = store.first_missing_row().min(journal.rows());
+    match finished.and_then(|run| store.finish().map(|()| run)) {
+        Ok(run) => partial.publish().map(|()| run),
+        Err(error) => {
+            drop(journal);
+            Err(partial.abandon(error, kept, count))
+        }
+    }
+}
+
+fn plan(
+    model: &Model,
+    source: &dyn Source,
+    config: &RecordConfig,
+    sites: Vec<Selected>,
+    labels: Option<&[u8]>,
+) -> Plan {
+    let mut names = blake3::Hasher::new();
+    for row in 0..source.len() {
+        let name = source.name(row);
+        names.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+    }
+    Plan {
+        schema: Plan::SCHEMA,
+        snellen: env!("CARGO_PKG_VERSION").to_owned(),
+        model: ModelRecord {
+            name: model.name.clone(),
+            weights_hash: model.weights_hash.clone(),
+            config_hash: model.config_hash.clone(),
+            assumed: model.config.assumed.clone(),
+            transforms: model.transforms.clone(),
+        },
+        images: ImageList {
+            count: source.len(),
+            names_hash: names.finalize().to_hex().to_string(),
+            labels_hash: labels.map(|labels| blake3::hash(labels).to_hex().to_string()),
+            scenes: source.scenes(),
+        },
+        preprocessing: model.preprocessing.clone(),
+        sites,
+        engine: format!("cpu {}", Level::current()),
+        dtype: model.precision.to_string(),
+        seed: config.seed,
+        part: config.part.map(|part| part.to_string()),
+    }
+}
+
+fn write_labels(run: &Path, labels: Option<Vec<u8>>) -> Result<()> {
+    labels.map_or(Ok(()), |labels| write_file(&run.join(LABELS), &labels))
+}
+
+/// What both stages need.
+struct Stages<'a> {
+    model: &'a Model,
+    source: &'a dyn Source,
+    plan: &'a Plan,
+    /// Of the source.
+    rows: Range<usize>,
+    batch: usize,
+    masked: bool,
+}
+
+impl Stages<'_> {
+    /// Runs the images that are missing.
+    fn fill(&self, store: &mut StoreWriter, journal: &mut Journal, progress: &dyn Progress) -> Result<()> {
+        let count = self.rows.len();
+        let start = store.first_missing_row().min(journal.rows());
+        store.start_at(start);
+        journal.start_at(start)?;
+        progress.advance(start, count);
+        let missing = self.rows.start + start..self.rows.end;
+        let (preprocessing, vision) = (&self.model.preprocessing, &self.model.config.vision);
+        let preparation = Preparation { preprocessing, vision, masked: self.masked };
+        std::thread::scope(|scope| {
+            let batches = prepare_ahead(scope, self.source, missing, self.batch, preparation)?;
+            let mut done = start;
+            let mut tape = Tape::off();
+            while done < count {
+                check_cancelled(progress)?;
+                let batch = batches.recv().map_err(|source| Error::malformed("threads for pictures", source))??;
+                done += batch.len();
+                self.run_batch(batch, store, journal, &mut tape)?;
+                progress.advance(done, count);
+            }
+            check_cancelled(progress)
+        })
+    }
+
+    fn run_batch(
+        &self,
+        batch: Vec<Prepared>,
+        store: &mut StoreWriter,
+        journal: &mut Journal,
+        tape: &mut Tape<f32>,
+    ) -> Result<()> {
+        batch.iter().try_for_each(|picture| journal.push(&picture.row))?;
+        // A shard is never there without its images.
+        if store.writes_within(batch.len()) {
+            journal.sync()?;
+        }
+        let images = batch.iter().map(|picture| picture.pixels.as_slice());
+        let pixels = picture::stack(images, self.model.preprocessing.image);
+        let (mut names, mut covers) = (Vec::new(), Vec::new());
+        for picture in batch {
+            names.push(picture.row.filename);
+            covers.extend(picture.cover);
+        }
+        let mut recorder = Recorder::new(&self.model.config, &self.plan.sites, store, &names, &covers);
+        self.model.towers.observe_images(tape, &pixels, &mut recorder)
+    }
+
+    /// Writes what stands beside the activations.
+    fn complete(&self, run: &Path, journal: &mut Journal, part: Option<Part>) -> Result<RunManifest> {
+        let path = run.join(IMAGES);
+        // An earlier recording may have come as far as this.
+        if path.symlink_metadata().is_ok() {
+            fs::remove_file(&path).map_err(Error::io(&path))?;
+        }
+        let mut table = ImageTable::create(&path)?;
+        journal.read(|row| table.push(row))?;
+        let hash = table.finish()?.to_hex().to_string();
+        let plan = self.plan.clone();
+        let manifest = RunManifest {
+            schema: run::SCHEMA,
+            kind: run::KIND.to_owned(),
+            snellen: plan.snellen,
+            model: plan.model,
+            images: ImagesRecord {
+                count: self.rows.len(),
+                hash,
+                labels_hash: plan.images.labels_hash,
+                scenes: plan.images.scenes,
+            },
+            preprocessing: plan.preprocessing,
+            sites: plan.sites,
+            engine: plan.engine,
+            dtype: plan.dtype,
+            seed: plan.seed,
+            part: part.map(|part| self.part_record(part)).transpose()?,
+        };
+        manifest.write(run)?;
+        Ok(manifest)
+    }
+
+    fn part_record(&self, part: Part) -> Result<PartRecord> {
+        Ok(PartRecord {
+            index: part.index(),
+            of: part.of(),
+            first_row: self.rows.start,
+            rows: self.source.len(),
+            plan_hash: self.plan.hash()?,
+        })
+    }
+}
+
+fn check_cancelled(progress: &dyn Progress) -> Result<()> {
+    if progress.is_cancelled() {
+        return Err(Error::Interrupted { kept: String::new() });
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Generated scenes one by one, so that however many there are, they are never in memory at once.
+
+use super::generate::{Choice, check_toy, factorial_scene, swap_twin, swappable, toy_scene};
+use super::labels::LabelRow;
+use super::labels_csv::LabelWriter;
+use super::{Canvas, Pairs, Scene, World};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::io::Write;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// Objects in a toy scene.
+const TOY_OBJECTS: RangeInclusive<usize> = 1..=5;
+
+/// Which generator makes the scenes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SceneKind {
+    /// `toy`: [`generate::toy`](super::generate::toy), one to five objects.
+    Toy,
+    /// `factorial`: [`generate::factorial`](super::generate::factorial).
+    Factorial,
+    /// `swap`: [`generate::swap_twins`](super::generate::swap_twins), each scene followed by its twin.
+    Swap,
+}
+
+impl SceneKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Toy, Self::Factorial, Self::Swap];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Toy => "toy",
+            Self::Factorial => "factorial",
+            Self::Swap => "swap",
+        }
+    }
+}
+
+impl fmt::Display for SceneKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SceneKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| Error::mismatch("scenes", format!("one of {}", known()), format!("`{name}`")))
+    }
+}
+
+/// The scenes of one generator, made when they are asked for; scene `i` is the same however many there are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    kind: SceneKind,
+    world: World,
+    canvas: Canvas,
+    count: usize,
+    seed: u64,
+    pairs: Pairs,
+    choices: Vec<Choice>,
+}
+
+impl Series {
+    /// `count` toy scenes, or swap twins (two scenes each), or repeats of the factorial grid, with every combination of `world`,
+    /// on `canvas`.
+    ///
+    /// # Errors
+    /// Refuses what the generators refuse, a canvas that cannot be drawn on, and a count of 0 or of more scenes than
+    /// [`u32::MAX`].
+    pub fn new(kind: SceneKind, world: World, canvas: Canvas, count: usize, seed: u64) -> Result<Self> {
+        canvas.check()?;
+        world.check()?;
+        let pairs = Pairs::all(&world);
+        let choices = match kind {
+            SceneKind::Toy => check_toy(&world, &TOY_OBJECTS).map(|()| Vec::new())?,
+            SceneKind::Factorial => Vec::new(),
+            SceneKind::Swap => swappable(&world, &pairs, &pairs)?,
+        };
+        let cells = pairs.as_slice().len() * world.positions.len();
+        let each = match kind {
+            SceneKind::Toy => 1,
+            SceneKind::Factorial => cells,
+            SceneKind::Swap if choices.is_empty() => 0,
+            SceneKind::Swap => 2,
+        };
+        let number = count.checked_mul(each).filter(|number| (1..=u32::MAX as usize).contains(number));
+        let expected = format!("1 to {} scenes", u32::MAX);
+        let number = number.ok_or_else(|| Error::mismatch("scenes", expected, format!("{count} times {each}")))?;
+        Ok(Self { kind, world, canvas, count: number, seed, pairs, choices })
+    }
+
+    /// Which generator it is.
+    pub fn kind(&self) -> SceneKind {
+        self.kind
+    }
+
+    /// What the scenes are made of.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// What they are drawn on.
+    pub fn canvas(&self) -> &Canvas {
+        &self.canvas
+    }
+
+    /// What they are drawn by.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Number of scenes.
+    #[allow(clippy::len_without_is_empty, reason = "a series is never empty")]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Scene `i`.
+    ///
+    /// # Errors
+    /// When the world has too few combinations for it.
+    pub fn scene(&self, i: usize) -> Result<Scene> {
+        Ok(match self.kind {
+            SceneKind::Toy => toy_scene(&self.world, &self.pairs, &TOY_OBJECTS, i, self.seed)?,
+            SceneKind::Factorial => factorial_scene(&self.world, &self.pairs, i, self.seed),
+            SceneKind::Swap => {
+                let twins = swap_twin(&self.world, &self.choices, i / 2, self.seed);
+                if i.is_multiple_of(2) { twins.scene } else { twins.twin }
+            }
+        })
+    }
+
+    /// The name of picture `i`, as [`write_folder`](super::folder::write_folder) calls it.
+    pub fn filename(i: usize) -> String {
+        format!("images/{i:06}.png")
+    }
+
+    /// Writes the `labels.csv` that [`write_folder`](super::folder::write_folder) writes of the same scenes.
+    ///
+    /// # Errors
+    /// As [`Series::scene`], and when writing fails.
+    pub fn write_labels(&self, to: impl Write) -> Result<()> {
+        let most = match self.kind {
+            SceneKind::Toy => self.count.min(*TOY_OBJECTS.end()),
+            SceneKind::Factorial => 1,
+            SceneKind::Swap => 2,
+        };
+        let factors = self.world.factors();
+        let mut writer = LabelWriter::begin(&factors, most, to)?;
+        for i in 0..self.count {
+            writer.row(&LabelRow::of_scene(&self.world, &self.scene(i)?, &Self::filename(i))?)?;
+        }
+        writer.finish()
+    }
+}
