@@ -102,7 +102,7 @@ fn hostile_tars_are_refused_by_file_and_member() {
         [header.as_bytes(), body, &padding].concat()
     };
     let named = |name: &[u8]| {
-        raw(&|header| header.as_old_mut().name[..name.len() + 1].copy_from_slice(&[name, &[0]].concat()), b"x")
+        raw(&|header| header.as_old_mut().name[..=name.len()].copy_from_slice(&[name, &[0]].concat()), b"x")
     };
     let image = raw(&|_| {}, b"picture");
     let put = |parts: &[&[u8]]| fs::write(&path, parts.concat()).unwrap();
