@@ -1,6 +1,7 @@
 //! How far activations in bf16 are from those in f32, by kind of site: the numbers of METHODS.md.
 //!
 //! `cargo run --release --example bf16 -- vit-l-14`
+#![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
 use snellen::bench::{Copies, named, towers};
 use snellen::engine::{Precision, Tape, Tensor};

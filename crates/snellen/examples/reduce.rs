@@ -1,11 +1,13 @@
-//! What token policies cost while a model runs: `cargo run --release --example reduce -- MODEL [BATCH] [ROUNDS]`.
+//! What token policies cost while a model runs: `cargo run --release --example reduce -- MODEL [BATCH] [ROUNDS]`. The model is a
+//! name of `bench-engine`, such as `vit-l-14`, or a folder.
 //!
 //! Milliseconds per image of the forward to the last MLP with hooks that only look on, and with hooks that make mean and
 //! largest value of every unit (and check that all is finite). The least of the rounds, which alternate.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
 use snellen::Result;
-use snellen::engine::{Tape, Tensor};
+use snellen::bench::{named, towers};
+use snellen::engine::{Precision, Tape, Tensor};
 use snellen::model::{ActivationMut, BlockPoint, Hook, LoadConfig, Model, Point, Site};
 use snellen::record::TokenPolicy;
 use snellen::record::reduce::{Tokens, reduce};
@@ -45,8 +47,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = args.next().ok_or("usage: reduce MODEL [BATCH] [ROUNDS]")?;
     let mut number = |otherwise| args.next().map_or(Ok(otherwise), |n| n.parse::<usize>());
     let (batch, rounds) = (number(8)?, number(3)?);
-    let model = Model::open(&model, &LoadConfig::plain(), &())?;
-    let side = model.config.vision.image;
+    let (config, towers) = match named(&model) {
+        Some(config) => towers(&config, Precision::F32, 0).map(|towers| (config, towers)),
+        None => Model::open(&model, &LoadConfig::plain(), &()).map(|model| (model.config, model.towers)),
+    }?;
+    let side = config.vision.image;
     let values = (0..batch * 3 * side * side).map(|i| (i % 255) as f32 / 127.5 - 1.0).collect();
     let pixels = Tensor::new([batch, 3, side, side], values);
     let mut tape = Tape::off();
@@ -54,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..rounds {
         for (least, reduce) in least.iter_mut().zip([false, true]) {
             let start = Instant::now();
-            model.towers.observe_images(&mut tape, &pixels, &mut Reduce { reduce, rows: 0 })?;
+            towers.observe_images(&mut tape, &pixels, &mut Reduce { reduce, rows: 0 })?;
             *least = least.min(start.elapsed().as_secs_f64() * 1e3 / batch as f64);
         }
     }

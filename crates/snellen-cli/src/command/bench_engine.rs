@@ -118,13 +118,11 @@ fn known(name: &str) -> Result<()> {
 
 /// A named shape with random weights, or what is in a folder, ready to run in `dtype`.
 fn open(name: &str, dtype: Precision, seed: u64) -> Result<(ModelConfig, Towers<f32>)> {
-    match named(name) {
-        Some(config) => towers(&config, dtype, seed).map(|towers| (config, towers)),
-        None => {
-            let config = LoadConfig { precision: dtype, ..LoadConfig::plain() };
-            Model::load_with(Path::new(name), &config).map(|model| (model.config, model.towers))
-        }
+    if let Some(config) = named(name) {
+        return towers(&config, dtype, seed).map(|towers| (config, towers));
     }
+    let config = LoadConfig { precision: dtype, ..LoadConfig::plain() };
+    Model::load_with(Path::new(name), &config).map(|model| (model.config, model.towers))
 }
 
 /// The sites that the patterns name; none where there are none.
