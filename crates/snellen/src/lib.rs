@@ -4,7 +4,7 @@
 //! The data goes one way: [`scene`] makes pictures, labels and captions, [`model`] (on the operations of [`engine`]) turns them
 //! into activations and embeddings, [`record`] carries activations to disk and back, [`measure`] turns matrices and labels into
 //! statistics and never sees a model, [`exam`] asks the questions and [`report`] holds the answers. [`lab`] trains small models on
-//! scenes; it asks the exam's questions while it does, and the exam reads how a model of the lab was made. [`bench`] holds what is
+//! scenes; it asks the exam's questions while it does, and the exam reads how a model of the lab was made. [`bench`](mod@bench) holds what is
 //! timed when the engine is measured.
 //!
 //! Drawing the two scenes that a model must tell apart to bind colour and shape:

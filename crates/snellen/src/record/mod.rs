@@ -7,7 +7,7 @@
 //!
 //! The folder appears complete or not at all. The same images, model and configuration give the same bytes at any number of
 //! threads, in one go, after any interruption or in parts. Memory does not grow with the number of images: a few batches
-//! ([`pipeline`]), and the shards that are being filled ([`pending`]).
+//! (`pipeline`), and the shards that are being filled (`pending`).
 
 pub mod cover;
 mod guard;

@@ -1,7 +1,7 @@
 //! What is recorded: where the images of a run come from, read in the order of its rows.
 //!
 //! A [`Source`] hands out images undecoded, one after another, so that whatever it reads from it holds no more than one at a
-//! time. Decoding them is the [`pipeline`](super::pipeline)'s work.
+//! time. Decoding them is the `pipeline`'s work.
 
 mod folder;
 mod parquet;
