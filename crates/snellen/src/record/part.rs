@@ -37,11 +37,11 @@ impl Part {
     /// Its rows of `count`: parts follow one another, and their numbers of rows differ by one at most.
     ///
     /// # Errors
-    /// When it has none.
+    /// When there are more parts than rows, so that some would have none.
     pub fn rows(self, count: usize) -> Result<Range<usize>> {
         let end = |part: usize| (count as u128 * part as u128 / self.of as u128) as usize;
         let rows = end(self.index - 1)..end(self.index);
-        if rows.is_empty() {
+        if self.of > count {
             return Err(Error::mismatch(
                 format!("part {self}"),
                 format!("at most {count} parts of {count} images"),

@@ -130,7 +130,11 @@ fn scan(path: &Path, mut found: impl FnMut(&str, u64, u32)) -> Result<()> {
     let mut last = "its first member".to_owned();
     for entry in entries {
         let mut entry =
-            entry.map_err(|source| Error::malformed(format!("{}: after {last}", path.display()), source))?;
+            // What the crate says quotes the file, whatever bytes it holds.
+            entry.map_err(|source| {
+                let quoted = source.to_string().escape_debug().to_string();
+                Error::malformed(format!("{}: after {last}", path.display()), quoted)
+            })?;
         let kind = entry.header().entry_type();
         let end = entry.raw_file_position().checked_add(entry.size());
         if end.is_none_or(|end| end > length) {
