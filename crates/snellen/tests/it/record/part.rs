@@ -25,7 +25,9 @@ fn parts_are_even_and_complete() {
         let sizes: Vec<usize> = parts.iter().map(ExactSizeIterator::len).collect();
         assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{count} in {of}");
     }
-    assert_says(Part::new(1, 3).unwrap().rows(2), &["part 1/3", "2 images"]);
+    for index in 1..=3 {
+        assert_says(Part::new(index, 3).unwrap().rows(2), &[&format!("part {index}/3"), "2 images"]);
+    }
     for text in ["0/3", "4/3", "1", "1/", "/2", "a/b", "1/0", "1/2/3", "-1/2"] {
         assert_says(text.parse::<Part>(), &["part of a run"]);
     }
