@@ -42,5 +42,6 @@ pub mod random;
 pub mod record;
 pub mod report;
 pub mod scene;
+pub mod study;
 
 pub use error::{Error, Result};

@@ -9,6 +9,7 @@ mod parity;
 mod record;
 mod scenes;
 mod sites;
+mod study;
 
 use clap::Subcommand;
 use snellen::engine::Level;
@@ -31,6 +32,8 @@ pub enum Command {
     Sites(sites::Sites),
     /// Compare a model, site by site, with what another program made of it
     Parity(parity::Parity),
+    /// Do a published study again, its printed numbers beside ours
+    Study(study::Study),
     /// Train small CLIPs from scratch on generated scenes
     #[command(subcommand)]
     Lab(lab::Lab),
@@ -56,6 +59,7 @@ pub fn run(command: Command, threads: Option<u16>, level: Option<Level>) -> Resu
         Command::Measure(args) => measure::run(&args),
         Command::Sites(args) => sites::run(&args),
         Command::Parity(args) => parity::run(&args),
+        Command::Study(args) => study::run(&args),
         Command::Lab(args) => lab::run(args),
         Command::BenchEngine(args) => bench_engine::run(&args),
     }

@@ -15,5 +15,6 @@ mod refuse_usage;
 #[allow(dead_code, reason = "shared with the library's tests")]
 #[path = "../../../snellen/tests/it/hub/server.rs"]
 mod server;
+mod study;
 #[path = "../../../snellen/tests/it/weights.rs"]
 mod weights;

@@ -3,6 +3,7 @@
 mod blocks;
 pub mod composition;
 mod findings;
+mod maps;
 pub mod recognition;
 mod scores;
 mod sitting;
@@ -11,5 +12,6 @@ mod summary;
 mod units;
 mod wording;
 
+pub use maps::unit_maps;
 pub use sitting::{ExamConfig, Stages, examine};
 pub use units::measure as measure_units;

@@ -1,12 +1,12 @@
 //! From a recording to unit measures, and from those to pictures of the strongest units.
 
 use super::blocks::{Array, BLOCK_VALUES};
-use crate::engine::Tape;
+use super::maps::unit_maps;
 use crate::measure::Design;
 use crate::measure::encodes::{Criterion, Encodings};
 use crate::measure::table::UnitConcepts;
-use crate::model::{ActivationMut, Hook, Model, Site};
-use crate::record::{ActivationStore, FolderSource, Progress, TokenPolicy, read_pixels, read_rgb};
+use crate::model::Model;
+use crate::record::{ActivationStore, FolderSource, Progress, TokenPolicy};
 use crate::report::{Picture, SiteUnits, UnitCard, Units};
 use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
@@ -104,61 +104,9 @@ fn top(column: &[f32], effect: f64, among: &[usize], present: &[bool]) -> (Vec<u
 
 /// The top images of the strongest units, each under the unit's own map of it.
 pub(super) fn pictures(model: &Model, source: &FolderSource, units: &Units) -> Result<Vec<Vec<Picture>>> {
-    units.strongest.iter().map(|card| of_unit(model, source, card)).collect()
-}
-
-fn of_unit(model: &Model, source: &FolderSource, card: &UnitCard) -> Result<Vec<Picture>> {
-    let paths: Vec<_> = card.top_images.iter().map(|row| source.path(*row)).collect();
-    let mut map = PatchMap {
-        site: card.site.parse()?,
-        unit: card.unit as usize,
-        patches: model.config.vision.patches(),
-        rows: Vec::new(),
+    let of_unit = |card: &UnitCard| {
+        let paths: Vec<_> = card.top_images.iter().map(|row| source.path(*row)).collect();
+        unit_maps(model, &paths, card.site.parse()?, card.unit as usize, card.effect < 0.0)
     };
-    model.towers.observe_images(&mut Tape::off(), &read_pixels(&paths, &model.preprocessing)?, &mut map)?;
-    let sign = if card.effect < 0.0 { -1.0 } else { 1.0 };
-    let mut all: Vec<f32> = map.rows.iter().flatten().map(|x| sign * *x).collect();
-    all.sort_unstable_by(f32::total_cmp);
-    // Most patches are background: what stands out from them is shown.
-    let (low, high) = (all.get(all.len() / 2).copied().unwrap_or(0.0), all.last().copied().unwrap_or(0.0));
-    let grid = model.config.vision.grid();
-    let mut pictures = Vec::new();
-    for (i, path) in paths.iter().enumerate() {
-        let shown = model.preprocessing.shown(&read_rgb(path)?);
-        let values: Option<Vec<f32>> = map
-            .rows
-            .get(i)
-            .map(|row| row.iter().map(|x| (sign * *x - low) / (high - low).max(f32::MIN_POSITIVE)).collect());
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        pictures.push(Picture::new(&shown, name, values.as_deref().map(|v| (v, grid)))?);
-    }
-    Ok(pictures)
-}
-
-/// A unit's activation on every patch; nothing where its site has no patches.
-struct PatchMap {
-    site: Site,
-    unit: usize,
-    patches: usize,
-    rows: Vec<Vec<f32>>,
-}
-
-impl Hook for PatchMap {
-    fn wants(&self, site: Site) -> bool {
-        site == self.site
-    }
-
-    fn at(&mut self, _: Site, x: &mut ActivationMut<'_>) -> Result<()> {
-        let (images, tokens) = (x.shape[0], x.shape[1]);
-        if x.shape.len() < 3 {
-            return Ok(());
-        }
-        let width = x.data.len() / (images * tokens);
-        // Class token and registers, which have no place in the picture.
-        let Some(first) = tokens.checked_sub(self.patches) else { return Ok(()) };
-        for image in x.data.chunks(tokens * width) {
-            self.rows.push(image.chunks(width).skip(first).map(|token| token[self.unit]).collect());
-        }
-        Ok(())
-    }
+    units.strongest.iter().map(of_unit).collect()
 }

@@ -6,9 +6,12 @@
 
 pub mod auroc;
 mod auroc_interval;
+pub mod correlation;
 pub mod design;
 pub mod encodes;
 pub mod fdr;
+pub mod label_permutation;
+pub mod least_squares;
 mod matrix;
 pub mod normal;
 mod permutation;

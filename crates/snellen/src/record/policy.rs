@@ -18,6 +18,8 @@ pub enum TokenPolicy {
     MeanAll,
     /// `max`: the largest value over the patches, without class token and registers.
     Max,
+    /// `max_all`: the largest value over all tokens, class token and registers among them.
+    MaxAll,
     /// `object`: the mean over the patches, each weighted by the share of it that objects cover.
     Object,
     /// `background`: the mean over the patches, each weighted by the share of it that no object covers. Padding that
@@ -31,16 +33,25 @@ pub enum TokenPolicy {
 
 impl TokenPolicy {
     /// Every policy.
-    pub const ALL: [Self; 8] =
-        [Self::Cls, Self::Mean, Self::MeanAll, Self::Max, Self::Object, Self::Background, Self::All, Self::Pooled];
+    pub const ALL: [Self; 9] = [
+        Self::Cls,
+        Self::Mean,
+        Self::MeanAll,
+        Self::Max,
+        Self::MaxAll,
+        Self::Object,
+        Self::Background,
+        Self::All,
+        Self::Pooled,
+    ];
 
     /// Whether masks are needed.
     pub fn needs_masks(self) -> bool {
         matches!(self, Self::Object | Self::Background)
     }
 
-    /// Whether it can be asked of a site with these `tokens`: where there is neither class token nor register `cls` and `mean_all`
-    /// cannot, of attention scores and patterns only `all` can, and `pooled` only of what has no tokens, of which anything can be
+    /// Whether it can be asked of a site with these `tokens`: where there is neither class token nor register `cls`, `mean_all` and
+    /// `max_all` cannot, of attention scores and patterns only `all` can, and `pooled` only of what has no tokens, of which anything can be
     /// asked.
     pub fn applies_to(self, tokens: TokenAxis) -> bool {
         match tokens {
@@ -48,7 +59,7 @@ impl TokenPolicy {
             TokenAxis::Attention => self == Self::All,
             TokenAxis::Tokens { class, registers } => match self {
                 Self::Cls => class,
-                Self::MeanAll => class || registers > 0,
+                Self::MeanAll | Self::MaxAll => class || registers > 0,
                 _ => self != Self::Pooled,
             },
         }
@@ -60,6 +71,7 @@ impl TokenPolicy {
             Self::Mean => "mean",
             Self::MeanAll => "mean_all",
             Self::Max => "max",
+            Self::MaxAll => "max_all",
             Self::Object => "object",
             Self::Background => "background",
             Self::All => "all",

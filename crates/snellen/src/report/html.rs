@@ -8,6 +8,9 @@ use minijinja::{Environment, Value, context};
 use serde::Serialize;
 use std::path::Path;
 
+/// The style sheet of every page.
+pub(crate) const STYLE: &str = include_str!("report.css");
+
 /// The longest side of a picture in the page, in pixels.
 const SIDE: u32 = 112;
 
@@ -62,6 +65,16 @@ fn png(pixels: &[u8], [width, height]: [u32; 2], color: ExtendedColorType) -> Re
 /// Writes `report.html` into `folder`.
 pub fn write_html(folder: &Path, report: &Report, gallery: &Gallery) -> Result<()> {
     let failed = |e: minijinja::Error| Error::malformed("report.html", e);
+    let mut page = environment();
+    page.add_template("report.html", include_str!("report.html")).map_err(failed)?;
+    let template = page.get_template("report.html").map_err(failed)?;
+    let context = context! { report => Value::from_serialize(report), gallery => Value::from_serialize(gallery), style => Value::from_safe_string(STYLE.to_owned()) };
+    let html = template.render(context).map_err(failed)?;
+    output::write_file(&folder.join("report.html"), html.as_bytes())
+}
+
+/// How pages print numbers.
+pub(crate) fn environment() -> Environment<'static> {
     let mut page = Environment::new();
     page.set_trim_blocks(true);
     page.set_lstrip_blocks(true);
@@ -70,11 +83,7 @@ pub fn write_html(folder: &Path, report: &Report, gallery: &Gallery) -> Result<(
     page.add_filter("fixed", |x: f64, digits: usize| format!("{x:.digits$}"));
     page.add_filter("scientific", |x: f64| if x < 1e-3 { format!("{x:.0e}") } else { format!("{x:.3}") });
     page.add_filter("thousands", thousands);
-    page.add_template("report.html", include_str!("report.html")).map_err(failed)?;
-    let template = page.get_template("report.html").map_err(failed)?;
-    let context = context! { report => Value::from_serialize(report), gallery => Value::from_serialize(gallery), style => Value::from_safe_string(include_str!("report.css").to_owned()) };
-    let html = template.render(context).map_err(failed)?;
-    output::write_file(&folder.join("report.html"), html.as_bytes())
+    page
 }
 
 fn thousands(n: u64) -> String {

@@ -2,7 +2,7 @@
 //!
 //! The page shows nothing but what `report.json` says and pictures: it is rendered from the JSON.
 
-mod html;
+pub(crate) mod html;
 
 pub use html::{Gallery, Picture, write_html};
 

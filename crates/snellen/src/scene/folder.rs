@@ -55,6 +55,21 @@ pub struct ImageFolder {
 /// [`Error::Exists`] if `dir` is there already; refuses scenes that are not of `world`, with more than 255 objects, or a canvas
 /// that cannot be drawn on; and what the system refuses.
 pub fn write_folder(dir: &Path, world: &World, scenes: &[Scene], canvas: &Canvas) -> Result<()> {
+    let names: Vec<String> = (0..scenes.len()).map(|i| format!("{i:06}.png")).collect();
+    write_named_folder(dir, world, scenes, canvas, &names)
+}
+
+/// The same with pictures called `names`, which end in `.png`.
+///
+/// # Errors
+/// As [`write_folder`], and when there is not a name of its own for every scene.
+pub fn write_named_folder(
+    dir: &Path,
+    world: &World,
+    scenes: &[Scene],
+    canvas: &Canvas,
+    names: &[String],
+) -> Result<()> {
     if dir.symlink_metadata().is_ok() {
         return Err(Error::Exists { path: dir.to_owned() });
     }
@@ -62,7 +77,6 @@ pub fn write_folder(dir: &Path, world: &World, scenes: &[Scene], canvas: &Canvas
     if let Some(most) = scenes.iter().map(|scene| scene.objects.len()).max().filter(|&most| most > 255) {
         return Err(Error::mismatch("scene: objects", "at most 255", most));
     }
-    let names: Vec<String> = (0..scenes.len()).map(|i| format!("{i:06}.png")).collect();
     let images: Vec<String> = names.iter().map(|name| format!("images/{name}")).collect();
     let labels = LabelTable::from_scenes(world, scenes, &images)?;
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -72,7 +86,7 @@ pub fn write_folder(dir: &Path, world: &World, scenes: &[Scene], canvas: &Canvas
     for sub in ["images", "masks"] {
         fs::create_dir_all(new.join(sub)).map_err(Error::io(&new))?;
     }
-    scenes.par_iter().zip(&names).try_for_each(|(scene, name)| {
+    scenes.par_iter().zip(names).try_for_each(|(scene, name)| {
         let size = [canvas.width, canvas.height];
         let image = render(scene, world, canvas);
         write_png(&new.join("images").join(name), &image, size, ExtendedColorType::Rgb8)?;

@@ -14,5 +14,6 @@ mod model;
 mod preprocess;
 mod record;
 mod scene;
+mod study;
 mod tokenizer;
 mod weights;

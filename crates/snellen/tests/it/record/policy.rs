@@ -40,7 +40,7 @@ fn every_policy_follows_from_all_tokens() {
                     use TokenPolicy::{All, Background, Max, Mean, Object};
                     &[Mean, Max, Object, Background, All]
                 }
-                _ => &TokenPolicy::ALL[..7],
+                _ => &TokenPolicy::ALL[..8],
             };
             assert_eq!(policies, expected, "{site}");
             if policies.len() == 1 {
@@ -60,6 +60,9 @@ fn every_policy_follows_from_all_tokens() {
                         TokenPolicy::MeanAll => mean(x, units, 0..tokens, |_| 1.0),
                         TokenPolicy::Max => (0..units)
                             .map(|u| (class..tokens).map(|t| x[t * units + u]).fold(f32::NEG_INFINITY, f32::max) as f64)
+                            .collect(),
+                        TokenPolicy::MaxAll => (0..units)
+                            .map(|u| (0..tokens).map(|t| x[t * units + u]).fold(f32::NEG_INFINITY, f32::max) as f64)
                             .collect(),
                         TokenPolicy::Object => mean(x, units, class..tokens, share),
                         TokenPolicy::Background => mean(x, units, class..tokens, |t| 1.0 - share(t)),
@@ -120,6 +123,7 @@ fn policies_of_a_known_image() {
     assert_eq!(got(TokenPolicy::Mean), [3.0, (4.0 / 3.0) as f32]);
     assert_eq!(got(TokenPolicy::MeanAll), [4.5, -1.25]);
     assert_eq!(got(TokenPolicy::Max), [5.0, 6.0]);
+    assert_eq!(got(TokenPolicy::MaxAll), [9.0, 6.0]);
     assert_eq!(got(TokenPolicy::Object), [(1.75 / 0.75) as f32, (2.5 / 0.75) as f32]);
     assert_eq!(got(TokenPolicy::Background), [(7.25 / 2.25) as f32, (1.5 / 2.25) as f32]);
     assert_eq!(got(TokenPolicy::All), values);
@@ -131,6 +135,7 @@ fn policies_of_a_known_image() {
     nothing(Tokens { covers: &[], ..tokens }, TokenPolicy::Object);
     nothing(Tokens { class: false, ..tokens }, TokenPolicy::Cls);
     nothing(Tokens { class: false, ..tokens }, TokenPolicy::MeanAll);
+    nothing(Tokens { class: false, ..tokens }, TokenPolicy::MaxAll);
     // In f32 the small values would be lost beside the large one.
     let values = [1e8, 1.0, 1.0, 1.0, 1.0, -1e8];
     let tokens = Tokens { values: &values, images: 1, units: 1, class: false, registers: 0, covers: &[] };
