@@ -3,17 +3,29 @@
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::Result;
-use snellen::exam::{Stages, measure_units};
+use snellen::exam::{Stages, measure_given, measure_units};
 use snellen::measure::Confidence;
 use snellen::measure::encodes::Criterion;
+use snellen::measure::factorial::UnitClass;
+use snellen::output::StagedDir;
 use std::path::PathBuf;
 
 /// Arguments of `measure`.
 #[derive(Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["run", "acts"])))]
 pub struct Measure {
-    /// A recording of labelled images; unit_concepts.parquet is written into it
+    /// A recording of labelled images; units.parquet and unit_concepts.parquet are written into it
     #[arg(long, value_name = "DIR")]
-    run: PathBuf,
+    run: Option<PathBuf>,
+    /// Activations of your own: a safetensors file with a tensor [image, unit] for each site, named after it
+    #[arg(long, value_name = "FILE", requires = "labels", requires = "out")]
+    acts: Option<PathBuf>,
+    /// What the images of --acts show, in the order of its rows
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    labels: Option<PathBuf>,
+    /// New folder for the tables of --acts
+    #[arg(long, value_name = "DIR", conflicts_with = "run")]
+    out: Option<PathBuf>,
     /// The adjusted p that a unit's choosing half may not exceed
     #[arg(long, default_value_t = 0.05)]
     q: f64,
@@ -37,16 +49,30 @@ pub fn run(args: &Measure) -> Result<()> {
     let criterion = Criterion { q: args.q, min_effect: args.min_effect, confidence, seed: args.seed };
     let bars = Bars::new();
     let bar = bars.begin("measuring units");
-    let units = measure_units(&args.run, &criterion, bar.as_ref())?;
+    let (units, folder) = match (&args.run, &args.acts, &args.labels, &args.out) {
+        (Some(run), ..) => (measure_units(run, &criterion, bar.as_ref())?, run.clone()),
+        (None, Some(acts), Some(labels), Some(out)) => {
+            let staged = StagedDir::begin(out)?;
+            let units = measure_given(acts, labels, staged.path(), &criterion, bar.as_ref())?;
+            (units, staged.publish()?)
+        }
+        _ => return Err(snellen::Error::mismatch("measure", "--run, or --acts with --labels and --out", "neither")),
+    };
     drop(bar);
     if args.json {
         let json = serde_json::to_string_pretty(&units).map_err(|e| snellen::Error::malformed("json", e))?;
         return terminal::say(json);
     }
-    terminal::say(format!("{:<40} {:>8} {:>12} {:>10}", "site/tokens", "units", "encode any", "by chance"))?;
+    let classes = UnitClass::ALL.into_iter().filter(|class| units.sites.iter().any(|s| s.classes.contains_key(class)));
+    let classes: Vec<UnitClass> = classes.collect();
+    let names: String = classes.iter().map(|class| format!(" {:>12}", class.name())).collect();
+    terminal::say(format!("{:<40} {:>8} {:>12} {:>10}{names}", "site/tokens", "units", "encode any", "by chance"))?;
     units.sites.iter().try_for_each(|s| {
-        let name = format!("{}/{}", s.site, s.tokens);
-        terminal::say(format!("{name:<40} {:>8} {:>12} {:>10}", s.units, s.encoding.any, s.null.any))
+        let name = if s.tokens.is_empty() { s.site.clone() } else { format!("{}/{}", s.site, s.tokens) };
+        let of = |class| s.classes.get(class).copied().unwrap_or(0);
+        let counts: String = classes.iter().map(|class| format!(" {:>12}", of(class))).collect();
+        terminal::say(format!("{name:<40} {:>8} {:>12} {:>10}{counts}", s.units, s.encoding.any, s.null.any))
     })?;
-    terminal::say(args.run.join("unit_concepts.parquet").display())
+    terminal::say(folder.join("units.parquet").display())?;
+    terminal::say(folder.join("unit_concepts.parquet").display())
 }

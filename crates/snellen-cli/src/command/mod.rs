@@ -1,6 +1,7 @@
 //! The subcommands.
 
 mod bench_engine;
+mod calibrate;
 mod exam;
 mod lab;
 mod measure;
@@ -37,6 +38,8 @@ pub enum Command {
     /// Train small CLIPs from scratch on generated scenes
     #[command(subcommand)]
     Lab(lab::Lab),
+    /// Try the unit measures on planted truth
+    Calibrate(calibrate::Calibrate),
     /// Measure the engine: time, throughput, fraction of this machine's peak, memory
     BenchEngine(bench_engine::BenchEngine),
 }
@@ -61,6 +64,7 @@ pub fn run(command: Command, threads: Option<u16>, level: Option<Level>) -> Resu
         Command::Parity(args) => parity::run(&args),
         Command::Study(args) => study::run(&args),
         Command::Lab(args) => lab::run(args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::BenchEngine(args) => bench_engine::run(&args),
     }
 }

@@ -1,6 +1,7 @@
 //! The built program, run as a user runs it: what it prints, writes, refuses and leaves behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod acts;
 mod bench;
 mod exam;
 mod folders;

@@ -6,19 +6,22 @@
 
 use crate::measure::Matrix;
 use crate::measure::design::Design;
-use crate::measure::encodes::{Criterion, Encodings, encodes, encodes_in_blocks};
+use crate::measure::encodes::{Criterion, Encodings, encodes_in_blocks};
 use crate::record::{ActivationStore, Layout, Progress};
 use crate::{Error, Result};
+use std::borrow::Cow;
 
 /// The most values of an array that are in memory at once: 1 GiB. (One unit always is.)
 pub(super) const BLOCK_VALUES: usize = 1 << 28;
 
 /// One array, to be measured.
 pub(super) struct Array<'a> {
-    store: &'a ActivationStore,
-    layout: &'a Layout,
+    /// Where it is read from, unless all of it is in memory.
+    stored: Option<(&'a ActivationStore, &'a Layout)>,
     /// All of it, where that is allowed.
     whole: Option<Matrix>,
+    images: usize,
+    units: usize,
     /// Units of a block.
     block: usize,
 }
@@ -28,7 +31,7 @@ impl<'a> Array<'a> {
     pub(super) fn open(store: &'a ActivationStore, layout: &'a Layout, most: usize) -> Result<Self> {
         let (images, units) = (layout.shape[0], layout.row());
         let block = (most / images).clamp(1, units);
-        let mut array = Self { store, layout, whole: None, block };
+        let mut array = Self { stored: Some((store, layout)), whole: None, images, units, block };
         if block == units {
             let (_, values) = store.read(layout.site, layout.policy)?;
             array.whole = Some(Matrix::new(images, units, values)?);
@@ -36,19 +39,32 @@ impl<'a> Array<'a> {
         Ok(array)
     }
 
+    /// An array that is in memory.
+    pub(super) fn of(matrix: Matrix) -> Self {
+        let (images, units) = (matrix.images(), matrix.units());
+        Self { stored: None, whole: Some(matrix), images, units, block: units }
+    }
+
     /// Every unit against every concept; stops between two blocks where `progress` says so.
     pub(super) fn encodes(&self, design: &Design, by: &Criterion, progress: &dyn Progress) -> Result<Encodings> {
-        if let Some(matrix) = &self.whole {
-            return encodes(matrix, design, by);
-        }
-        let units: Vec<usize> = (0..self.layout.row()).collect();
-        let blocks = units.chunks(self.block).map(|units| {
+        encodes_in_blocks(self.blocks(progress), design, by)
+    }
+
+    /// All of it, a block of neighbouring units after another.
+    pub(super) fn blocks<'b>(
+        &'b self,
+        progress: &'b dyn Progress,
+    ) -> impl Iterator<Item = Result<Cow<'b, Matrix>>> + use<'b, 'a> {
+        (0..self.units.div_ceil(self.block)).map(move |block| {
             if progress.is_cancelled() {
                 return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
             }
-            self.matrix(units)
-        });
-        encodes_in_blocks(blocks, design, by)
+            if let Some(matrix) = &self.whole {
+                return Ok(Cow::Borrowed(matrix));
+            }
+            let units: Vec<usize> = (block * self.block..((block + 1) * self.block).min(self.units)).collect();
+            Ok(Cow::Owned(self.matrix(&units)?))
+        })
     }
 
     /// The columns of `units`, `[image, unit]`.
@@ -64,8 +80,8 @@ impl<'a> Array<'a> {
     }
 
     fn matrix(&self, units: &[usize]) -> Result<Matrix> {
-        let values = self.store.read_units(self.layout.site, self.layout.policy, units)?;
-        Matrix::new(self.layout.shape[0], units.len(), values)
+        let Some((store, layout)) = self.stored else { unreachable!("what is not stored is in memory") };
+        Matrix::new(self.images, units.len(), store.read_units(layout.site, layout.policy, units)?)
     }
 }
 

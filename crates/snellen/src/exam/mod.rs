@@ -3,6 +3,7 @@
 mod blocks;
 pub mod composition;
 mod findings;
+mod given;
 mod maps;
 pub mod recognition;
 mod scores;
@@ -14,4 +15,4 @@ mod wording;
 
 pub use maps::unit_maps;
 pub use sitting::{ExamConfig, Stages, examine};
-pub use units::measure as measure_units;
+pub use units::{measure as measure_units, measure_given};

@@ -1,13 +1,18 @@
 //! From a recording to unit measures, and from those to pictures of the strongest units.
 
 use super::blocks::{Array, BLOCK_VALUES};
+use super::given::Given;
 use super::maps::unit_maps;
 use crate::measure::Design;
-use crate::measure::encodes::{Criterion, Encodings};
+use crate::measure::encodes::{Criterion, Encodings, UnitConcept};
+use crate::measure::factorial::{Rule, decompose_in_blocks};
 use crate::measure::table::UnitConcepts;
+use crate::measure::terms::Terms;
+use crate::measure::units_table::{UnitRow, write_units};
 use crate::model::Model;
 use crate::record::{ActivationStore, FolderSource, Progress, TokenPolicy};
 use crate::report::{Picture, SiteUnits, UnitCard, Units};
+use crate::scene::labels::LabelTable;
 use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -16,46 +21,100 @@ use std::path::Path;
 /// Images shown of a unit.
 const TOP: usize = 6;
 
-/// Measures every array of the recording in `run`, writes `unit_concepts.parquet` there, and sums up.
+/// Measures every array of the recording in `run`, writes `unit_concepts.parquet` and `units.parquet` there, and sums up.
 pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Result<Units> {
-    let labels_path = run.join(crate::record::LABELS);
-    if !labels_path.is_file() {
+    let labels = run.join(crate::record::LABELS);
+    if !labels.is_file() {
         return Err(Error::mismatch(run.display(), "a run with labels.csv: its images had labels", "none"));
     }
-    let design = Design::from_labels(&read_labels(&labels_path)?)?;
     let store = ActivationStore::open(&run.join(crate::record::ACTIVATIONS))?;
-    let [_, held_out] = design.halves(criterion.seed);
-    let mut units = Units {
-        concepts: design.concepts().iter().map(ToString::to_string).collect(),
-        q: criterion.q,
-        min_effect: criterion.min_effect,
-        images: design.images(),
-        sites: Vec::new(),
-        strongest: Vec::new(),
-    };
-    let mut tables = Vec::new();
-    let mut best: Vec<Option<UnitCard>> = vec![None; design.concepts().len()];
+    let mut measuring = Measuring::begin(&read_labels(&labels)?, criterion)?;
     let arrays: Vec<_> = store.arrays().iter().filter(|a| a.policy != TokenPolicy::All).collect();
     for (done, array) in arrays.iter().enumerate() {
         progress.advance(done, arrays.len());
-        if progress.is_cancelled() {
-            return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
-        }
-        let values = Array::open(&store, array, BLOCK_VALUES)?;
-        let Encodings { cells, summary } = values.encodes(&design, criterion, progress)?;
-        let name = array.path();
+        let name = [array.site.to_string(), array.policy.to_string()];
         // Units of pooled sites have no map to show: they are shown only where nothing else was recorded.
         let shown = array.policy != TokenPolicy::Pooled || arrays.iter().all(|a| a.policy == TokenPolicy::Pooled);
+        measuring.site(name, array.path(), &Array::open(&store, array, BLOCK_VALUES)?, shown, progress)?;
+    }
+    progress.advance(arrays.len(), arrays.len());
+    measuring.finish(run)
+}
+
+/// Measures activations of others: the tensors `[image, unit]` of the safetensors file at `activations`, whose rows are those of the
+/// labels at `labels`; writes `unit_concepts.parquet` and `units.parquet` into the existing folder `out`.
+///
+/// # Errors
+/// When a file is malformed, or a tensor has not a row for each image.
+pub fn measure_given(
+    activations: &Path,
+    labels: &Path,
+    out: &Path,
+    criterion: &Criterion,
+    progress: &dyn Progress,
+) -> Result<Units> {
+    let labels = read_labels(labels)?;
+    let given = Given::open(activations, labels.rows.len())?;
+    let mut measuring = Measuring::begin(&labels, criterion)?;
+    for (done, name) in given.names.iter().enumerate() {
+        progress.advance(done, given.names.len());
+        let array = Array::of(given.matrix(name)?);
+        measuring.site([name.clone(), String::new()], name.clone(), &array, true, progress)?;
+    }
+    progress.advance(given.names.len(), given.names.len());
+    measuring.finish(out)
+}
+
+/// Sites, measured one after another.
+struct Measuring<'a> {
+    criterion: &'a Criterion,
+    design: Design,
+    terms: Terms,
+    held_out: Vec<usize>,
+    units: Units,
+    best: Vec<Option<UnitCard>>,
+    cells: Vec<(String, Vec<UnitConcept>)>,
+    rows: Vec<(String, Vec<UnitRow>)>,
+}
+
+impl<'a> Measuring<'a> {
+    fn begin(labels: &LabelTable, criterion: &'a Criterion) -> Result<Self> {
+        let design = Design::from_labels(labels)?;
+        let [_, held_out] = design.halves(criterion.seed);
+        let units = Units {
+            concepts: design.concepts().iter().map(ToString::to_string).collect(),
+            q: criterion.q,
+            min_effect: criterion.min_effect,
+            images: design.images(),
+            sites: Vec::new(),
+            strongest: Vec::new(),
+        };
+        let best = vec![None; design.concepts().len()];
+        let terms = Terms::of(labels)?;
+        Ok(Self { criterion, design, terms, held_out, units, best, cells: Vec::new(), rows: Vec::new() })
+    }
+
+    /// Measures one site; `path` is what tables call it.
+    fn site(
+        &mut self,
+        [site, tokens]: [String; 2],
+        path: String,
+        values: &Array<'_>,
+        shown: bool,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let design = &self.design;
+        let Encodings { cells, summary } = values.encodes(design, self.criterion, progress)?;
         let mut better = BTreeMap::new();
         for cell in cells.iter().filter(|cell| cell.encodes && shown) {
             let (Some(chosen), Some(reported)) = (cell.chosen, cell.held_out) else { continue };
             let concept = cell.concept as usize;
-            if best[concept].as_ref().is_none_or(|card| card.effect.abs() < reported.effect.abs()) {
-                best[concept] = Some(UnitCard {
-                    site: array.site.to_string(),
-                    tokens: array.policy.to_string(),
+            if self.best[concept].as_ref().is_none_or(|card| card.effect.abs() < reported.effect.abs()) {
+                self.best[concept] = Some(UnitCard {
+                    site: site.clone(),
+                    tokens: tokens.clone(),
                     unit: cell.unit,
-                    concept: units.concepts[concept].clone(),
+                    concept: self.units.concepts[concept].clone(),
                     effect: reported.effect,
                     effect_lo: reported.effect_lo,
                     effect_hi: reported.effect_hi,
@@ -69,27 +128,48 @@ pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Re
         }
         let columns = values.columns(&better.values().copied().collect::<Vec<_>>())?;
         for (&concept, column) in better.keys().zip(columns) {
-            if let Some(card) = &mut best[concept] {
+            if let Some(card) = &mut self.best[concept] {
                 let present = design.present(concept);
-                (card.top_images, card.base_rate) = top(&column, card.effect, &held_out, present);
+                (card.top_images, card.base_rate) = top(&column, card.effect, &self.held_out, present);
                 card.top_with_concept = card.top_images.iter().filter(|i| present[**i]).count();
             }
         }
-        units.sites.push(SiteUnits {
-            site: array.site.to_string(),
-            tokens: array.policy.to_string(),
+        let rule = Rule::standard(self.criterion.q);
+        let decomposed = decompose_in_blocks(values.blocks(progress), &self.terms, &rule)?;
+        let mut classes = BTreeMap::new();
+        decomposed.iter().for_each(|unit| *classes.entry(unit.class).or_insert(0) += 1);
+        let mut rows = Vec::new();
+        for block in values.blocks(progress) {
+            let (block, first) = (block?, rows.len());
+            let units = first..first + block.units();
+            let concepts = design.concepts().len();
+            let cells = &cells[first * concepts..units.end * concepts];
+            rows.extend(UnitRow::of(&block, first, design, cells, &decomposed[units]));
+        }
+        self.units.sites.push(SiteUnits {
+            site,
+            tokens,
             units: summary.units,
             flagged: summary.flagged.len(),
             encoding: summary.encoding,
             null: summary.null,
+            classes,
         });
-        tables.push((name, cells));
+        self.cells.push((path.clone(), cells));
+        self.rows.push((path, rows));
+        Ok(())
     }
-    progress.advance(arrays.len(), arrays.len());
-    UnitConcepts { concepts: design.concepts().to_vec(), sites: tables }.write(&run.join("unit_concepts.parquet"))?;
-    units.strongest = best.into_iter().flatten().collect();
-    units.strongest.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
-    Ok(units)
+
+    /// Writes the tables into `folder`.
+    fn finish(self, folder: &Path) -> Result<Units> {
+        let Self { design, mut units, best, cells, rows, .. } = self;
+        UnitConcepts { concepts: design.concepts().to_vec(), sites: cells }
+            .write(&folder.join("unit_concepts.parquet"))?;
+        write_units(&folder.join("units.parquet"), &rows)?;
+        units.strongest = best.into_iter().flatten().collect();
+        units.strongest.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
+        Ok(units)
+    }
 }
 
 /// The rows of `among` that lie furthest in the direction of `effect`, and the share of `among` that show the concept.

@@ -5,7 +5,9 @@
 
 pub(crate) mod adamw;
 mod batch;
+pub mod calibrate;
 pub(crate) mod init;
+pub mod phantom;
 mod recipe;
 mod state;
 pub(crate) mod step;

@@ -11,7 +11,9 @@
 //! identity is one of the permutations.
 //!
 //! All permutations are visited in depth-first order: choosing where feature i goes adds its terms with the features before it,
-//! so that permutations which begin alike share the sums of their beginning. Several tables x are tested against one y at once.
+//! so that permutations which begin alike share the sums of their beginning. What the last four features add with all before them
+//! depends on where each of them goes, not on where the others do: it is summed once for the 24 ways to end. Several tables x
+//! are tested against one y at once.
 
 use crate::random;
 use rand::seq::SliceRandom;
@@ -23,6 +25,8 @@ const MOST: u64 = 479_001_600;
 const DRAWN: [u64; 2] = [200, 1000];
 /// Values of T closer than this, times the product of the tables' deviations, are equal: what differs is rounding.
 const TIE: f64 = 1e-9;
+/// Features at the end whose terms with all others are summed once for every place that each may take.
+const LAST: usize = 4;
 /// Tables that are tested at once.
 pub const TABLES: usize = 4;
 
@@ -184,8 +188,9 @@ impl Search<'_> {
 
     /// Counts every permutation that begins with the first `depth` of `order`; leaves `order` as it was.
     fn descend(&self, order: &mut [usize], depth: usize, sums: [f64; TABLES], tails: &mut Tails) {
-        if depth == self.n {
-            return self.count(tails, sums);
+        if self.n - depth <= LAST {
+            let ends = Ends::new(self, order, depth);
+            return ends.descend(&mut [0; LAST], 0, sums, tails);
         }
         for next in depth..self.n {
             if self.groups[order[next]] != self.groups[depth] {
@@ -197,7 +202,63 @@ impl Search<'_> {
             order.swap(depth, next);
         }
     }
+}
 
+/// The last features of a permutation whose beginning is fixed.
+struct Ends<'a> {
+    search: &'a Search<'a>,
+    /// How many features are fixed.
+    depth: usize,
+    /// The labels that are left.
+    labels: [usize; LAST],
+    /// Terms with the fixed features, `[feature, label]`; those that groups forbid are never used.
+    sums: [[[f64; TABLES]; LAST]; LAST],
+}
+
+impl<'a> Ends<'a> {
+    fn new(search: &'a Search<'a>, order: &[usize], depth: usize) -> Self {
+        let (fixed, left) = order.split_at(depth);
+        let mut ends = Self { search, depth, labels: [0; LAST], sums: [[[0.0; TABLES]; LAST]; LAST] };
+        ends.labels[..left.len()].copy_from_slice(left);
+        for i in 0..left.len() {
+            let x = &search.x[(depth + i) * search.n..][..depth];
+            for (sums, label) in ends.sums[i].iter_mut().zip(left) {
+                let y = &search.y[label * search.n..][..search.n];
+                for (x, fixed) in x.iter().zip(fixed) {
+                    let y = y[*fixed];
+                    sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += x * y);
+                }
+            }
+        }
+        ends
+    }
+
+    /// Counts every way to go on from the first `i` of `chosen`, places of labels that are left.
+    fn descend(&self, chosen: &mut [usize; LAST], i: usize, sums: [f64; TABLES], tails: &mut Tails) {
+        let Search { n, groups, .. } = *self.search;
+        if self.depth + i == n {
+            return self.search.count(tails, sums);
+        }
+        for next in 0..n - self.depth {
+            let label = self.labels[next];
+            if chosen[..i].contains(&next) || groups[label] != groups[self.depth + i] {
+                continue;
+            }
+            let mut sums = sums;
+            sums.iter_mut().zip(self.sums[i][next]).for_each(|(sum, term)| *sum += term);
+            let x = &self.search.x[(self.depth + i) * n + self.depth..][..i];
+            let y = &self.search.y[label * n..][..n];
+            for (x, before) in x.iter().zip(chosen.iter()) {
+                let y = y[self.labels[*before]];
+                sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += x * y);
+            }
+            chosen[i] = next;
+            self.descend(chosen, i + 1, sums, tails);
+        }
+    }
+}
+
+impl Search<'_> {
     /// Permutations drawn from `seed`; the observed one counts as one of them.
     fn drawn(&self, seed: u64) -> [LabelPermutation; TABLES] {
         let [pieces, each] = DRAWN;

@@ -9,6 +9,7 @@ mod auroc_interval;
 pub mod correlation;
 pub mod design;
 pub mod encodes;
+pub mod factorial;
 pub mod fdr;
 pub mod label_permutation;
 pub mod least_squares;
@@ -20,6 +21,8 @@ mod rank_test;
 mod ranks;
 pub mod stream;
 pub mod table;
+pub mod terms;
+pub mod units_table;
 
 pub use design::Design;
 pub use matrix::Matrix;

@@ -8,10 +8,12 @@ pub use html::{Gallery, Picture, write_html};
 
 use crate::measure::Confidence;
 use crate::measure::encodes::Counts;
+use crate::measure::factorial::UnitClass;
 use crate::measure::proportion::{Difference, Proportion};
 use crate::model::Preprocessing;
 use crate::{Error, Result, output};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The `schema` that is written.
@@ -209,6 +211,8 @@ pub struct SiteUnits {
     pub encoding: Counts,
     /// The same with labels permuted within strata.
     pub null: Counts,
+    /// How many units are of each class; classes that no unit is of are left out.
+    pub classes: BTreeMap<UnitClass, usize>,
 }
 
 /// One unit and the concept it encodes best.

@@ -5,6 +5,7 @@
 mod auroc;
 mod design;
 mod encodes;
+mod factorial;
 mod pairs;
 mod proportion;
 mod stream;

@@ -1,0 +1,112 @@
+//! `snellen calibrate`
+
+use crate::terminal::{self, Bars};
+use clap::Args;
+use snellen::exam::Stages;
+use snellen::lab::calibrate::{Calibration, Trial, calibrate};
+use snellen::lab::phantom::Noise;
+use snellen::measure::Confidence;
+use snellen::measure::proportion::Proportion;
+use snellen::scene::labels::LabelTable;
+use snellen::scene::labels_csv::read_labels;
+use snellen::scene::{Pairs, World, generate};
+use snellen::{Error, Result};
+use std::path::PathBuf;
+
+/// Arguments of `calibrate`.
+#[derive(Args)]
+pub struct Calibrate {
+    /// Units planted one by one in made-up activations
+    #[arg(long, required = true)]
+    phantoms: bool,
+    /// Labels of the images that units are planted on; toy scenes where not given
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Toy scenes
+    #[arg(long, value_name = "N", default_value_t = 2000, conflicts_with = "labels", value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    images: u32,
+    /// Units of each phantom
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(6..=1_000_000))]
+    units: u32,
+    /// Signal-to-noise ratios, of variances
+    #[arg(long, value_delimiter = ',', default_value = "1,0.25")]
+    ratio: Vec<f64>,
+    /// What is added to signals: normal, heavy-tailed, correlated
+    #[arg(long, value_delimiter = ',', default_value = "normal")]
+    noise: Vec<Noise>,
+    /// The adjusted p that a term may not exceed
+    #[arg(long, default_value_t = 0.05)]
+    q: f64,
+    /// Of scenes, signals and noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print a list of what came of each phantom, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `snellen calibrate`.
+pub fn run(args: &Calibrate) -> Result<()> {
+    if !(args.q > 0.0 && args.q <= 1.0) {
+        return Err(Error::mismatch("--q", "a number above 0, at most 1", args.q));
+    }
+    let (labels, images) = match &args.labels {
+        Some(path) => (read_labels(path)?, path.display().to_string()),
+        None => (toys(args.images as usize, args.seed)?, "toy scenes".to_owned()),
+    };
+    let images = format!("{} {images}", labels.rows.len());
+    let bars = Bars::new();
+    let bar = bars.begin("phantoms");
+    let (mut found, total) = (Vec::new(), args.ratio.len() * args.noise.len());
+    for noise in &args.noise {
+        for ratio in &args.ratio {
+            bar.advance(found.len(), total);
+            if bar.is_cancelled() {
+                return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
+            }
+            let images = images.clone();
+            let (units, q, seed) = (args.units as usize, args.q, args.seed);
+            let trial = Trial { images, ratio: *ratio, noise: *noise, units, q, seed };
+            found.push(calibrate(&labels, &trial, Confidence::new(0.95)?)?);
+        }
+    }
+    drop(bar);
+    if args.json {
+        let json = serde_json::to_string_pretty(&found).map_err(|e| Error::malformed("json", e))?;
+        return terminal::say(json);
+    }
+    found.iter().try_for_each(show)
+}
+
+/// The labels of `images` toy scenes.
+fn toys(images: usize, seed: u64) -> Result<LabelTable> {
+    let world = World::study();
+    let most = world.shapes.len().min(world.colors.len()).min(world.positions.len());
+    let scenes = generate::toy(&world, &Pairs::all(&world), 1..=most, images, seed)?;
+    let names: Vec<String> = (0..images).map(|i| format!("{i}.png")).collect();
+    LabelTable::from_scenes(&world, &scenes, &names)
+}
+
+fn show(found: &Calibration) -> Result<()> {
+    let Calibration { images, ratio, noise, units, .. } = found;
+    terminal::say(format!("{units} units on {images}, signal-to-noise ratio {ratio}, {noise} noise\n"))?;
+    terminal::say(format!("{:<16} {:>26} {:>26} {:>8}", "class", "precision", "recall", "F1"))?;
+    for score in &found.classes {
+        let share = |share: &Option<Proportion>| {
+            share.as_ref().map_or("-".to_owned(), |p| format!("{:.3} [{:.3}, {:.3}]", p.estimate, p.lo, p.hi))
+        };
+        let (precision, recall) = (share(&score.precision), share(&score.recall));
+        terminal::say(format!("{:<16} {precision:>26} {recall:>26} {:>8.3}", score.class.name(), score.f1))?;
+    }
+    let [lo, hi] = found.macro_f1_interval;
+    terminal::say(format!("macro F1 {:.4} [{lo:.4}, {hi:.4}]", found.macro_f1))?;
+    if let Some(share) = &found.false_discoveries {
+        let (got, nominal) = (share.estimate, found.nominal);
+        terminal::say(format!("false discoveries {got:.4} [{:.4}, {:.4}], nominal {nominal}", share.lo, share.hi))?;
+    }
+    if let Some(share) = &found.conjunctions_called_polysemantic {
+        let (estimate, lo, hi) = (share.estimate, share.lo, share.hi);
+        terminal::say(format!("conjunctions called polysemantic {estimate:.4} [{lo:.4}, {hi:.4}]"))?;
+    }
+    terminal::say("")
+}

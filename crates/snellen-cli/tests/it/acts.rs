@@ -1,0 +1,103 @@
+//! `snellen measure --acts` and `snellen calibrate`: activations of others, and planted ones.
+
+use crate::program::Home;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{ListAccessor, Row, RowAccessor};
+use safetensors::Dtype;
+use safetensors::tensor::{TensorView, serialize};
+use serde_json::Value;
+use std::fmt::Write;
+use std::fs;
+
+/// 120 images of one or two objects with a texture and a material, and activations of three units: noise, `texture=felt`, one number.
+fn home() -> Home {
+    let home = Home::new();
+    let mut labels = "filename,texture_0,material_0,texture_1,material_1,count\n".to_owned();
+    let mut acts: Vec<f32> = Vec::new();
+    for i in 0..120_u32 {
+        let draw = |k: u32| ["felt", "smooth", "rough"][((i * 7919 + k * 104_729) % 1009 % 3) as usize];
+        let made = |k: u32| ["tin", "glass"][((i * 6151 + k * 3571) % 1013 % 2) as usize];
+        let two = i % 2 == 1;
+        let second = if two { format!("{},{}", draw(1), made(1)) } else { ",".to_owned() };
+        writeln!(labels, "{i}.png,{},{},{second},{}", draw(0), made(0), 1 + u32::from(two)).unwrap();
+        let noise = (i.wrapping_mul(2_654_435_761).rotate_left(9) % 1009) as f32 / 1009.0;
+        let felt = draw(0) == "felt" || (two && draw(1) == "felt");
+        acts.extend([noise, if felt { 2.0 + noise } else { noise }, 0.5]);
+    }
+    fs::write(home.path("labels.csv"), labels).unwrap();
+    write(&home, &[("layer 1", &acts, 3), ("layer 0", &acts, 3)]);
+    home
+}
+
+fn write(home: &Home, tensors: &[(&str, &[f32], usize)]) {
+    let data: Vec<(String, Vec<u8>, usize)> = tensors
+        .iter()
+        .map(|(name, values, units)| {
+            ((*name).to_owned(), values.iter().flat_map(|x| x.to_le_bytes()).collect(), *units)
+        })
+        .collect();
+    let views = data.iter().map(|(name, bytes, units)| {
+        (name, TensorView::new(Dtype::F32, vec![bytes.len() / 4 / units, *units], bytes).unwrap())
+    });
+    fs::write(home.path("acts.safetensors"), serialize(views, None).unwrap()).unwrap();
+}
+
+const ACTS: &str = "measure --acts acts.safetensors --labels labels.csv --out out";
+
+#[test]
+fn activations_of_others_are_measured() {
+    let home = home();
+    let said = home.succeed(ACTS);
+    assert!(said.contains("layer 0") && said.contains("monosemantic"), "{said}");
+    let reader = SerializedFileReader::new(fs::File::open(home.path("out/units.parquet")).unwrap()).unwrap();
+    let rows: Vec<Row> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 6);
+    let names: Vec<&str> = reader.metadata().file_metadata().schema().get_fields().iter().map(|f| f.name()).collect();
+    let expected = "site unit class concepts cv_r2 eta2_main eta2_interaction eta2_count top_entropy ms";
+    assert_eq!(names.join(" "), expected);
+    let text = |row: usize, column: usize| rows[row].get_string(column).unwrap().as_str();
+    assert_eq!((text(0, 0), text(3, 0), rows[4].get_uint(1).unwrap()), ("layer 0", "layer 1", 1));
+    assert_eq!((text(1, 2), text(2, 2)), ("monosemantic", "constant"));
+    assert_eq!(rows[1].get_list(3).unwrap().get_string(0).unwrap(), "texture=felt");
+    assert!(rows[1].get_double(4).unwrap() > 0.8 && rows[2].get_double(4).is_err());
+    assert!(home.path("out/unit_concepts.parquet").is_file());
+    home.refuse(ACTS, &["out", "does not exist yet"]);
+    let json: Value = serde_json::from_str(&home.succeed(&ACTS.replace("out", "again --json"))).unwrap();
+    assert_eq!(json["sites"][0]["classes"]["monosemantic"], 1);
+    assert_eq!(json["concepts"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn activations_that_do_not_fit_are_refused_and_nothing_is_written() {
+    let home = home();
+    write(&home, &[("a", &[1.0; 119 * 2], 2)]);
+    home.refuse(ACTS, &["acts.safetensors", "tensor \"a\"", "[119, 2]", "[120, units]"]);
+    fs::write(home.path("acts.safetensors"), b"\xff\xff\xff\xff\xff\xff\xff\x7f{}").unwrap();
+    home.refuse(ACTS, &["acts.safetensors"]);
+    fs::write(home.path("labels.csv"), "filename,a_0\n1,x\n1,x\n").unwrap();
+    home.refuse(ACTS, &["labels.csv:3"]);
+    assert_eq!(home.run("measure").code, Some(2));
+    assert_eq!(home.run("measure --acts a --labels l").code, Some(2));
+    assert_eq!(home.run("measure --acts a --labels l --out o --run r").code, Some(2));
+    // What is not finite is a class, not an error: others are measured.
+    let home = self::home();
+    let mut acts = vec![0.0_f32; 240];
+    (0..240).for_each(|i| acts[i] = (i * i % 83) as f32);
+    acts[7] = f32::NAN;
+    write(&home, &[("a", &acts, 2)]);
+    assert!(home.succeed(ACTS).contains("non_finite"));
+}
+
+#[test]
+fn phantoms_are_calibrated_on() {
+    let home = home();
+    let args = "calibrate --phantoms --images 400 --units 120 --ratio 2 --noise normal,correlated";
+    let found: Value = serde_json::from_str(&home.succeed(&format!("{args} --json"))).unwrap();
+    assert_eq!((found.as_array().unwrap().len(), &found[1]["noise"]), (2, &"correlated".into()));
+    assert!(found[0]["macro_f1"].as_f64().unwrap() > 0.9);
+    assert!(home.succeed(args).contains("conjunction"));
+    assert!(home.succeed("calibrate --phantoms --labels labels.csv --units 60 --ratio 4").contains("120 labels.csv"));
+    home.refuse("calibrate --phantoms --ratio nan", &["ratio", "NaN"]);
+    home.refuse("calibrate --phantoms --q 0", &["--q"]);
+    assert_eq!(home.run("calibrate").code, Some(2));
+}

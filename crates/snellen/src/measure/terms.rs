@@ -1,0 +1,169 @@
+//! What of the scenes a unit's activation is explained by: the number of objects, the values of each factor, and values of two
+//! factors in one object.
+//!
+//! A main effect is a column per value, 1 where some object has it. An interaction of two factors is a column per pair of
+//! values, 1 where some object has both: the same object, which is what binding is. The number of objects is categorical.
+//! Columns that fewer than [`LEAST`] images set apart from the others are left out.
+
+use crate::scene::labels::LabelTable;
+use crate::{Error, Result};
+use faer::Mat;
+use std::collections::BTreeSet;
+
+/// Images that a column has to be 1 on, and 0 on.
+pub const LEAST: usize = 8;
+/// An interaction takes at most this share of the images as columns; one that would take more is left out.
+const MOST_COLUMNS: f64 = 0.25;
+/// Singular values below this share of the largest are taken for 0.
+const RANK: f64 = 1e-9;
+
+/// The terms of a table of labels.
+pub struct Terms {
+    pub(super) images: usize,
+    /// The constant alone.
+    pub(super) constant: Space,
+    /// The number of objects.
+    pub(super) count: Space,
+    /// That, and the values of all factors.
+    pub(super) main: Space,
+    /// All of that but one factor, factor after factor; `None` where the factor says nothing that the others don't.
+    pub(super) without: Vec<Option<Space>>,
+    /// `main` and the interaction of two factors; `None` where it adds nothing or too much.
+    pub(super) with: Vec<Interaction>,
+    /// From activations to the coefficients of the values of each factor, `[value, image]`.
+    pub(super) levels: Vec<Levels>,
+}
+
+/// Two factors in one object.
+pub(super) struct Interaction {
+    pub(super) factors: [usize; 2],
+    pub(super) space: Option<Space>,
+}
+
+/// The coefficients of one factor.
+pub(super) struct Levels {
+    /// `[value, image]`; only of values that have a column.
+    pub(super) map: Mat<f64>,
+    /// Whether adding one number to all of them changes nothing but the coefficients of the number of objects.
+    pub(super) shifts: bool,
+}
+
+/// The span of some columns.
+pub(super) struct Space {
+    /// Orthonormal, `[image, dimension]`.
+    pub(super) basis: Mat<f64>,
+    /// 1 - h of each image, h being its leverage: what is left of its own weight in its fit.
+    pub(super) slack: Vec<f64>,
+}
+
+type Column = Vec<f64>;
+
+impl Space {
+    fn of(images: usize, columns: &[Column]) -> Result<Self> {
+        let design = Mat::from_fn(images, columns.len(), |i, j| columns[j][i]);
+        let failed = |_| Error::mismatch("design", "a decomposition that converges", "none");
+        let svd = design.thin_svd().map_err(failed)?;
+        let s = svd.S().column_vector();
+        let largest = (0..s.nrows()).map(|k| s[k]).fold(0.0, f64::max);
+        let rank = (0..s.nrows()).filter(|k| s[*k] > RANK * largest).count();
+        let basis = svd.U().subcols(0, rank).to_owned();
+        let slack = (0..images).map(|i| 1.0 - (0..rank).map(|k| basis[(i, k)].powi(2)).sum::<f64>()).collect();
+        Ok(Self { basis, slack })
+    }
+
+    /// Number of dimensions.
+    pub(super) fn rank(&self) -> usize {
+        self.basis.ncols()
+    }
+
+    /// Whether `column` lies in the span.
+    fn holds(&self, column: &[f64]) -> bool {
+        let column = Mat::from_fn(column.len(), 1, |i, _| column[i]);
+        let left = &column - &self.basis * (self.basis.transpose() * &column);
+        left.norm_l2() <= 1e-6 * column.norm_l2().max(1.0)
+    }
+}
+
+impl Terms {
+    /// The terms of `labels`.
+    ///
+    /// # Errors
+    /// When there are fewer images than twice [`LEAST`].
+    pub fn of(labels: &LabelTable) -> Result<Self> {
+        let images = labels.rows.len();
+        if images < 2 * LEAST {
+            return Err(Error::mismatch("labels", format!("at least {} images", 2 * LEAST), images));
+        }
+        let flags =
+            |holds: &dyn Fn(usize) -> bool| -> Column { (0..images).map(|i| f64::from(u8::from(holds(i)))).collect() };
+        let known = |column: &Column| {
+            let ones = column.iter().sum::<f64>() as usize;
+            (LEAST..=images - LEAST).contains(&ones)
+        };
+        let counts = labels.object_counts();
+        let different: BTreeSet<usize> = counts.iter().copied().collect();
+        let count: Vec<Column> = different.iter().map(|n| flags(&|i| counts[i] == *n)).collect();
+        let objects = |i: usize| &labels.rows[i].objects;
+        let values = |f: usize| 0..labels.factors[f].values.len() as u32;
+        let main = |f: usize| -> Vec<Column> {
+            let of = |value| flags(&|i| objects(i).iter().any(|object| object[f] == Some(value)));
+            values(f).map(of).filter(known).collect()
+        };
+        let mains: Vec<Vec<Column>> = (0..labels.factors.len()).map(main).collect();
+        let joined = |parts: &[&[Column]]| parts.concat();
+        let all_but = |left: Option<usize>| {
+            let kept = mains.iter().enumerate().filter(|(f, _)| Some(*f) != left).flat_map(|(_, columns)| columns);
+            joined(&[&count, &kept.cloned().collect::<Vec<_>>()])
+        };
+        let count_space = Space::of(images, &count)?;
+        let main_columns = all_but(None);
+        let main_space = Space::of(images, &main_columns)?;
+        let space_without = |f: usize| -> Result<Option<Space>> {
+            let space = Space::of(images, &all_but(Some(f)))?;
+            Ok((space.rank() < main_space.rank()).then_some(space))
+        };
+        let pairs = (0..labels.factors.len()).flat_map(|f| (f + 1..labels.factors.len()).map(move |g| [f, g]));
+        let space_with = |[f, g]: [usize; 2]| -> Result<Interaction> {
+            let both = |a, b| flags(&|i| objects(i).iter().any(|object| object[f] == Some(a) && object[g] == Some(b)));
+            let cells = values(f).flat_map(|a| values(g).map(move |b| [a, b]));
+            let columns: Vec<Column> = cells.map(|[a, b]| both(a, b)).filter(known).collect();
+            let few = columns.len() as f64 <= MOST_COLUMNS * images as f64;
+            let space = few.then(|| Space::of(images, &joined(&[&main_columns, &columns]))).transpose()?;
+            Ok(Interaction { factors: [f, g], space: space.filter(|space| space.rank() > main_space.rank()) })
+        };
+        let inverse = inverse(images, &main_columns)?;
+        let mut first = count.len();
+        let mut levels = Vec::new();
+        for columns in &mains {
+            let sum: Column = (0..images).map(|i| columns.iter().map(|column| column[i]).sum()).collect();
+            let map = inverse.subrows(first, columns.len()).to_owned();
+            levels.push(Levels { map, shifts: !columns.is_empty() && count_space.holds(&sum) });
+            first += columns.len();
+        }
+        Ok(Self {
+            images,
+            constant: Space::of(images, &[vec![1.0; images]])?,
+            without: (0..mains.len()).map(space_without).collect::<Result<_>>()?,
+            with: pairs.map(space_with).collect::<Result<_>>()?,
+            count: count_space,
+            main: main_space,
+            levels,
+        })
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+}
+
+/// The pseudoinverse of the design, `[column, image]`: it gives the coefficients of least norm.
+fn inverse(images: usize, columns: &[Column]) -> Result<Mat<f64>> {
+    let design = Mat::from_fn(images, columns.len(), |i, j| columns[j][i]);
+    let failed = |_| Error::mismatch("design", "a decomposition that converges", "none");
+    let svd = design.thin_svd().map_err(failed)?;
+    let (u, s, v) = (svd.U(), svd.S().column_vector(), svd.V());
+    let largest = (0..s.nrows()).map(|k| s[k]).fold(0.0, f64::max);
+    let scaled = Mat::from_fn(v.nrows(), s.nrows(), |i, k| if s[k] > RANK * largest { v[(i, k)] / s[k] } else { 0.0 });
+    Ok(scaled * u.transpose())
+}
