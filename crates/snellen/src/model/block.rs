@@ -174,7 +174,22 @@ pub(super) struct Block<F: Real> {
 }
 
 impl<F: Real> Block<F> {
-    pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
+    /// The blocks of a tower; `done` is shown each before the next is asked for.
+    pub(super) fn all(
+        p: &mut dyn Parameters<F>,
+        name: &str,
+        config: &TowerConfig,
+        done: &dyn Fn(&mut Self),
+    ) -> Result<Vec<Self>> {
+        let one = |layer| {
+            let mut block = Self::new(p, &format!("{name}.{layer}"), config)?;
+            done(&mut block);
+            Ok(block)
+        };
+        (0..config.layers).map(one).collect()
+    }
+
+    fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
         let (d, eps) = (config.width, config.eps);
         let scale = |p: &mut dyn Parameters<F>, number: usize| {
             config.layer_scale.then(|| p.get(&format!("{name}.layer_scale{number}"), &[d])).transpose()
