@@ -48,6 +48,15 @@ impl Home {
         self.shell(shell, args)
     }
 
+    /// Like [`Home::command`], where no file may grow beyond `blocks` of 512 bytes (or of 1024, as some shells count): writing
+    /// fails as on a full disk.
+    pub fn cramped(&self, blocks: u64, args: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ && ulimit -f \"$1\" && shift && exec \"$@\"", "sh", &blocks.to_string()]);
+        shell.arg(env!("CARGO_BIN_EXE_snellen"));
+        self.shell(shell, args)
+    }
+
     fn shell(&self, mut command: Command, args: &str) -> Command {
         command.args(args.split_whitespace()).current_dir(self.0.path()).env("TMPDIR", self.path("tmp"));
         // Nothing of whoever runs the tests: no token, no cache, no server.

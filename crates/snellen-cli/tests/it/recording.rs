@@ -71,6 +71,22 @@ fn a_killed_recording_goes_on_to_the_same_bytes() {
     }
 }
 
+/// The journal has place in 64 kilobytes, a shard has not.
+#[test]
+fn a_recording_that_finds_no_place_says_where_and_goes_on_later() {
+    let home = home();
+    home.succeed(&format!("{RECORD} --out whole"));
+    let ran = Ran::from(home.cramped(128, &format!("{RECORD} --out run")).output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    for part in ["snellen: run.partial/run/activations.zarr/", "os error 27", "go on with --resume"] {
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+    assert!(!home.path("run").exists() && home.path("run.partial").exists());
+    home.succeed(&format!("{RECORD} --out run --resume"));
+    assert!(files(&home.path("run")) == files(&home.path("whole")), "not the same bytes as with enough place");
+}
+
 #[test]
 fn what_an_unfinished_recording_needs_is_said() {
     let home = home();
