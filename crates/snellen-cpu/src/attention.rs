@@ -1,12 +1,13 @@
 //! Attention of all heads, without keeping its pattern.
 
-use crate::block::Finish;
+use crate::block::{Block, Finish, STEPS, STRIDE, Shared};
 use crate::format::Precision;
-use crate::packed::Packed;
-use crate::product::product_here;
+use crate::packed::{Packed, words};
+use crate::product::{product_here, product_to, run_with};
 use crate::rows::softmax;
 use crate::{Level, View};
 use rayon::prelude::*;
+use std::cell::RefCell;
 
 /// Queries whose scores are kept at a time.
 const QUERIES: usize = 48;
@@ -47,75 +48,92 @@ pub fn attention<'a>(
         return;
     }
     assert!(h.keys > 0, "keys for {} queries", h.queries);
-    // A task has some heads of a sequence, and puts their outputs side by side before they go to their places.
-    let each = h.heads.div_ceil((4 * rayon::current_num_threads()).div_ceil(h.sequences.max(1)));
-    let groups = h.heads.div_ceil(each.max(1));
-    let parts: Vec<(usize, usize)> = (0..h.sequences).flat_map(|s| (0..groups).map(move |g| (s, g))).collect();
-    let made: Vec<Vec<f32>> = parts
-        .par_iter()
-        .with_max_len(1)
-        .map_init(Scratch::default, |scratch, &(s, g)| {
-            let heads = g * each..h.heads.min((g + 1) * each);
-            let mut z = vec![0.0; h.queries * heads.len() * h.units];
-            let width = heads.len() * h.units;
-            for (i, head) in heads.enumerate() {
-                let of = |x: &'a [f32], tokens: usize| {
-                    View::new(&x[s * tokens * wide + head * h.units..], tokens, h.units, wide)
-                };
-                let (q, k, v) = (of(q, h.queries), of(k, h.keys), of(v, h.keys));
-                scratch.head(level, precision, h, (q, k, v), (&mut z[i * h.units..], width));
+    // A task has some heads of a sequence: as many as leave every thread four tasks.
+    let each = h.heads.div_ceil((4 * rayon::current_num_threads()).div_ceil(h.sequences)).max(1);
+    let groups = h.heads.div_ceil(each);
+    let shared = Shared(out.as_mut_ptr());
+    (0..h.sequences * groups).into_par_iter().with_max_len(1).for_each(|task| {
+        let (s, first) = (task / groups, task % groups * each);
+        // Taken out and put back: a thread that waits may be given another task of this kind.
+        let mut scratch = SCRATCH.take().filter(|s| (s.k.level, s.k.precision) == (level, precision));
+        let scratch_here = scratch.get_or_insert_with(|| Scratch::new(level, precision));
+        for head in first..h.heads.min(first + each) {
+            let of = |x: &'a [f32], tokens: usize| {
+                View::new(&x[s * tokens * wide + head * h.units..], tokens, h.units, wide)
+            };
+            let (q, k, v) = (of(q, h.queries), of(k, h.keys), of(v, h.keys));
+            // SAFETY: a head's columns of a sequence's rows are inside of the output, and no other head's.
+            unsafe {
+                let out = shared.pointer().add(s * h.queries * wide + head * h.units);
+                scratch_here.head(h, (q, k, v), (out, wide));
             }
-            z
-        })
-        .collect();
-    for ((s, g), z) in parts.into_iter().zip(made) {
-        let width = z.len() / h.queries;
-        let first = s * h.queries * wide + g * each * h.units;
-        for (row, z) in z.chunks_exact(width).enumerate() {
-            out[first + row * wide..][..width].copy_from_slice(z);
         }
-    }
+        SCRATCH.set(scratch);
+    });
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
 }
 
 /// Memory of one head.
-#[derive(Default)]
 struct Scratch {
-    k: Option<Packed>,
-    v: Option<Packed>,
+    k: Packed,
+    v: Packed,
     pattern: Vec<f32>,
     /// What scores are multiplied by, once for every key.
     factors: Vec<f32>,
 }
 
 impl Scratch {
-    fn head(
+    fn new(level: Level, precision: Precision) -> Self {
+        let empty = || Packed::empty(level, precision);
+        Self { k: empty(), v: empty(), pattern: Vec::new(), factors: Vec::new() }
+    }
+
+    /// # Safety
+    /// `out` has places for as many rows as there are queries, `stride` apart, which nobody else uses meanwhile.
+    unsafe fn head(
         &mut self,
-        level: Level,
-        precision: Precision,
         h: Heads,
         (q, k, v): (View<'_, f32>, View<'_, f32>, View<'_, f32>),
-        (out, stride): (&mut [f32], usize),
+        (out, stride): (*mut f32, usize),
     ) {
-        let packed_k = self.k.get_or_insert_with(|| Packed::empty(level, precision));
-        packed_k.set(k.transposed(), false);
-        let packed_v = self.v.get_or_insert_with(|| Packed::empty(level, precision));
-        packed_v.set(v, false);
-        self.pattern.resize(QUERIES * h.keys, 0.0);
+        let (level, precision) = (self.k.level, self.k.precision);
+        self.k.set(k.transposed(), false);
+        self.v.set(v, false);
+        // Whole vectors of scores: what the last lacks is packed as zeros, and nobody reads it.
+        let columns = h.keys.next_multiple_of(self.k.shape.lanes);
+        self.k.cols = columns;
+        // Scores are written where the kernel expects the rows of its left operand, so that a pattern in f32 needs no packing.
+        let ready = precision == Precision::F32 && h.keys <= STEPS;
+        let apart = if ready { STRIDE } else { columns };
+        self.pattern.resize(self.pattern.len().max(QUERIES * apart), 0.0);
         self.factors.clear();
-        self.factors.resize(h.keys, 1.0 / (h.units as f32).sqrt());
+        self.factors.resize(columns, 1.0 / (h.units as f32).sqrt());
         let scaled = Finish { gain: Some(&self.factors), ..Finish::default() };
         for first in (0..h.queries).step_by(QUERIES) {
             let n = QUERIES.min(h.queries - first);
-            let pattern = &mut self.pattern[..n * h.keys];
-            product_here(pattern, h.keys, q.from_row(first, n), packed_k, scaled);
+            let pattern = &mut self.pattern[..n * apart];
+            product_here(pattern, apart, q.from_row(first, n), &self.k, scaled);
             if h.causal {
-                for (i, row) in pattern.chunks_exact_mut(h.keys).enumerate() {
-                    row[(first + i + 1).min(h.keys)..].fill(f32::NEG_INFINITY);
+                for (i, row) in pattern.chunks_exact_mut(apart).enumerate() {
+                    row[(first + i + 1).min(h.keys)..h.keys].fill(f32::NEG_INFINITY);
                 }
             }
-            softmax(level, pattern, h.keys);
-            let pattern = View::new(pattern, n, h.keys, h.keys);
-            product_here(&mut out[first * stride..], stride, pattern, packed_v, Finish::default());
+            softmax(level, pattern, h.keys, apart);
+            // SAFETY: the caller's; the rows of `a` are `n`, and there are as many steps as keys, packed where they lie.
+            unsafe {
+                let (out, finish) = (out.add(first * stride), Finish::default());
+                if ready {
+                    let panels = 0..h.units.div_ceil(self.v.shape.width());
+                    let a = View::new(&[], 0, h.keys, h.keys);
+                    let task = Block { a, rows: 0..n, b: &self.v, panels, out: Shared(out), stride, finish, ready };
+                    run_with(&task, words(pattern));
+                } else {
+                    product_to(out, stride, View::new(pattern, n, h.keys, apart), &self.v, finish);
+                }
+            }
         }
     }
 }

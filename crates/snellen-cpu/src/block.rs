@@ -8,9 +8,9 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 /// The most steps that are made before sums are added to those of the steps before.
-const STEPS: usize = 1024;
+pub(crate) const STEPS: usize = 1024;
 /// Words from one row of the packed left operand to the next: a little more than its steps, lest rows compete for cache lines.
-const STRIDE: usize = STEPS + 16;
+pub(crate) const STRIDE: usize = STEPS + 16;
 /// The most rows of a block.
 pub(crate) const ROWS: usize = 192;
 
@@ -27,6 +27,21 @@ pub struct Finish<'a, F = f32> {
     pub add: Option<&'a [F]>,
 }
 
+/// A pointer that tasks share, each for a part of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared(pub(crate) *mut f32);
+
+// SAFETY: whoever makes one sees to it that no two threads use the same part.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(crate) fn pointer(self) -> *mut f32 {
+        self.0
+    }
+}
+
 /// One task of a product.
 pub(crate) struct Block<'a> {
     pub(crate) a: View<'a, f32>,
@@ -34,9 +49,11 @@ pub(crate) struct Block<'a> {
     pub(crate) b: &'a Packed,
     pub(crate) panels: Range<usize>,
     /// The output's first value, and how far its rows are apart.
-    pub(crate) out: *mut f32,
+    pub(crate) out: Shared,
     pub(crate) stride: usize,
     pub(crate) finish: Finish<'a>,
+    /// Whether the left operand's rows lie packed already; only where all steps are made at once.
+    pub(crate) ready: bool,
 }
 
 thread_local! {
@@ -72,7 +89,7 @@ struct Last {
     add: *const f32,
 }
 
-/// Makes the task `t`, with `left` from [`with_left`].
+/// Makes the task `t`, with `left` from [`with_left`], or with its rows packed where it is `ready`.
 ///
 /// A closure would not be compiled for the instructions of its surroundings: there is none here.
 ///
@@ -87,7 +104,9 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
     loop {
         let now = STEPS.min(steps - step);
         let end = t.b.rows.min((step + now) * depth);
-        pack_left::<F>(t.a, t.rows.clone(), step * depth..end, left);
+        if !t.ready {
+            pack_left::<F>(t.a, t.rows.clone(), step * depth..end, left);
+        }
         for p in t.panels.clone() {
             let (start, vectors) = t.b.shape.panel(p, t.b.rows, t.b.cols);
             let col = p * t.b.shape.width();
@@ -118,7 +137,7 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
                         steps: now,
                         a: left.as_ptr().add((row - t.rows.start) * STRIDE),
                         b,
-                        out: t.out.add(offset + col),
+                        out: t.out.pointer().add(offset + col),
                         stride: t.stride,
                         cols,
                         first: step == 0,

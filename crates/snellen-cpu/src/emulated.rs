@@ -13,7 +13,7 @@ use crate::activation::activate_row;
 use crate::block::{Block, Finish, block, with_left};
 use crate::format::{Format, Precision};
 use crate::packed::{Line, Packed, Panels};
-use crate::product::product_by;
+use crate::product::{Job, products_by};
 use crate::{Activation, Level, View};
 use proptest::prelude::*;
 use std::array::from_fn;
@@ -120,7 +120,7 @@ fn emulated<F: Format>(a: View<'_, f32>, b: View<'_, f32>, stride: usize, finish
     packed.set(b, false);
     let mut out = vec![7.0; (a.rows() - 1) * stride + b.cols()];
     // SAFETY: packed for F, which is plain code.
-    unsafe { product_by(run::<F>, &mut out, stride, a, &packed, finish) };
+    unsafe { products_by(run::<F>, &mut [Job { out: &mut out, stride, a, b: &packed, finish }]) };
     out
 }
 

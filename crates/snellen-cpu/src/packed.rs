@@ -119,11 +119,13 @@ impl Packed {
         self.lines.resize(shape.total_words(b.rows(), b.cols()).div_ceil(16), Line([0; 16]));
         let lines_of_panel = shape.panel_words(b.rows()).div_ceil(16).max(1);
         let level = self.level;
-        let pack = |(p, lines): (usize, &mut [Line])| fill(level, shape, b, p, lines);
+        let empty = || [[0f32; WIDEST]; PIECE];
+        let pack = |piece: &mut Piece, (p, lines): (usize, &mut [Line])| fill(level, shape, b, p, lines, piece);
         if parallel {
-            self.lines.par_chunks_mut(lines_of_panel).enumerate().for_each(pack);
+            self.lines.par_chunks_mut(lines_of_panel).enumerate().for_each_init(empty, pack);
         } else {
-            self.lines.chunks_mut(lines_of_panel).enumerate().for_each(pack);
+            let mut piece = empty();
+            self.lines.chunks_mut(lines_of_panel).enumerate().for_each(|panel| pack(&mut piece, panel));
         }
     }
 
@@ -176,8 +178,11 @@ const WIDEST: usize = 64;
 /// Rows of the operand that are read at a time, a multiple of every format's depth.
 const PIECE: usize = 16;
 
-/// Writes panel `p` of `b`.
-fn fill(level: Level, s: Panels, b: View<'_, f32>, p: usize, lines: &mut [Line]) {
+/// Some rows of a panel.
+type Piece = [[f32; WIDEST]; PIECE];
+
+/// Writes panel `p` of `b`, by way of `piece`.
+fn fill(level: Level, s: Panels, b: View<'_, f32>, p: usize, lines: &mut [Line], piece: &mut Piece) {
     let (rows, cols) = (b.rows(), b.cols());
     if p * s.width() >= cols {
         return;
@@ -187,13 +192,13 @@ fn fill(level: Level, s: Panels, b: View<'_, f32>, p: usize, lines: &mut [Line])
     let present = (vectors * s.lanes).min(cols - first);
     let words_of_step = vectors * s.words;
     let words = flat(lines);
-    let mut piece = [[0f32; WIDEST]; PIECE];
+    piece.iter_mut().for_each(|row| row[present..vectors * s.lanes].fill(0.0));
     for row in (0..rows).step_by(PIECE) {
         let n = PIECE.min(rows - row);
         piece[n..].iter_mut().for_each(|row| row.fill(0.0));
-        gather(level, b, row, n, first, present, &mut piece);
+        gather(level, b, row, n, first, present, piece);
         let to = &mut words[row / s.depth * words_of_step..][..n.div_ceil(s.depth) * words_of_step];
-        write(level, s, &piece, words_of_step, to);
+        write(level, s, piece, words_of_step, to);
     }
 }
 
@@ -205,7 +210,7 @@ per_level! {
         n: usize,
         first: usize,
         present: usize,
-        piece: &mut [[f32; WIDEST]; PIECE],
+        piece: &mut Piece,
     ) {
         for (k, to) in piece[..n].iter_mut().enumerate() {
             if let Some(from) = b.row(row + k, first, present) {
@@ -224,7 +229,7 @@ per_level! {
     }
 
     /// Writes the steps of a piece.
-    fn write(s: Panels, piece: &[[f32; WIDEST]; PIECE], words_of_step: usize, to: &mut [u32]) {
+    fn write(s: Panels, piece: &Piece, words_of_step: usize, to: &mut [u32]) {
         for (k, to) in to.chunks_exact_mut(words_of_step).enumerate() {
             if s.depth == 2 {
                 for (word, (a, b)) in to.iter_mut().zip(piece[2 * k].iter().zip(&piece[2 * k + 1])) {
@@ -241,6 +246,12 @@ per_level! {
             }
         }
     }
+}
+
+/// Values as the words that they are.
+pub(crate) fn words(values: &mut [f32]) -> &mut [u32] {
+    // SAFETY: either has four bytes of any value.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
 }
 
 /// Lines as the words in them.

@@ -1,6 +1,6 @@
 //! Products of matrices, cut into tasks.
 
-use crate::block::{Block, Finish, ROWS, block, with_left};
+use crate::block::{Block, Finish, ROWS, Shared, block, with_left};
 #[cfg(target_arch = "x86_64")]
 use crate::format::{Avx2, Avx512, Avx512Pairs};
 use crate::format::{Portable, Precision};
@@ -15,14 +15,15 @@ const COLUMNS: usize = 192;
 /// Rows that a task has at least, so that a panel is used often once it is near.
 const LOW: usize = 48;
 
-/// Rows of a task and panels of a task.
+/// Rows of a task and panels of a task, where `alike` such products are made at once.
 ///
 /// Of all cuts into blocks of equal size the one that takes least time, where a block is as long as it is large, its rows are
 /// packed in 1/200 of the time that [`ROWS`] rows take by all columns, and panels come in from afar in 1/20.
-fn cut(rows: usize, panels: usize, shape: Panels, threads: usize) -> (usize, usize) {
+fn cut(rows: usize, panels: usize, shape: Panels, (threads, alike): (usize, usize)) -> (usize, usize) {
     let widest = panels.div_ceil(COLUMNS.div_ceil(shape.width()));
     let time = |tall: usize, groups: usize| {
-        let rounds = (tall * groups).div_ceil(threads) as f64 / (tall * groups) as f64;
+        let tasks = tall * groups * alike;
+        let rounds = tasks.div_ceil(threads) as f64 / tasks as f64;
         rounds * (1.0 + groups as f64 / 200.0 + (tall * ROWS) as f64 / rows as f64 / 20.0)
     };
     let (lowest, highest) = (rows.div_ceil(ROWS), rows.div_ceil(LOW));
@@ -32,19 +33,19 @@ fn cut(rows: usize, panels: usize, shape: Panels, threads: usize) -> (usize, usi
     (rows.div_ceil(tall).next_multiple_of(shape.rows_of_tile).min(ROWS), panels.div_ceil(groups))
 }
 
-/// A pointer that tasks share, each for a part of its own.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-
-// SAFETY: whoever makes one sees to it that no two threads use the same part.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn pointer(self) -> *mut f32 {
-        self.0
-    }
+/// One of several products that are made at once.
+#[derive(Debug)]
+pub struct Job<'a, F = f32, P = Packed> {
+    /// The output.
+    pub out: &'a mut [F],
+    /// How far its rows are apart.
+    pub stride: usize,
+    /// The left operand.
+    pub a: View<'a, F>,
+    /// The right one.
+    pub b: &'a P,
+    /// What is done to the sums.
+    pub finish: Finish<'a, F>,
 }
 
 /// `out = finish(a b)`, where `out` has rows `stride` apart; on all threads. Every value is made by the same operations in the same
@@ -53,48 +54,46 @@ impl Shared {
 /// # Panics
 /// If an extent does not fit another.
 pub fn product(out: &mut [f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
-    // SAFETY: `run` has a kernel for whatever operand was packed.
-    unsafe { product_by(run, out, stride, a, b, finish) };
+    products(&mut [Job { out, stride, a, b, finish }]);
 }
 
-/// [`product`] whose tasks are made by `run`, so that tests can put a format of their own in its place.
+/// Several products at once: threads wait for each other after all of them, not after each. Values are those of [`product`].
+///
+/// # Panics
+/// If an extent does not fit another.
+pub fn products(jobs: &mut [Job<'_>]) {
+    // SAFETY: `run` has a kernel for whatever operand was packed.
+    unsafe { products_by(run, jobs) };
+}
+
+/// [`products`] whose tasks are made by `run`, so that tests can put a format of their own in its place.
 ///
 /// # Safety
-/// `run` can make tasks of the format that `b` is packed for.
-pub(crate) unsafe fn product_by(
-    run: unsafe fn(&Block<'_>),
-    out: &mut [f32],
-    stride: usize,
-    a: View<'_, f32>,
-    b: &Packed,
-    finish: Finish<'_>,
-) {
-    check(out, stride, a, b, &finish);
-    let (rows, panels) = (a.rows(), b.cols().div_ceil(b.shape.width()));
-    if rows == 0 || panels == 0 {
-        return;
+/// `run` can make tasks of the format that every `b` is packed for.
+pub(crate) unsafe fn products_by(run: unsafe fn(&Block<'_>), jobs: &mut [Job<'_>]) {
+    let cores = (rayon::current_num_threads(), jobs.len());
+    let mut tasks = Vec::new();
+    for job in jobs {
+        let (a, b, stride, finish) = (job.a, job.b, job.stride, job.finish);
+        check(job.out, stride, a, b, &finish);
+        let (rows, panels, out) = (a.rows(), b.cols().div_ceil(b.shape.width()), Shared(job.out.as_mut_ptr()));
+        if rows == 0 || panels == 0 {
+            continue;
+        }
+        let (rows_each, panels_each) = cut(rows, panels, b.shape, cores);
+        for row in (0..rows).step_by(rows_each) {
+            for panel in (0..panels).step_by(panels_each) {
+                let (rows, panels) = (row..rows.min(row + rows_each), panel..panels.min(panel + panels_each));
+                tasks.push(Block { a, rows, b, panels, out, stride, finish, ready: false });
+            }
+        }
     }
-    let (rows_each, panels_each) = cut(rows, panels, b.shape, rayon::current_num_threads());
-    let (tall, groups) = (rows.div_ceil(rows_each), panels.div_ceil(panels_each));
-    let shared = Shared(out.as_mut_ptr());
-    let task = |i: usize| {
-        let (row, panel) = (i / groups * rows_each, i % groups * panels_each);
-        let task = Block {
-            a,
-            rows: row..rows.min(row + rows_each),
-            b,
-            panels: panel..panels.min(panel + panels_each),
-            out: shared.pointer(),
-            stride,
-            finish,
-        };
-        // SAFETY: `check` says that everything fits, and no two tasks have both a row and a column in common.
-        unsafe { run(&task) };
-    };
-    if tall * groups == 1 {
-        return task(0);
+    // SAFETY: `check` says that everything fits, and no two tasks have an output and both a row and a column in common.
+    let make = |task: &Block<'_>| unsafe { run(task) };
+    match &tasks[..] {
+        [one] => make(one),
+        _ => tasks.par_iter().with_max_len(1).for_each(make),
     }
-    (0..tall * groups).into_par_iter().with_max_len(1).for_each(task);
 }
 
 fn check(out: &[f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: &Finish<'_>) {
@@ -111,6 +110,15 @@ fn check(out: &[f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: &Fini
 /// # Safety
 /// As [`block()`] says; that the processor has the instructions was checked when the operand was packed.
 unsafe fn run(task: &Block<'_>) {
+    // SAFETY: the caller's.
+    with_left(|left| unsafe { run_with(task, left) });
+}
+
+/// The same with the left operand's memory.
+///
+/// # Safety
+/// As [`block()`] says.
+pub(crate) unsafe fn run_with(task: &Block<'_>, left: &mut [u32]) {
     macro_rules! compiled {
         ($($name:ident: $format:ty, $features:literal;)*) => {
             $(#[cfg(target_arch = "x86_64")]
@@ -129,7 +137,7 @@ unsafe fn run(task: &Block<'_>) {
         avx512_pairs: Avx512Pairs, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma";
     }
     // SAFETY: the caller's.
-    with_left(|left| unsafe {
+    unsafe {
         match (task.b.level, task.b.precision) {
             (Level::Portable, Precision::F32) => block::<Portable<false>>(task, left),
             (Level::Portable, Precision::Bf16) => block::<Portable<true>>(task, left),
@@ -146,20 +154,29 @@ unsafe fn run(task: &Block<'_>) {
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("a level of another processor"),
         }
-    });
+    }
 }
 
 /// `out = finish(a b)` on this thread.
 pub(crate) fn product_here(out: &mut [f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
     check(out, stride, a, b, &finish);
+    // SAFETY: `check` says that everything fits, and the output is ours.
+    unsafe { product_to(out.as_mut_ptr(), stride, a, b, finish) };
+}
+
+/// The same, unchecked.
+///
+/// # Safety
+/// Everything fits, and nobody else reads or writes the output's places meanwhile.
+pub(crate) unsafe fn product_to(out: *mut f32, stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
     let panels = b.cols().div_ceil(b.shape.width());
     if panels == 0 {
         return;
     }
     for row in (0..a.rows()).step_by(ROWS) {
         let rows = row..a.rows().min(row + ROWS);
-        // SAFETY: `check` says that everything fits, and the output is ours.
-        unsafe { run(&Block { a, rows, b, panels: 0..panels, out: out.as_mut_ptr(), stride, finish }) };
+        // SAFETY: the caller's.
+        unsafe { run(&Block { a, rows, b, panels: 0..panels, out: Shared(out), stride, finish, ready: false }) };
     }
 }
 

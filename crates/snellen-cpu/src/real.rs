@@ -2,7 +2,7 @@
 
 use crate::activation::{self, Activation};
 use crate::rows;
-use crate::{Finish, Heads, Level, Packed, Precision, View};
+use crate::{Finish, Heads, Job, Level, Packed, Precision, View};
 use std::fmt::Debug;
 use std::iter::Sum;
 
@@ -35,7 +35,11 @@ pub trait Kernels: Sized {
     /// The values of `b` row after row, as they are multiplied.
     fn unpack(b: &Self::Packed) -> Vec<Self>;
     /// `out = finish(a b)`, `out` with rows `stride` apart; on all threads.
-    fn product(out: &mut [Self], stride: usize, a: View<'_, Self>, b: &Self::Packed, finish: Finish<'_, Self>);
+    fn product(out: &mut [Self], stride: usize, a: View<'_, Self>, b: &Self::Packed, finish: Finish<'_, Self>) {
+        Self::products(&mut [Job { out, stride, a, b, finish }]);
+    }
+    /// Several such products at once.
+    fn products(jobs: &mut [Job<'_, Self, Self::Packed>]);
     /// `out = a b` without packing beforehand; on this thread.
     fn small_product(
         level: Level,
@@ -93,7 +97,7 @@ macro_rules! kernels {
             rows::layer_norm_sums(level, x, eps, dy, gain, bias);
         }
         fn softmax(level: Level, x: &mut [$f], width: usize) {
-            rows::softmax(level, x, width);
+            rows::softmax(level, x, width, width);
         }
         fn softmax_gradient(level: Level, y: &[$f], dx: &mut [$f], width: usize) {
             rows::softmax_gradient(level, y, dx, width);
@@ -132,8 +136,8 @@ impl Kernels for f32 {
     ) {
         crate::attention(level, precision, heads, qkv, out);
     }
-    fn product(out: &mut [f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: Finish<'_>) {
-        crate::product(out, stride, a, b, finish);
+    fn products(jobs: &mut [Job<'_>]) {
+        crate::products(jobs);
     }
     fn small_product(
         level: Level,
@@ -184,17 +188,19 @@ impl Kernels for f64 {
             Self::small_product(level, precision, &mut out[first(h.queries)..], wide, weights, of(v, h.keys));
         }
     }
-    fn product(out: &mut [f64], stride: usize, a: View<'_, f64>, b: &Dense, finish: Finish<'_, f64>) {
-        let b = View::new(&b.values, b.rows, b.cols, b.cols);
-        Self::small_product(Level::Portable, Precision::F32, out, stride, a, b);
-        for i in 0..a.rows() {
-            for (j, y) in out[i * stride..][..b.cols()].iter_mut().enumerate() {
-                *y += finish.bias.map_or(0.0, |bias| bias[j]);
-                if let Some(kind) = finish.activation {
-                    activation::activate_row::<f64, false>(kind, std::slice::from_mut(y));
+    fn products(jobs: &mut [Job<'_, f64, Dense>]) {
+        for Job { out, stride, a, b, finish } in jobs {
+            let (stride, b) = (*stride, View::new(&b.values, b.rows, b.cols, b.cols));
+            Self::small_product(Level::Portable, Precision::F32, out, stride, *a, b);
+            for i in 0..a.rows() {
+                for (j, y) in out[i * stride..][..b.cols()].iter_mut().enumerate() {
+                    *y += finish.bias.map_or(0.0, |bias| bias[j]);
+                    if let Some(kind) = finish.activation {
+                        activation::activate_row::<f64, false>(kind, std::slice::from_mut(y));
+                    }
+                    *y *= finish.gain.map_or(1.0, |gain| gain[j]);
+                    *y += finish.add.map_or(0.0, |add| add[i * stride + j]);
                 }
-                *y *= finish.gain.map_or(1.0, |gain| gain[j]);
-                *y += finish.add.map_or(0.0, |add| add[i * stride + j]);
             }
         }
     }

@@ -30,6 +30,19 @@ fn sum<F: Real>(x: &[F], y: &[F], f: impl Fn(F, F) -> F) -> F {
     lanes[0]
 }
 
+/// The largest of `lanes`, none of which is NaN.
+#[inline(always)]
+fn largest<F: Real>(mut lanes: [F; LANES]) -> F {
+    let mut n = LANES;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            lanes[i] = if lanes[i + n] > lanes[i] { lanes[i + n] } else { lanes[i] };
+        }
+    }
+    lanes[0]
+}
+
 /// Mean and reciprocal standard deviation of a row; biased variance.
 #[inline(always)]
 fn moments<F: Real>(x: &[F], eps: F) -> (F, F) {
@@ -79,9 +92,10 @@ per_level! {
         }
     }
 
-    /// Softmax of every row of `width` values, in place.
-    pub fn softmax[F: Real](x: &mut [F], width: usize) {
-        for row in x.chunks_exact_mut(width) {
+    /// Softmax of every row, in place. A row is `width` values and begins every `stride`.
+    pub fn softmax[F: Real](x: &mut [F], width: usize, stride: usize) {
+        for row in x.chunks_mut(stride) {
+            let row = &mut row[..width];
             let mut most = [F::neg_infinity(); LANES];
             let (chunks, rest) = row.as_chunks::<LANES>();
             for chunk in chunks {
@@ -89,12 +103,21 @@ per_level! {
                     most[i] = if chunk[i] > most[i] { chunk[i] } else { most[i] };
                 }
             }
-            let most = most.iter().chain(rest).fold(F::neg_infinity(), |most, x| if *x > most { *x } else { most });
+            // As wide as the others, so that it becomes vector code, too.
+            let mut last = [F::neg_infinity(); LANES];
+            last[..rest.len()].copy_from_slice(rest);
+            for i in 0..LANES {
+                most[i] = if last[i] > most[i] { last[i] } else { most[i] };
+            }
+            let most = largest(most);
             let (chunks, rest) = row.as_chunks_mut::<LANES>();
             for chunk in chunks {
                 chunk.iter_mut().for_each(|x| *x = (*x - most).power_of_e::<FUSE>());
             }
-            rest.iter_mut().for_each(|x| *x = (*x - most).power_of_e::<FUSE>());
+            if !rest.is_empty() {
+                last.iter_mut().for_each(|x| *x = (*x - most).power_of_e::<FUSE>());
+                rest.copy_from_slice(&last[..rest.len()]);
+            }
             let scale = F::one() / sum(row, row, |x, _| x);
             row.iter_mut().for_each(|x| *x *= scale);
         }

@@ -3,6 +3,7 @@
 use crate::program::{Home, Ran, copy_fixture};
 use serde_json::Value;
 use std::io::Write;
+use std::path::Path;
 use std::process::Stdio;
 
 /// What every measurement has.
@@ -96,4 +97,20 @@ fn what_cannot_be_measured_is_refused() {
         "bench-engine --model lab --hook hook_nothing",
         &["sites: `hook_nothing`: expected the name of a site"],
     );
+}
+
+/// The vision tower of ViT-B/32 has 88 million weights: 351 MB in f32, half of that in bf16.
+#[test]
+fn a_model_in_bf16_never_takes_the_memory_of_f32() {
+    if !Path::new("/proc/self/status").exists() {
+        eprintln!(
+            "SKIPPED a_model_in_bf16_never_takes_the_memory_of_f32: there is no /proc that tells the peak of a process"
+        );
+        return;
+    }
+    let peak = |dtype| Home::new().peak(&format!("bench-engine --model vit-b-32 --batch 1 --rounds 1 --dtype {dtype}"));
+    let (f32, bf16) = (peak("f32"), peak("bf16"));
+    eprintln!("peak in f32 {f32} kB, in bf16 {bf16} kB");
+    assert!(f32 > 340_000, "{f32} kB is less than the weights");
+    assert!(bf16 < 250_000, "{bf16} kB");
 }

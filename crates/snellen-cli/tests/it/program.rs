@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// A folder that the program runs in, so that its messages name no path of this machine; gone with the test.
 pub struct Home(tempfile::TempDir);
@@ -47,6 +48,15 @@ impl Home {
         self.shell(shell, args)
     }
 
+    /// Like [`Home::command`], where no file may grow beyond `blocks` of 512 bytes (or of 1024, as some shells count): writing
+    /// fails as on a full disk.
+    pub fn cramped(&self, blocks: u64, args: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ && ulimit -f \"$1\" && shift && exec \"$@\"", "sh", &blocks.to_string()]);
+        shell.arg(env!("CARGO_BIN_EXE_snellen"));
+        self.shell(shell, args)
+    }
+
     fn shell(&self, mut command: Command, args: &str) -> Command {
         command.args(args.split_whitespace()).current_dir(self.0.path()).env("TMPDIR", self.path("tmp"));
         // Nothing of whoever runs the tests: no token, no cache, no server.
@@ -71,6 +81,23 @@ impl Home {
         let ran = self.run(args);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "snellen {args}");
         ran.stdout
+    }
+
+    /// The most memory that it took, in kilobytes, as `/proc` tells it while the program runs.
+    pub fn peak(&self, args: &str) -> u64 {
+        let mut child = self.start(args);
+        let status = format!("/proc/{}/status", child.id());
+        let mut most = 0;
+        while child.try_wait().unwrap().is_none() {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kilobytes = line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse().ok());
+            most = most.max(kilobytes.unwrap_or(0));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "snellen {args}");
+        most
     }
 
     /// Bad input: exit code 3, one line that contains all of `says`, nothing printed, nothing written.

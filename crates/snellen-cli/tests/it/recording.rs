@@ -71,6 +71,22 @@ fn a_killed_recording_goes_on_to_the_same_bytes() {
     }
 }
 
+/// The journal has place in 64 kilobytes, a shard has not.
+#[test]
+fn a_recording_that_finds_no_place_says_where_and_goes_on_later() {
+    let home = home();
+    home.succeed(&format!("{RECORD} --out whole"));
+    let ran = Ran::from(home.cramped(128, &format!("{RECORD} --out run")).output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    for part in ["snellen: run.partial/run/activations.zarr/", "os error 27", "go on with --resume"] {
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+    assert!(!home.path("run").exists() && home.path("run.partial").exists());
+    home.succeed(&format!("{RECORD} --out run --resume"));
+    assert!(files(&home.path("run")) == files(&home.path("whole")), "not the same bytes as with enough place");
+}
+
 #[test]
 fn what_an_unfinished_recording_needs_is_said() {
     let home = home();
@@ -123,25 +139,14 @@ fn scenes_need_not_be_drawn_to_disk() {
     home.refuse("record --model model --images model/config.json --out other", &["config.json", ".tar or .parquet"]);
 }
 
-/// The most memory that recording `count` scenes took, in kilobytes, as `/proc` tells it while the program runs. Shards have
-/// 2048 rows: what it takes to write one is known after two.
+/// The most memory that recording `count` scenes took, in kilobytes. Shards have 2048 rows: what it takes to write one is known
+/// after two.
 fn peak(home: &Home, count: usize) -> u64 {
     let out = format!("run-{count}");
     let args = format!(
         "--threads 2 record --model model --scenes toy --count {count} --batch 8 --sites blocks.0.mlp.hook_post --tokens mean,max --out {out}"
     );
-    let mut child = home.start(&args);
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
-    while child.try_wait().unwrap().is_none() {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse().ok());
-        most = most.max(kilobytes.unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let ran = Ran::from(child.wait_with_output().unwrap());
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let most = home.peak(&args);
     fs::remove_dir_all(home.path(&out)).unwrap();
     most
 }

@@ -13,8 +13,21 @@ fn attention_is_the_same_as_by_its_steps(
     causal: bool, seed in 0u64..1_000_000,
 ) {
     let keys = if causal { queries } else { queries + more };
+    agrees(Heads { sequences, queries, keys, heads, units, causal }, seed)?;
+}}
+
+/// More keys than a kernel sums at once.
+#[test]
+fn attention_to_many_keys_is_the_same_as_by_its_steps() {
+    for (queries, keys, causal) in [(3, 1_024, false), (3, 1_025, false), (1_040, 1_040, true)] {
+        let h = Heads { sequences: 1, queries, keys, heads: 1, units: 5, causal };
+        assert!(agrees(h, 7).is_ok(), "{h:?}");
+    }
+}
+
+fn agrees(h: Heads, seed: u64) -> Result<(), TestCaseError> {
+    let Heads { sequences, queries, keys, heads, units, causal } = h;
     let wide = heads * units;
-    let h = Heads { sequences, queries, keys, heads, units, causal };
     let q = values(sequences * queries * wide, seed);
     let (k, v) = (values(sequences * keys * wide, seed + 1), values(sequences * keys * wide, seed + 2));
     for (level, precision) in formats() {
@@ -46,7 +59,8 @@ fn attention_is_the_same_as_by_its_steps(
             }
         }
     }
-}}
+    Ok(())
+}
 
 fn slow_attention(q: &[f32], k: &[f32], v: &[f32], (keys, units): (usize, usize), causal: bool) -> Vec<f64> {
     let wide = |x: &[f32]| -> Vec<f64> { x.iter().map(|x| *x as f64).collect() };

@@ -2,7 +2,7 @@
 
 use crate::{cases, formats, values};
 use proptest::prelude::*;
-use snellen_cpu::{Activation, Finish, Kernels, Packed, Precision, View, product};
+use snellen_cpu::{Activation, Finish, Job, Kernels, Packed, Precision, View, product, products};
 
 /// To the nearest bf16, ties to even, by arithmetic instead of bits.
 fn to_bf16(x: f32) -> f32 {
@@ -127,5 +127,31 @@ fn what_is_not_finite_stays_so() {
             let of = |row: usize| out[row * 9..][..9].iter().all(|x| x.is_finite());
             assert!((0..7).all(|row| of(row) == (row != 5)), "{level} {precision:?} {bad}");
         }
+    }
+}
+
+/// Of different extents, one of them without rows.
+#[test]
+fn products_at_once_give_the_bytes_of_one_after_the_other() {
+    let extents = [(257, 33, 70), (40, 33, 129), (0, 33, 16), (5, 1_100, 3)];
+    for (level, precision) in formats() {
+        let operands = extents.map(|(n, k, m)| (values(n * k, 1), values(k * m, 2), values(m, 3)));
+        let packed: Vec<Packed> = extents
+            .iter()
+            .zip(&operands)
+            .map(|((_, k, m), (_, b, _))| Packed::new(level, precision, View::new(b, *k, *m, *m)))
+            .collect();
+        let mut outs = extents.map(|(n, _, m)| vec![7f32; n * m]);
+        let mut single = outs.clone();
+        let (mut jobs, mut alone) = (Vec::new(), Vec::new());
+        for (i, (out, one)) in outs.iter_mut().zip(&mut single).enumerate() {
+            let ((n, k, m), (a, _, bias)) = (extents[i], &operands[i]);
+            let (a, finish) = (View::new(a, n, k, k), Finish { bias: Some(&bias[..]), ..Finish::default() });
+            jobs.push(Job { out, stride: m, a, b: &packed[i], finish });
+            alone.push(Job { out: one, stride: m, a, b: &packed[i], finish });
+        }
+        products(&mut jobs);
+        alone.into_iter().for_each(|Job { out, stride, a, b, finish }| product(out, stride, a, b, finish));
+        assert!(outs == single, "{level}, {precision}");
     }
 }

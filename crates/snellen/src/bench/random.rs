@@ -22,9 +22,7 @@ struct Random<'a> {
 /// They are as spread as those that the lab begins with, so that activations stay in the range of a trained model's, but uniform
 /// instead of normal: 300 million take about a second. The same seed gives the same weights at any number of threads.
 pub fn towers(config: &ModelConfig, precision: Precision, seed: u64) -> Result<Towers<f32>> {
-    let mut towers = Towers::new(config, &mut Random { config, seed })?;
-    towers.pack(precision);
-    Ok(towers)
+    Towers::packed(config, &mut Random { config, seed }, &[], precision)
 }
 
 impl<F: Real> Parameters<F> for Random<'_> {

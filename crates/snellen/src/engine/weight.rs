@@ -1,7 +1,7 @@
 //! The matrix of a linear map: as it was read, or packed for the kernels.
 
 use super::{Level, Precision, Real, Tensor};
-use snellen_cpu::{Finish, View};
+use snellen_cpu::{Finish, Job, View};
 
 /// A matrix `[to, from]` that maps rows of `from` values to rows of `to`.
 ///
@@ -55,6 +55,11 @@ impl<F: Real> Weight<F> {
         }
     }
 
+    /// Whether it is packed.
+    pub(super) fn is_packed(&self) -> bool {
+        matches!(self.values, Values::Packed(_))
+    }
+
     /// Where it is on the tape; nowhere once it is packed.
     pub(super) fn node(&self) -> Option<usize> {
         match &self.values {
@@ -74,6 +79,18 @@ impl<F: Real> Weight<F> {
                 Tensor::new([self.to, self.from], values)
             }
         }
+    }
+
+    /// What [`Weight::product`] makes, to be made together with others; `None` unless it is packed.
+    pub(super) fn job<'a>(
+        &'a self,
+        out: &'a mut [F],
+        x: &'a [F],
+        finish: Finish<'a, F>,
+    ) -> Option<Job<'a, F, F::Packed>> {
+        let Values::Packed(b) = &self.values else { return None };
+        let a = View::new(x, x.len() / self.from, self.from, self.from);
+        Some(Job { out, stride: self.to, a, b, finish })
     }
 
     /// `out = finish(x w^T)`, for `x [.., from]` and `out [.., to]`.

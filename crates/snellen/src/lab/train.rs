@@ -204,11 +204,9 @@ impl<'a> Run<'a> {
 
     /// The model as it is now.
     fn model(&self) -> Result<Model> {
-        let mut towers = Towers::new(&self.model, &mut self.state.weights.clone())?;
-        towers.pack(Precision::F32);
         Ok(Model {
             config: self.model.clone(),
-            towers,
+            towers: Towers::packed(&self.model, &mut self.state.weights.clone(), &[], Precision::F32)?,
             precision: Precision::F32,
             preprocessing: self.preprocessing.clone(),
             tokenizer: Some(Tokenizer::from_json(

@@ -43,6 +43,11 @@ impl<F: Real> Linear<F> {
         })
     }
 
+    /// This map of `x`, for [`ops::linears`].
+    fn on<'a>(&'a self, x: &'a Tensor<F>) -> ops::Affine<'a, F> {
+        (x, &self.weight, self.bias.as_ref())
+    }
+
     pub(super) fn of(&self, x: &Tensor<F>) -> Pending<'_, F> {
         ops::linear(x, &self.weight, self.bias.as_ref())
     }
@@ -139,15 +144,14 @@ impl<F: Real> Attention<F> {
         site: &dyn Fn(BlockPoint) -> Site,
         watch: &mut Watch<'_>,
     ) -> Step<Pending<'_, F>> {
-        let mut project = |map: &Linear<F>, x: &Tensor<F>, point, tape: &mut Tape<F>| -> Step<Tensor<F>> {
-            let by_head = [x.dim(0), x.dim(1), self.heads, x.dim(2) / self.heads];
-            let mut y = map.of(x).make(tape).reshape(by_head);
-            watch.visit(site(point), &mut y)?;
-            Ok(y)
+        let [q, k, v] = ops::linears(tape, [self.q.on(from), self.k.on(to), self.v.on(to)]);
+        let mut by_head = |x: Tensor<F>, point| -> Step<Tensor<F>> {
+            let shape = [x.dim(0), x.dim(1), self.heads, x.dim(2) / self.heads];
+            let mut x = x.reshape(shape);
+            watch.visit(site(point), &mut x)?;
+            Ok(x)
         };
-        let q = project(&self.q, from, BlockPoint::Q, tape)?;
-        let k = project(&self.k, to, BlockPoint::K, tape)?;
-        let v = project(&self.v, to, BlockPoint::V, tape)?;
+        let (q, k, v) = (by_head(q, BlockPoint::Q)?, by_head(k, BlockPoint::K)?, by_head(v, BlockPoint::V)?);
         let looked_at = [BlockPoint::AttnScores, BlockPoint::Pattern].into_iter().any(|point| watch.wants(site(point)));
         let mut z = if looked_at || tape.records() {
             let mut scores = ops::scores(tape, &q, &k, causal, self.precision);
@@ -174,7 +178,22 @@ pub(super) struct Block<F: Real> {
 }
 
 impl<F: Real> Block<F> {
-    pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
+    /// The blocks of a tower; `done` is shown each before the next is asked for.
+    pub(super) fn all(
+        p: &mut dyn Parameters<F>,
+        name: &str,
+        config: &TowerConfig,
+        done: &dyn Fn(&mut Self),
+    ) -> Result<Vec<Self>> {
+        let one = |layer| {
+            let mut block = Self::new(p, &format!("{name}.{layer}"), config)?;
+            done(&mut block);
+            Ok(block)
+        };
+        (0..config.layers).map(one).collect()
+    }
+
+    fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
         let (d, eps) = (config.width, config.eps);
         let scale = |p: &mut dyn Parameters<F>, number: usize| {
             config.layer_scale.then(|| p.get(&format!("{name}.layer_scale{number}"), &[d])).transpose()

@@ -1,7 +1,7 @@
 //! Weights: by name from safetensors files, one tensor at a time, and back.
 //!
-//! Opening a checkpoint reads headers only. A weight is read when a tower asks for it, straight into the memory that the engine
-//! keeps it in, widened to the engine's type piece by piece: at no time are a file's bytes and its weights in memory together.
+//! Opening a checkpoint reads headers only. A weight is read when a tower asks for it, widened to the engine's type piece by piece:
+//! at no time are a file's bytes and its weights in memory together.
 
 use super::layout::{Layout, Part, Place};
 use crate::engine::{Real, Tensor};

@@ -81,14 +81,12 @@ impl Model {
         let preprocessing = preprocessing(files, format, (&path, &bytes), &mut config, with)?;
         let tokenizer = Tokenizer::load(files, &config)?;
         let mut checkpoint = open_weights(files, format, weights, (&mut config, projects))?;
-        let mut towers = Towers::new(&config, &mut checkpoint)?;
-        let (weights_hash, parameters) = (checkpoint.hash(), checkpoint.taken());
-        checkpoint.finish()?;
         let mut transforms = with.transforms.clone();
         transforms.sort_unstable();
         transforms.dedup();
-        transforms.iter().for_each(|transform| towers.transform(*transform));
-        towers.pack(with.precision);
+        let towers = Towers::packed(&config, &mut checkpoint, &transforms, with.precision)?;
+        let (weights_hash, parameters) = (checkpoint.hash(), checkpoint.taken());
+        checkpoint.finish()?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let config_hash = blake3::hash(&bytes).to_hex().to_string();
         Ok(Self {

@@ -19,24 +19,22 @@ pub(super) struct TextTower<F: Real> {
 }
 
 impl<F: Real> TextTower<F> {
-    pub(super) fn new(p: &mut dyn Parameters<F>, c: &TextConfig) -> Result<Self> {
+    /// `done` is shown every block as soon as its weights are there.
+    pub(super) fn new(p: &mut dyn Parameters<F>, c: &TextConfig, done: &dyn Fn(&mut Block<F>)) -> Result<Self> {
         let d = c.tower.width;
         let projection = if c.projection_bias { "text_head" } else { "text_projection" };
         Ok(Self {
             table: p.get("text_model.embeddings.token_embedding.weight", &[c.vocabulary, d])?,
             positions: p.get("text_model.embeddings.position_embedding.weight", &[c.positions, d])?,
-            blocks: (0..c.tower.layers)
-                .map(|l| Block::new(p, &format!("text_model.encoder.layers.{l}"), &c.tower))
-                .collect::<Result<_>>()?,
+            blocks: Block::all(p, "text_model.encoder.layers", &c.tower, done)?,
             ln_final: Norm::new(p, "text_model.final_layer_norm", d, c.tower.eps)?,
             projection: Linear::new(p, projection, (d, c.projection), c.projection_bias)?,
             causal: c.causal,
         })
     }
 
-    /// Packs all maps for `precision`.
-    pub(super) fn pack(&mut self, precision: Precision) {
-        self.blocks.iter_mut().for_each(|block| block.pack(precision));
+    /// Packs the maps outside its blocks for `precision`.
+    pub(super) fn pack_ends(&mut self, precision: Precision) {
         self.projection.weight.pack(precision);
     }
 

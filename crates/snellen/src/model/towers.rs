@@ -1,11 +1,12 @@
 //! The two towers of a model, with their weights.
 
+use super::block::Block;
 use super::checkpoint::Parameters;
 use super::hook::{End, Step, Watch};
 use super::text::TextTower;
 use super::tokenizer::Tokens;
 use super::vision::VisionTower;
-use super::{Hook, ModelConfig, Site, Tower};
+use super::{Hook, ModelConfig, Site, Tower, Transform};
 use crate::engine::{Precision, Real, Tape, Tensor};
 use crate::{Error, Result};
 
@@ -20,24 +21,44 @@ pub struct Towers<F: Real> {
 }
 
 impl<F: Real> Towers<F> {
-    /// Asks `parameters` for every weight, by its name in CLIP's layout.
+    /// Asks `parameters` for every weight, by its name in CLIP's layout, and leaves them as they are: to be trained or changed.
     pub fn new(config: &ModelConfig, parameters: &mut dyn Parameters<F>) -> Result<Self> {
+        Self::read(config, parameters, &|_| {})
+    }
+
+    /// The same to be run: `transforms` are made, in this order, and the weights of all linear maps packed for this processor. From
+    /// then on they can be multiplied by, but not changed or trained.
+    /// With [`Precision::Bf16`] both operands of every product are rounded to bf16 first, those of attention too; sums, the residual
+    /// stream and all else stay f32.
+    ///
+    /// A block is packed before the next is asked for, so that only one is ever in memory as it was read.
+    pub fn packed(
+        config: &ModelConfig,
+        parameters: &mut dyn Parameters<F>,
+        transforms: &[Transform],
+        precision: Precision,
+    ) -> Result<Self> {
+        let block = |block: &mut Block<F>| {
+            transforms.iter().for_each(|transform| block.transform(*transform));
+            block.pack(precision);
+        };
+        let mut towers = Self::read(config, parameters, &block)?;
+        transforms.iter().for_each(|transform| towers.transform_ends(*transform));
+        towers.vision.pack_ends(precision);
+        towers.text.iter_mut().for_each(|text| text.pack_ends(precision));
+        Ok(towers)
+    }
+
+    /// Asks for every weight; `done` is shown every block as soon as its weights are there.
+    fn read(config: &ModelConfig, parameters: &mut dyn Parameters<F>, done: &dyn Fn(&mut Block<F>)) -> Result<Self> {
         let text = config.text.as_ref();
         Ok(Self {
-            vision: VisionTower::new(parameters, &config.vision)?,
-            text: text.map(|text| TextTower::new(parameters, text)).transpose()?,
+            vision: VisionTower::new(parameters, &config.vision, done)?,
+            text: text.map(|text| TextTower::new(parameters, text, done)).transpose()?,
             logit_scale: text.map(|_| parameters.get("logit_scale", &[])).transpose()?,
             logit_bias: config.logit_bias.then(|| parameters.get("logit_bias", &[])).transpose()?,
             sites: Site::all(config, Tower::Vision),
         })
-    }
-
-    /// Packs the weights of all linear maps for this processor: from now on they can be multiplied by, but not changed or trained.
-    /// With [`Precision::Bf16`] both operands of every product are rounded to bf16 first, those of attention too; sums, the residual
-    /// stream and all else stay f32.
-    pub fn pack(&mut self, precision: Precision) {
-        self.vision.pack(precision);
-        self.text.iter_mut().for_each(|text| text.pack(precision));
     }
 
     /// `pixels [image, 3, row, column]`, preprocessed -> embeddings `[image, unit]`, not normalised; all tokens, `[image, token, unit]`,

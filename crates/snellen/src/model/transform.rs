@@ -48,18 +48,17 @@ impl FromStr for Transform {
 }
 
 impl<F: Real> Towers<F> {
-    /// Changes all weights.
-    pub(super) fn transform(&mut self, transform: Transform) {
-        self.vision.transform(transform);
+    /// Changes the weights outside the blocks.
+    pub(super) fn transform_ends(&mut self, transform: Transform) {
+        self.vision.transform_ends(transform);
         if let Some(text) = &mut self.text {
-            text.transform(transform);
+            text.transform_ends(transform);
         }
     }
 }
 
 impl<F: Real> VisionTower<F> {
-    fn transform(&mut self, transform: Transform) {
-        self.blocks.iter_mut().for_each(|block| block.transform(transform));
+    fn transform_ends(&mut self, transform: Transform) {
         match transform {
             Transform::CenterWriting => center_rows(&mut self.positions),
             Transform::FoldLn => match (&mut self.head, &mut self.projection) {
@@ -75,8 +74,7 @@ impl<F: Real> VisionTower<F> {
 }
 
 impl<F: Real> TextTower<F> {
-    fn transform(&mut self, transform: Transform) {
-        self.blocks.iter_mut().for_each(|block| block.transform(transform));
+    fn transform_ends(&mut self, transform: Transform) {
         match transform {
             Transform::CenterWriting => center_rows(&mut self.positions),
             Transform::FoldLn => fold(&mut self.ln_final, &mut [&mut self.projection]),
@@ -85,7 +83,8 @@ impl<F: Real> TextTower<F> {
 }
 
 impl<F: Real> Block<F> {
-    fn transform(&mut self, transform: Transform) {
+    /// Changes its weights, which are not packed yet.
+    pub(super) fn transform(&mut self, transform: Transform) {
         let Self { ln1, attention, ln2, mlp, .. } = self;
         match transform {
             Transform::FoldLn => {

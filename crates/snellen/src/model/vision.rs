@@ -24,7 +24,8 @@ pub(super) struct VisionTower<F: Real> {
 }
 
 impl<F: Real> VisionTower<F> {
-    pub(super) fn new(p: &mut dyn Parameters<F>, config: &VisionConfig) -> Result<Self> {
+    /// `done` is shown every block as soon as its weights are there.
+    pub(super) fn new(p: &mut dyn Parameters<F>, config: &VisionConfig, done: &dyn Fn(&mut Block<F>)) -> Result<Self> {
         let c = config;
         let (d, eps) = (c.tower.width, c.tower.eps);
         let patch = p.get("vision_model.embeddings.patch_embedding.weight", &[d, 3, c.patch, c.patch])?;
@@ -42,9 +43,7 @@ impl<F: Real> VisionTower<F> {
             positions: fit(p, config)?,
             // The misspelling is the format's.
             ln_pre: c.norm_pre.then(|| Norm::new(p, "vision_model.pre_layrnorm", d, eps)).transpose()?,
-            blocks: (0..c.tower.layers)
-                .map(|l| Block::new(p, &format!("vision_model.encoder.layers.{l}"), &c.tower))
-                .collect::<Result<_>>()?,
+            blocks: Block::all(p, "vision_model.encoder.layers", &c.tower, done)?,
             ln_final: Norm::new(p, "vision_model.post_layernorm", d, eps)?,
             head: (c.pooling == Some(VisionPooling::Attention)).then(|| Head::new(p, config)).transpose()?,
             projection: c.projection.map(|to| Linear::new(p, "visual_projection", (d, to), false)).transpose()?,
@@ -52,10 +51,9 @@ impl<F: Real> VisionTower<F> {
         })
     }
 
-    /// Packs all maps for `precision`.
-    pub(super) fn pack(&mut self, precision: Precision) {
+    /// Packs the maps outside its blocks for `precision`.
+    pub(super) fn pack_ends(&mut self, precision: Precision) {
         self.patch.pack(precision);
-        self.blocks.iter_mut().for_each(|block| block.pack(precision));
         self.projection.iter_mut().for_each(|map| map.weight.pack(precision));
         if let Some(head) = &mut self.head {
             head.attention.pack(precision);

@@ -4,10 +4,38 @@ use super::{activate, add, scale};
 use crate::engine::product::{column_sums, plain, transposed};
 use crate::engine::{Activation, Real, Tape, Tensor, Weight};
 use snellen_cpu::Finish;
+use std::array::from_fn;
+use std::mem::take;
 
 /// `x [.., from]`, `w [to, from]`, `bias [to]` -> `x w^T + bias`, `[.., to]`, when somebody needs it.
 pub fn linear<'a, F: Real>(x: &Tensor<F>, w: &'a Weight<F>, bias: Option<&'a Tensor<F>>) -> Pending<'a, F> {
     Pending(State::Waiting(Product { x: x.clone(), w, bias, activation: None, gain: None, add: None }))
+}
+
+/// An input `[.., from]`, a matrix `[to, from]` and a bias `[to]`.
+pub type Affine<'a, F> = (&'a Tensor<F>, &'a Weight<F>, Option<&'a Tensor<F>>);
+
+/// Several maps as [`linear`] makes them. Where nothing is recorded and all are packed, threads share the work of all of them, and
+/// do not wait for each other in between.
+pub fn linears<F: Real, const N: usize>(tape: &mut Tape<F>, maps: [Affine<'_, F>; N]) -> [Tensor<F>; N] {
+    if tape.records() || !maps.iter().all(|(_, w, _)| w.is_packed()) {
+        return maps.map(|(x, w, bias)| linear(x, w, bias).make(tape));
+    }
+    let mut outs = maps.map(|(x, w, _)| tape.buffer(x.data().len() / w.inputs() * w.outputs()));
+    let jobs = maps.into_iter().zip(&mut outs).filter_map(|((x, w, bias), out)| {
+        w.job(out, x.data(), Finish { bias: bias.map(Tensor::data), ..Finish::default() })
+    });
+    F::products(&mut jobs.collect::<Vec<_>>());
+    from_fn(|i| tape.tensor(output_shape(maps[i].0, maps[i].1), take(&mut outs[i])))
+}
+
+/// The shape of `x`, with as many values in a row as `w` gives.
+fn output_shape<F: Real>(x: &Tensor<F>, w: &Weight<F>) -> Vec<usize> {
+    let mut shape = x.shape().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = w.outputs();
+    }
+    shape
 }
 
 /// The output of a linear map that is made when somebody needs it, together with what follows: then an activation, a gain and a sum
@@ -98,11 +126,7 @@ impl<F: Real> Product<'_, F> {
             add: add.as_ref().map(Tensor::data),
         };
         w.product(&mut out, x.data(), finish);
-        let mut shape = x.shape().to_vec();
-        if let Some(last) = shape.last_mut() {
-            *last = n;
-        }
-        let out = tape.tensor(shape, out);
+        let out = tape.tensor(output_shape(&x, w), out);
         if !tape.records() {
             return out;
         }

@@ -10,6 +10,6 @@ mod tokens;
 pub use attention::{attention, mix, scores, softmax};
 pub use contrastive::contrastive_loss;
 pub use elementwise::{activate, add, multiply, scale};
-pub use linear::{Pending, linear};
+pub use linear::{Affine, Pending, linear, linears};
 pub use norm::{layer_norm, unit_rows};
 pub use tokens::{embed, insert, mean_tokens, patches, repeat, select};
