@@ -65,12 +65,12 @@ pub fn run(args: &Measure) -> Result<()> {
     }
     let classes = UnitClass::ALL.into_iter().filter(|class| units.sites.iter().any(|s| s.classes.contains_key(class)));
     let classes: Vec<UnitClass> = classes.collect();
-    let names: String = classes.iter().map(|class| format!(" {:>12}", class.name())).collect();
+    let names = classes.iter().map(|class| format!(" {:>12}", class.name())).collect::<Vec<_>>().concat();
     terminal::say(format!("{:<40} {:>8} {:>12} {:>10}{names}", "site/tokens", "units", "encode any", "by chance"))?;
     units.sites.iter().try_for_each(|s| {
         let name = if s.tokens.is_empty() { s.site.clone() } else { format!("{}/{}", s.site, s.tokens) };
         let of = |class| s.classes.get(class).copied().unwrap_or(0);
-        let counts: String = classes.iter().map(|class| format!(" {:>12}", of(class))).collect();
+        let counts = classes.iter().map(|class| format!(" {:>12}", of(class))).collect::<Vec<_>>().concat();
         terminal::say(format!("{name:<40} {:>8} {:>12} {:>10}{counts}", s.units, s.encoding.any, s.null.any))
     })?;
     terminal::say(folder.join("units.parquet").display())?;

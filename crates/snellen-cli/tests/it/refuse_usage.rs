@@ -18,7 +18,7 @@ fn usage_errors() {
         ("record --images x --out y", "--model <MODEL>"),
         (
             "record --model x --images x --out y --tokens eyes",
-            "expected one of cls, mean, mean_all, max, object, background, all, pooled, got `eyes`",
+            "expected one of cls, mean, mean_all, max, max_all, object, background, all, pooled, got `eyes`",
         ),
         ("record --model x --images x --out y --batch 0", "'0' for '--batch <BATCH>'"),
         ("record --model x --out y", "--images <PATH>"),

@@ -194,8 +194,8 @@ fn any_factors_and_any_number_of_objects() {
     let rows = (0..400_u32).map(|i| {
         let object = |k: u32| {
             let draw = (i * 7919 + k * 104_729) % 1009;
-            let material = (draw % 5 != 0).then_some(draw % 3);
-            vec![(draw % 4 != 0 || material.is_none()).then_some(draw / 3 % 4), material]
+            let material = (!draw.is_multiple_of(5)).then_some(draw % 3);
+            vec![(!draw.is_multiple_of(4) || material.is_none()).then_some(draw / 3 % 4), material]
         };
         LabelRow { filename: format!("{i}"), objects: (0..i % 4).map(object).collect() }
     });
