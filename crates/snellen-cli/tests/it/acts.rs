@@ -62,7 +62,8 @@ fn activations_of_others_are_measured() {
     assert!(rows[1].get_double(4).unwrap() > 0.8 && rows[2].get_double(4).is_err());
     assert!(home.path("out/unit_concepts.parquet").is_file());
     home.refuse(ACTS, &["out", "does not exist yet"]);
-    let json: Value = serde_json::from_str(&home.succeed(&ACTS.replace("out", "again --json"))).unwrap();
+    let json: Value =
+        serde_json::from_str(&home.succeed(&format!("{} --json", ACTS.replace("--out out", "--out again")))).unwrap();
     assert_eq!(json["sites"][0]["classes"]["monosemantic"], 1);
     assert_eq!(json["concepts"].as_array().unwrap().len(), 5);
 }

@@ -4,10 +4,12 @@ use super::blocks::{Array, BLOCK_VALUES};
 use super::given::Given;
 use super::maps::unit_maps;
 use crate::measure::Design;
+use crate::measure::co_encoding::{CoEncoding, co_encoding};
 use crate::measure::encodes::{Criterion, Encodings, UnitConcept};
 use crate::measure::factorial::{Rule, decompose_in_blocks};
+use crate::measure::pairs_table::write_pairs;
 use crate::measure::table::UnitConcepts;
-use crate::measure::terms::Terms;
+use crate::measure::terms::{FEWEST, Terms};
 use crate::measure::units_table::{UnitRow, write_units};
 use crate::model::Model;
 use crate::record::{ActivationStore, FolderSource, Progress, TokenPolicy};
@@ -21,7 +23,7 @@ use std::path::Path;
 /// Images shown of a unit.
 const TOP: usize = 6;
 
-/// Measures every array of the recording in `run`, writes `unit_concepts.parquet` and `units.parquet` there, and sums up.
+/// Measures every array of the recording in `run`, writes `unit_concepts.parquet`, `units.parquet` and `pairs.parquet` there, and sums up.
 pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Result<Units> {
     let labels = run.join(crate::record::LABELS);
     if !labels.is_file() {
@@ -42,7 +44,7 @@ pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Re
 }
 
 /// Measures activations of others: the tensors `[image, unit]` of the safetensors file at `activations`, whose rows are those of the
-/// labels at `labels`; writes `unit_concepts.parquet` and `units.parquet` into the existing folder `out`.
+/// labels at `labels`; writes `unit_concepts.parquet`, `units.parquet` and `pairs.parquet` into the existing folder `out`.
 ///
 /// # Errors
 /// When a file is malformed, or a tensor has not a row for each image.
@@ -69,12 +71,14 @@ pub fn measure_given(
 struct Measuring<'a> {
     criterion: &'a Criterion,
     design: Design,
-    terms: Terms,
+    /// `None` of too few images to tell classes apart.
+    terms: Option<Terms>,
     held_out: Vec<usize>,
     units: Units,
     best: Vec<Option<UnitCard>>,
     cells: Vec<(String, Vec<UnitConcept>)>,
     rows: Vec<(String, Vec<UnitRow>)>,
+    pairs: Vec<(String, Vec<CoEncoding>)>,
 }
 
 impl<'a> Measuring<'a> {
@@ -90,8 +94,18 @@ impl<'a> Measuring<'a> {
             strongest: Vec::new(),
         };
         let best = vec![None; design.concepts().len()];
-        let terms = Terms::of(labels)?;
-        Ok(Self { criterion, design, terms, held_out, units, best, cells: Vec::new(), rows: Vec::new() })
+        let terms = (labels.rows.len() >= FEWEST).then(|| Terms::of(labels)).transpose()?;
+        Ok(Self {
+            criterion,
+            design,
+            terms,
+            held_out,
+            units,
+            best,
+            cells: Vec::new(),
+            rows: Vec::new(),
+            pairs: Vec::new(),
+        })
     }
 
     /// Measures one site; `path` is what tables call it.
@@ -135,11 +149,12 @@ impl<'a> Measuring<'a> {
             }
         }
         let rule = Rule::standard(self.criterion.q);
-        let decomposed = decompose_in_blocks(values.blocks(progress), &self.terms, &rule)?;
+        let decomposed = self.terms.as_ref().map(|terms| decompose_in_blocks(values.blocks(progress), terms, &rule));
+        let decomposed = decomposed.transpose()?.unwrap_or_default();
         let mut classes = BTreeMap::new();
         decomposed.iter().for_each(|unit| *classes.entry(unit.class).or_insert(0) += 1);
         let mut rows = Vec::new();
-        for block in values.blocks(progress) {
+        for block in values.blocks(progress).filter(|_| !decomposed.is_empty()) {
             let (block, first) = (block?, rows.len());
             let units = first..first + block.units();
             let concepts = design.concepts().len();
@@ -155,6 +170,7 @@ impl<'a> Measuring<'a> {
             null: summary.null,
             classes,
         });
+        self.pairs.push((path.clone(), co_encoding(&cells, design.concepts().len())?));
         self.cells.push((path.clone(), cells));
         self.rows.push((path, rows));
         Ok(())
@@ -162,9 +178,10 @@ impl<'a> Measuring<'a> {
 
     /// Writes the tables into `folder`.
     fn finish(self, folder: &Path) -> Result<Units> {
-        let Self { design, mut units, best, cells, rows, .. } = self;
+        let Self { design, mut units, best, cells, rows, pairs, .. } = self;
         UnitConcepts { concepts: design.concepts().to_vec(), sites: cells }
             .write(&folder.join("unit_concepts.parquet"))?;
+        write_pairs(&folder.join("pairs.parquet"), &units.concepts, &pairs)?;
         write_units(&folder.join("units.parquet"), &rows)?;
         units.strongest = best.into_iter().flatten().collect();
         units.strongest.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));

@@ -7,6 +7,8 @@
 
 use super::auroc::{EXACT_BELOW, Flag, Plan, effect};
 use super::fdr::benjamini_hochberg;
+use super::information::information;
+use super::lift::{Lift, Lifts};
 use super::ranks::Ranks;
 use super::{Confidence, Design, Matrix};
 use crate::{Error, Result};
@@ -43,6 +45,10 @@ pub struct UnitConcept {
     pub held_out: Option<HeldOut>,
     /// Whether the unit encodes the concept.
     pub encodes: bool,
+    /// Among the images that the unit likes best, of both halves; `None` for flagged units, and where chance has no choice.
+    pub lift: Option<Lift>,
+    /// The normalised mutual information, of both halves; `None` likewise.
+    pub mi: Option<f64>,
 }
 
 /// What the choosing half says of a cell.
@@ -105,6 +111,8 @@ struct Scored {
     chosen_effect: f64,
     auroc: Option<f64>,
     interval: Option<[f64; 2]>,
+    lift: Option<Lift>,
+    mi: Option<f64>,
 }
 
 /// Which units of `matrix` encode which concepts of `design`. The same bytes at any number of threads.
@@ -138,7 +146,9 @@ pub fn encodes_in_blocks<M: Borrow<Matrix>>(
         chosen_effect: plans[0].auroc(label, first).map_or(0.0, effect),
         auroc: plans[1].auroc(label, second),
         interval: if label < concepts { plans[1].interval(label, second, criterion.confidence) } else { None },
+        ..Scored::default()
     };
+    let lifts = Lifts::new(design);
     let (mut scored, mut flagged, mut units) = (Vec::new(), Vec::new(), 0);
     for block in blocks {
         let block = block?;
@@ -146,7 +156,7 @@ pub fn encodes_in_blocks<M: Borrow<Matrix>>(
         check_images(matrix, design)?;
         let first = scored.len();
         scored.resize(first + matrix.units() * labels.len(), Scored::default());
-        let odd = score(matrix, &plans, cell, &mut scored[first..], labels.len());
+        let odd = score(matrix, &plans, cell, (design, &lifts), &mut scored[first..], labels.len());
         flagged.extend(odd.into_iter().map(|(unit, flag)| (units + unit, flag)));
         units += matrix.units();
     }
@@ -173,6 +183,8 @@ pub fn encodes_in_blocks<M: Borrow<Matrix>>(
             chosen: scored.p.zip(q[index]).map(|(p, q)| Chosen { p, q }),
             held_out,
             encodes: criterion.met(scored, q[index]),
+            lift: scored.lift,
+            mi: scored.mi,
         }
     };
     let cells: Vec<UnitConcept> = (0..units * concepts).into_par_iter().map(cell).collect();
@@ -201,6 +213,7 @@ fn score(
     matrix: &Matrix,
     plans: &[Plan; 2],
     cell: impl Fn(usize, &mut [Ranks; 2]) -> Scored + Sync + Copy,
+    (design, lifts): (&Design, &Lifts<'_>),
     scored: &mut [Scored],
     labels: usize,
 ) -> Vec<(usize, Flag)> {
@@ -217,6 +230,8 @@ fn score(
             }
             plans.iter().zip(&mut ranks).for_each(|(plan, ranks)| plan.rank(values, ranks));
             cells.iter_mut().enumerate().for_each(|(label, scored)| *scored = cell(label, &mut ranks));
+            let of_all = lifts.of(&Lifts::top(values)).into_iter().zip(information(values, design));
+            cells.iter_mut().zip(of_all).for_each(|(cell, (lift, mi))| (cell.lift, cell.mi) = (lift, mi));
         }
         flagged
     };

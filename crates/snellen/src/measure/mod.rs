@@ -6,15 +6,19 @@
 
 pub mod auroc;
 mod auroc_interval;
+pub mod co_encoding;
 pub mod correlation;
 pub mod design;
 pub mod encodes;
 pub mod factorial;
 pub mod fdr;
+pub mod information;
 pub mod label_permutation;
 pub mod least_squares;
+pub mod lift;
 mod matrix;
 pub mod normal;
+pub mod pairs_table;
 mod permutation;
 pub mod proportion;
 mod rank_test;

@@ -1,9 +1,10 @@
 //! `unit_concepts.parquet`: every unit against every concept, site after site.
 //!
 //! Columns `site` (text), `unit` (u32), `concept` (text, `factor=value`), `auroc`, `effect`, `effect_lo`, `effect_hi`, `p`, `q` (f64, null
-//! where missing) and `encodes` (bool); one row group per 65,536 rows of a site; zstd. The same cells give the same bytes.
+//! where missing), `encodes` (bool), `lift`, `lift_z` and `mi` (f64, null where missing); one row group per 65,536 rows of a site; zstd. The same cells give the same bytes.
 
 use super::encodes::{Chosen, HeldOut, UnitConcept};
+use super::lift::Lift;
 use crate::scene::Concept;
 use crate::{Error, Result, output};
 use arrow_array::builder::{BooleanBuilder, Float64Builder, StringBuilder, UInt32Builder};
@@ -21,6 +22,8 @@ use std::sync::Arc;
 
 const ROWS: usize = 1 << 16;
 const NUMBERS: [&str; 6] = ["auroc", "effect", "effect_lo", "effect_hi", "p", "q"];
+/// Behind `encodes`.
+const MORE: [&str; 3] = ["lift", "lift_z", "mi"];
 
 /// The contents of `unit_concepts.parquet`.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,24 +40,10 @@ impl UnitConcepts {
     /// # Errors
     /// When a cell's concept is not listed, a factor's name has a `=`, or the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let failed = |source| Error::malformed(path.display(), source);
         let names = self.concepts.iter().map(|concept| name(path, concept)).collect::<Result<Vec<_>>>()?;
-        let schema = Arc::new(schema());
-        let zstd = Compression::ZSTD(ZstdLevel::default());
-        let properties = WriterProperties::builder().set_compression(zstd).build();
-        let mut bytes = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties)).map_err(failed)?;
-        for (site, cells) in &self.sites {
-            for cells in cells.chunks(ROWS) {
-                let columns = columns(path, site, cells, &names)?;
-                let batch = RecordBatch::try_new(schema.clone(), columns)
-                    .map_err(|source| Error::malformed(path.display(), source))?;
-                writer.write(&batch).map_err(failed)?;
-                writer.flush().map_err(failed)?;
-            }
-        }
-        writer.close().map_err(failed)?;
-        output::write_file(path, &bytes)
+        let parts = self.sites.iter().flat_map(|(site, cells)| cells.chunks(ROWS).map(move |cells| (site, cells)));
+        let groups = parts.map(|(site, cells)| columns(path, site, cells, &names)).collect::<Result<Vec<_>>>()?;
+        write_table(path, schema(), groups)
     }
 
     /// Reads what [`UnitConcepts::write`] wrote.
@@ -105,8 +94,19 @@ impl UnitConcepts {
                     return Err(Error::mismatch(format!("{}, {name}", place()), format!("{least} to 1"), value));
                 }
             }
+            let more = |k: usize| {
+                let column = batch.column(10 + k).as_primitive::<Float64Type>();
+                column.is_valid(i).then(|| column.value(i))
+            };
+            for (name, value) in MORE.iter().zip([0, 1, 2].map(more)) {
+                if let Some(value) = value.filter(|value| !value.is_finite()) {
+                    return Err(Error::mismatch(format!("{}, {name}", place()), "a finite number", value));
+                }
+            }
+            let lift = more(1).map(|z| Lift { lift: more(0), z });
             let concept = self.concept(place, concepts.value(i))?;
-            let cell = UnitConcept { unit: units.value(i), concept, chosen, held_out, encodes: encodes.value(i) };
+            let (unit, encodes) = (units.value(i), encodes.value(i));
+            let cell = UnitConcept { unit, concept, chosen, held_out, encodes, lift, mi: more(2) };
             match self.sites.last_mut() {
                 Some((site, cells)) if site == sites.value(i) => cells.push(cell),
                 _ => self.sites.push((sites.value(i).to_owned(), vec![cell])),
@@ -127,11 +127,29 @@ impl UnitConcepts {
     }
 }
 
+/// Writes a Parquet file in one step: a row group for each of `groups`, which hold the columns of `schema`; zstd.
+pub(super) fn write_table(path: &Path, schema: Schema, groups: impl IntoIterator<Item = Vec<ArrayRef>>) -> Result<()> {
+    let failed = |source| Error::malformed(path.display(), source);
+    let schema = Arc::new(schema);
+    let zstd = Compression::ZSTD(ZstdLevel::default());
+    let properties = WriterProperties::builder().set_compression(zstd).build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties)).map_err(failed)?;
+    for columns in groups {
+        let batch = RecordBatch::try_new(schema.clone(), columns);
+        writer.write(&batch.map_err(|source| Error::malformed(path.display(), source))?).map_err(failed)?;
+        writer.flush().map_err(failed)?;
+    }
+    writer.close().map_err(failed)?;
+    output::write_file(path, &bytes)
+}
+
 fn schema() -> Schema {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     let mut fields = vec![text("site"), Field::new("unit", DataType::UInt32, false), text("concept")];
     fields.extend(NUMBERS.map(|name| Field::new(name, DataType::Float64, true)));
     fields.push(Field::new("encodes", DataType::Boolean, false));
+    fields.extend(MORE.map(|name| Field::new(name, DataType::Float64, true)));
     Schema::new(fields)
 }
 
@@ -161,6 +179,7 @@ fn columns(path: &Path, site: &str, cells: &[UnitConcept], names: &[String]) -> 
     let (mut sites, mut units, mut concepts) = (StringBuilder::new(), UInt32Builder::new(), StringBuilder::new());
     let mut numbers: [Float64Builder; 6] = Default::default();
     let mut encodes = BooleanBuilder::new();
+    let mut more: [Float64Builder; 3] = Default::default();
     for cell in cells {
         let Some(concept) = names.get(cell.concept as usize) else {
             let place = format!("{}: site `{site}`, unit {}", path.display(), cell.unit);
@@ -180,10 +199,13 @@ fn columns(path: &Path, site: &str, cells: &[UnitConcept], names: &[String]) -> 
         ];
         numbers.iter_mut().zip(row).for_each(|(column, value)| column.append_option(value));
         encodes.append_value(cell.encodes);
+        let row = [cell.lift.and_then(|lift| lift.lift), cell.lift.map(|lift| lift.z), cell.mi];
+        more.iter_mut().zip(row).for_each(|(column, value)| column.append_option(value));
     }
     let mut columns: Vec<ArrayRef> =
         vec![Arc::new(sites.finish()), Arc::new(units.finish()), Arc::new(concepts.finish())];
     columns.extend(numbers.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
     columns.push(Arc::new(encodes.finish()));
+    columns.extend(more.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
     Ok(columns)
 }

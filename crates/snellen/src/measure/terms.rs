@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 
 /// Images that a column has to be 1 on, and 0 on.
 pub const LEAST: usize = 8;
+/// Fewer images than these have no terms.
+pub const FEWEST: usize = 2 * LEAST;
 /// An interaction takes at most this share of the images as columns; one that would take more is left out.
 const MOST_COLUMNS: f64 = 0.25;
 /// Singular values below this share of the largest are taken for 0.
@@ -88,11 +90,11 @@ impl Terms {
     /// The terms of `labels`.
     ///
     /// # Errors
-    /// When there are fewer images than twice [`LEAST`].
+    /// When there are fewer than [`FEWEST`] images.
     pub fn of(labels: &LabelTable) -> Result<Self> {
         let images = labels.rows.len();
-        if images < 2 * LEAST {
-            return Err(Error::mismatch("labels", format!("at least {} images", 2 * LEAST), images));
+        if images < FEWEST {
+            return Err(Error::mismatch("labels", format!("at least {FEWEST} images"), images));
         }
         let flags =
             |holds: &dyn Fn(usize) -> bool| -> Column { (0..images).map(|i| f64::from(u8::from(holds(i)))).collect() };

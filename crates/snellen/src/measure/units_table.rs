@@ -6,19 +6,15 @@
 
 use super::encodes::UnitConcept;
 use super::factorial::Decomposed;
+use super::lift::Lifts;
+use super::table::write_table;
 use super::{Design, Matrix};
-use crate::{Error, Result, output};
+use crate::Result;
+use arrow_array::ArrayRef;
 use arrow_array::builder::{Float64Builder, ListBuilder, StringBuilder, UInt32Builder};
-use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Images whose concepts `top_entropy` is made of.
-pub const TOP: usize = 30;
 
 const NUMBERS: [&str; 6] = ["cv_r2", "eta2_main", "eta2_interaction", "eta2_count", "top_entropy", "ms"];
 
@@ -31,7 +27,7 @@ pub struct UnitRow {
     pub decomposed: Decomposed,
     /// The concepts that it encodes, the strongest effect first.
     pub concepts: Vec<String>,
-    /// The entropy, in bits, of the concepts among its [`TOP`] images; `None` for flagged units.
+    /// The entropy, in bits, of the concepts among its [`TOP`](super::lift::TOP) images; `None` for flagged units.
     pub top_entropy: Option<f64>,
     /// The monosemanticity score; `None` where there is none or no second encoder.
     pub ms: Option<f64>,
@@ -68,9 +64,7 @@ impl UnitRow {
 /// The entropy, in bits, of which concepts the images with the largest values show: of the shares of those images that show each,
 /// made to add up to 1. Ties in the order of the images.
 pub fn top_entropy(values: &[f32], design: &Design) -> f64 {
-    let mut rows: Vec<usize> = (0..values.len()).collect();
-    rows.sort_by(|a, b| (values[*b] + 0.0).total_cmp(&(values[*a] + 0.0)));
-    rows.truncate(TOP);
+    let rows = Lifts::top(values);
     let shown = |c: usize| rows.iter().filter(|row| design.present(c)[**row]).count() as f64;
     let counts: Vec<f64> = (0..design.concepts().len()).map(shown).collect();
     let total: f64 = counts.iter().sum();
@@ -83,7 +77,6 @@ pub fn top_entropy(values: &[f32], design: &Design) -> f64 {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_units(path: &Path, sites: &[(String, Vec<UnitRow>)]) -> Result<()> {
-    let failed = |source| Error::malformed(path.display(), source);
     let item = Arc::new(Field::new("item", DataType::Utf8, true));
     let mut fields = vec![
         Field::new("site", DataType::Utf8, false),
@@ -92,17 +85,7 @@ pub fn write_units(path: &Path, sites: &[(String, Vec<UnitRow>)]) -> Result<()> 
         Field::new("concepts", DataType::List(item), false),
     ];
     fields.extend(NUMBERS.map(|name| Field::new(name, DataType::Float64, true)));
-    let schema = Arc::new(Schema::new(fields));
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties)).map_err(failed)?;
-    for (site, units) in sites {
-        let batch = RecordBatch::try_new(schema.clone(), columns(site, units));
-        writer.write(&batch.map_err(|source| Error::malformed(path.display(), source))?).map_err(failed)?;
-        writer.flush().map_err(failed)?;
-    }
-    writer.close().map_err(failed)?;
-    output::write_file(path, &bytes)
+    write_table(path, Schema::new(fields), sites.iter().map(|(site, units)| columns(site, units)))
 }
 
 fn columns(site: &str, units: &[UnitRow]) -> Vec<ArrayRef> {

@@ -6,6 +6,7 @@ mod auroc;
 mod design;
 mod encodes;
 mod factorial;
+mod images;
 mod pairs;
 mod proportion;
 mod stream;

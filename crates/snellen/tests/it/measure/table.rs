@@ -1,5 +1,6 @@
 use super::concepts;
 use snellen::measure::encodes::{Chosen, HeldOut, UnitConcept};
+use snellen::measure::lift::Lift;
 use snellen::measure::table::UnitConcepts;
 use snellen::scene::Concept;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ fn table() -> UnitConcepts {
         chosen: (unit != 1).then_some(Chosen { p: 0.01, q: 0.125 / f64::from(unit + 1) }),
         held_out: (concept != 1).then_some(HeldOut { auroc: 0.1, effect: -0.8, effect_lo: -0.9, effect_hi: -1e-300 }),
         encodes: unit == 2,
+        lift: (unit != 1).then_some(Lift { lift: (concept != 1).then_some(-0.5), z: 2.5 }),
+        mi: (unit != 0).then_some(-1e-3),
     };
     let cells = || (0..3).flat_map(|unit| (0..2).map(move |concept| cell(unit, concept))).collect();
     let sites = ["blocks.0.mlp.hook_post", "image_embeds"].map(|site| (site.to_owned(), cells()));
@@ -117,5 +120,5 @@ fn other_columns_are_refused() {
     writer.close().unwrap();
     let said = UnitConcepts::read(&path).unwrap_err().to_string();
     assert!(said.contains("columns: expected site Utf8, unit UInt32, concept Utf8, auroc Float64?"), "{said}");
-    assert!(said.contains("encodes Boolean, got site Utf8"), "{said}");
+    assert!(said.contains("mi Float64?, got site Utf8"), "{said}");
 }
