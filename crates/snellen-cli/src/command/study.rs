@@ -54,7 +54,7 @@ pub struct Study {
 /// What becomes of the result.
 #[derive(Args)]
 struct Output {
-    /// New folder for study.html, study.json, pairs.csv and units.csv
+    /// New folder for study.html, study.json, pairs.csv, units.csv and checks.csv
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Exit with code 1 when a number differs from the printed one
@@ -156,6 +156,6 @@ fn summarise(study: &Done, written: Option<&Path>) -> Result<()> {
     study.findings.iter().try_for_each(|finding| terminal::say(format!("- {finding}")))?;
     match written {
         Some(folder) => terminal::say(format!("\n{}", folder.join("study.html").display())),
-        None => terminal::say("\n--out DIR writes study.html, study.json, pairs.csv and units.csv"),
+        None => terminal::say("\n--out DIR writes study.html, study.json and tables"),
     }
 }

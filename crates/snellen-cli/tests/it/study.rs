@@ -45,7 +45,7 @@ fn the_study_of_the_paper_agrees_and_is_written() {
     assert!(said.contains("distance of two features' means") && said.ends_with("out/study.html\n"), "{said}");
     let mut names: Vec<_> = fs::read_dir(home.path("out")).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["pairs.csv", "study.html", "study.json", "units.csv"]);
+    assert_eq!(names, ["checks.csv", "pairs.csv", "study.html", "study.json", "units.csv"]);
     home.refuse(&format!("{FROM} --out out"), &["out", "does not exist yet"]);
     home.refuse(&format!("{FROM} --width 512"), &["[500, 512]", "[500, 768]"]);
 

@@ -27,6 +27,22 @@ pub struct Check {
     pub tolerance: f64,
     /// The first that differs: of what, printed, ours.
     pub first: Option<(String, f64, Option<f64>)>,
+    /// Number by number; in `checks.csv`, not in `study.json`.
+    #[serde(skip)]
+    pub lines: Vec<CheckLine>,
+}
+
+/// One printed number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckLine {
+    /// Of what.
+    pub of: String,
+    /// As it was printed.
+    pub printed: f64,
+    /// Ours, where there is one.
+    pub ours: Option<f64>,
+    /// Whether the two agree.
+    pub agrees: bool,
 }
 
 /// A check in the making.
@@ -34,7 +50,8 @@ struct Comparison(Check);
 
 impl Comparison {
     fn begin(quantity: &'static str, tolerance: f64) -> Self {
-        Self(Check { quantity, printed: 0, differing: 0, largest_difference: None, tolerance, first: None })
+        let (largest_difference, first, lines) = (None, None, Vec::new());
+        Self(Check { quantity, printed: 0, differing: 0, largest_difference, tolerance, first, lines })
     }
 
     fn add(&mut self, what: impl FnOnce() -> String, printed: Printed, ours: Option<f64>) {
@@ -44,10 +61,17 @@ impl Comparison {
         check.largest_difference = check.largest_difference.into_iter().chain(difference).reduce(f64::max);
         // Sums of decimals are not exact: a hair more than the rounding.
         let allowed = check.tolerance + printed.rounding * (1.0 + 1e-6);
-        if difference.is_none_or(|difference| difference > allowed) {
+        let line = CheckLine {
+            of: what(),
+            printed: printed.value,
+            ours,
+            agrees: difference.is_some_and(|difference| difference <= allowed),
+        };
+        if !line.agrees {
             check.differing += 1;
-            check.first.get_or_insert_with(|| (what(), printed.value, ours));
+            check.first.get_or_insert_with(|| (line.of.clone(), line.printed, line.ours));
         }
+        check.lines.push(line);
     }
 }
 

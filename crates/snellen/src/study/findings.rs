@@ -162,7 +162,8 @@ fn matched(study: &Study) -> Option<String> {
     let matched = &study.shows.matched;
     let one = matched.first()?;
     let list = |r: fn(&Matched) -> Option<f64>| {
-        let shown = |m| r(m).map_or("undefined".to_owned(), |r| format!("{r:.2}"));
+        // Rounded first, so that nothing is shown as less than zero by less than a hundredth.
+        let shown = |m| r(m).map_or("undefined".to_owned(), |r| format!("{:.2}", (100.0 * r).round() / 100.0 + 0.0));
         matched.iter().map(shown).collect::<Vec<_>>().join(", ")
     };
     let counts: Vec<String> = matched.iter().map(|m| m.objects.to_string()).collect();

@@ -12,7 +12,7 @@ use minijinja::{Value, context};
 use std::path::Path;
 
 impl Study {
-    /// Writes `study.json`, `pairs.csv`, `units.csv` and `study.html`, which shows `units`, into the existing folder `folder`.
+    /// Writes `study.json`, `pairs.csv`, `units.csv`, `checks.csv` and `study.html`, which shows `units`, into the existing folder `folder`.
     ///
     /// # Errors
     /// When the system refuses to write.
@@ -26,7 +26,8 @@ impl Study {
         let failed = |e: minijinja::Error| Error::malformed("study.html", e);
         let mut page = environment();
         page.add_filter("signed", |x: Option<f64>, digits: usize| {
-            x.map_or("-".to_owned(), |x| format!("{x:.digits$}").replace('-', "−"))
+            let scale = 10_f64.powi(digits as i32);
+            x.map_or("-".to_owned(), |x| format!("{:.digits$}", (x * scale).round() / scale + 0.0).replace('-', "−"))
         });
         page.add_filter("p", |p: Option<f64>| match p {
             None => "-".to_owned(),

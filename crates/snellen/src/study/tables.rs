@@ -1,4 +1,4 @@
-//! `pairs.csv` and `units.csv`: printed beside ours, empty where there is none.
+//! `pairs.csv`, `units.csv` and, number by number, `checks.csv`: printed beside ours, empty where there is none.
 
 use super::feature::FEATURES;
 use super::published::{self, Printed};
@@ -87,7 +87,7 @@ pub(super) fn unit_lines(study: &Study) -> Result<Vec<UnitLine>> {
     Ok(names.into_iter().map(line).collect())
 }
 
-/// Writes both tables into `folder`.
+/// Writes the tables into `folder`.
 pub(super) fn write(folder: &Path, study: &Study) -> Result<()> {
     let failed = |source: csv::Error| Error::malformed("study: tables", source);
     let mut pairs = csv::Writer::from_writer(Vec::new());
@@ -103,7 +103,15 @@ pub(super) fn write(folder: &Path, study: &Study) -> Result<()> {
         let first = [line.layer.to_string(), line.unit.to_string(), rank];
         units.write_record(first.into_iter().chain(numbers)).map_err(failed)?;
     }
-    for (name, table) in [("pairs.csv", pairs), ("units.csv", units)] {
+    let mut checks = csv::Writer::from_writer(Vec::new());
+    checks.write_record(["quantity", "of", "printed", "ours", "difference", "agrees"]).map_err(failed)?;
+    for (check, line) in study.checks.iter().flat_map(|check| check.lines.iter().map(move |line| (check, line))) {
+        let difference = line.ours.map(|ours| (ours - line.printed).abs());
+        let [ours, difference] = [line.ours, difference].map(|x| x.map_or(String::new(), |x| x.to_string()));
+        let [printed, agrees] = [line.printed.to_string(), line.agrees.to_string()];
+        checks.write_record([check.quantity, &line.of, &printed, &ours, &difference, &agrees]).map_err(failed)?;
+    }
+    for (name, table) in [("pairs.csv", pairs), ("units.csv", units), ("checks.csv", checks)] {
         let bytes = table.into_inner().map_err(|e| Error::malformed("study: tables", e.into_error()))?;
         output::write_file(&folder.join(name), &bytes)?;
     }

@@ -322,6 +322,8 @@ fn the_whole_chain_does_what_the_same_in_python_does() {
     assert!(page.contains("mean_1_") && page.contains("exam/report.html"));
     let table = |name: &str| csv::Reader::from_path(out.join(name)).unwrap().into_records().map(Result::unwrap).count();
     assert_eq!((table("pairs.csv"), table("units.csv")), (120, 64 + published::units().unwrap().len()));
+    // 240 of embeddings; 228 activations, 391 shares, 20 entropies, 8 of their summary, 410 top images, 240 of pairs.
+    assert_eq!(table("checks.csv"), 240 + 228 + 391 + 20 + 8 + 410 + 240);
 }
 
 fn truth_of(csv: &str) -> snellen::Result<Truth> {
