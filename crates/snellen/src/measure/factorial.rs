@@ -3,7 +3,9 @@
 //!
 //! Least squares on the [`Terms`] of the scenes:
 //!
-//!     a = mu + count + sum_f alpha_f + (alpha alpha)_fg + e
+//! ```text
+//! a = mu + count + sum_f alpha_f + (alpha alpha)_fg + e
+//! ```
 //!
 //! with at most one interaction at a time beside all main effects. R^2 is cross-validated by leaving each image out, which for
 //! least squares needs no second fit (Allen 1974, Technometrics 16:125): the residual of an image that was left out is e_i / (1 -

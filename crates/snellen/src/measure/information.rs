@@ -1,6 +1,8 @@
 //! How much a unit's activation says about a concept, whatever the shape of the relation.
 //!
-//!     I = sum_s n_s / n I_s(bin; y),   normalised by H(y | s)
+//! ```text
+//! I = sum_s n_s / n I_s(bin; y),   normalised by H(y | s)
+//! ```
 //!
 //! Within each stratum activations are cut into [`BINS`] bins of equally many images (ties stay together), and the mutual
 //! information of bin and concept is corrected for its bias by Miller & Madow (1955): the plug-in value less

@@ -1,6 +1,8 @@
 //! Whether a concept is over-represented among the images that a unit likes best.
 //!
-//!     lift = log2(q / E0)
+//! ```text
+//! lift = log2(q / E0)
+//! ```
 //!
 //! q is the share of the top k images that show the concept. Where labels are permuted within strata, the number of them in the k_s
 //! top images of stratum s is hypergeometric: so E0 = sum_s k_s n+_s / n_s / k is exact, as is the variance
