@@ -100,5 +100,6 @@ fn phantoms_are_calibrated_on() {
     assert!(home.succeed("calibrate --phantoms --labels labels.csv --units 60 --ratio 4").contains("120 labels.csv"));
     home.refuse("calibrate --phantoms --ratio nan", &["ratio", "NaN"]);
     home.refuse("calibrate --phantoms --q 0", &["--q"]);
+    home.refuse("calibrate --phantoms --images 20000 --units 1000000", &["1000000 units on 20000 images"]);
     assert_eq!(home.run("calibrate").code, Some(2));
 }

@@ -26,6 +26,9 @@ use std::f64::consts::TAU;
 use std::fmt;
 use std::str::FromStr;
 
+/// The most activations of a phantom, which are all in memory: 8 GiB in f64.
+pub const MOST_VALUES: usize = 1 << 30;
+
 /// Times that a signal is drawn anew because it is the same on all images.
 const TRIES: usize = 1000;
 
@@ -92,7 +95,7 @@ pub struct Phantom {
 /// Plants units over the images of `labels`. The same bytes at any number of threads; a unit does not depend on how many there are.
 ///
 /// # Errors
-/// When the ratio is no finite positive number, there is no class or no image, or the labels have too few factors or values for a class.
+/// When the ratio is no finite positive number, there is no class, no image or too much of both, or the labels have too few factors or values for a class.
 pub fn phantom(labels: &LabelTable, config: &PhantomConfig) -> Result<Phantom> {
     let images = labels.rows.len();
     if !(config.ratio.is_finite() && config.ratio > 0.0) {
@@ -101,6 +104,10 @@ pub fn phantom(labels: &LabelTable, config: &PhantomConfig) -> Result<Phantom> {
     if config.classes.is_empty() || images == 0 || config.units == 0 {
         let got = format!("{} classes, {} units, {images} images", config.classes.len(), config.units);
         return Err(Error::mismatch("phantom", "classes, units and images", got));
+    }
+    if images.saturating_mul(config.units) > MOST_VALUES {
+        let got = format!("{} units on {images} images", config.units);
+        return Err(Error::mismatch("phantom", format!("at most {MOST_VALUES} activations"), got));
     }
     let mut levels = random::stream(config.seed, "phantom: levels of images", 0);
     let shared: Vec<f64> = (0..images).map(|_| normal(&mut levels)).collect();

@@ -8,13 +8,13 @@
 use crate::scene::labels::LabelTable;
 use crate::{Error, Result};
 use faer::Mat;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Images that a column has to be 1 on, and 0 on.
 pub const LEAST: usize = 8;
 /// Fewer images than these have no terms.
 pub const FEWEST: usize = 2 * LEAST;
-/// An interaction takes at most this share of the images as columns; one that would take more is left out.
+/// A factor or an interaction takes at most this share of the images as columns; one that would take more is left out.
 const MOST_COLUMNS: f64 = 0.25;
 /// Singular values below this share of the largest are taken for 0.
 const RANK: f64 = 1e-9;
@@ -98,19 +98,34 @@ impl Terms {
         }
         let flags =
             |holds: &dyn Fn(usize) -> bool| -> Column { (0..images).map(|i| f64::from(u8::from(holds(i)))).collect() };
-        let known = |column: &Column| {
-            let ones = column.iter().sum::<f64>() as usize;
-            (LEAST..=images - LEAST).contains(&ones)
+        // Counted before any column is made: a factor may have as many values as there are images.
+        let known = |cells: BTreeMap<[u32; 2], Vec<usize>>| -> Vec<Column> {
+            let fits = |rows: &&Vec<usize>| (LEAST..=images - LEAST).contains(&rows.len());
+            let kept: Vec<&Vec<usize>> = cells.values().filter(fits).collect();
+            if kept.len() as f64 > MOST_COLUMNS * images as f64 {
+                return Vec::new();
+            }
+            let column = |rows: &Vec<usize>| {
+                let mut column = vec![0.0; images];
+                rows.iter().for_each(|row| column[*row] = 1.0);
+                column
+            };
+            kept.into_iter().map(column).collect()
+        };
+        // Which images have an object with each pair of what `cell` says of it.
+        let images_of = |cell: &dyn Fn(&[Option<u32>]) -> Option<[u32; 2]>| {
+            let mut cells: BTreeMap<[u32; 2], Vec<usize>> = BTreeMap::new();
+            for (i, row) in labels.rows.iter().enumerate() {
+                for key in row.objects.iter().filter_map(|object| cell(object)).collect::<BTreeSet<_>>() {
+                    cells.entry(key).or_default().push(i);
+                }
+            }
+            cells
         };
         let counts = labels.object_counts();
         let different: BTreeSet<usize> = counts.iter().copied().collect();
         let count: Vec<Column> = different.iter().map(|n| flags(&|i| counts[i] == *n)).collect();
-        let objects = |i: usize| &labels.rows[i].objects;
-        let values = |f: usize| 0..labels.factors[f].values.len() as u32;
-        let main = |f: usize| -> Vec<Column> {
-            let of = |value| flags(&|i| objects(i).iter().any(|object| object[f] == Some(value)));
-            values(f).map(of).filter(known).collect()
-        };
+        let main = |f: usize| known(images_of(&|object| object[f].map(|value| [value, 0])));
         let mains: Vec<Vec<Column>> = (0..labels.factors.len()).map(main).collect();
         let joined = |parts: &[&[Column]]| parts.concat();
         let all_but = |left: Option<usize>| {
@@ -126,11 +141,9 @@ impl Terms {
         };
         let pairs = (0..labels.factors.len()).flat_map(|f| (f + 1..labels.factors.len()).map(move |g| [f, g]));
         let space_with = |[f, g]: [usize; 2]| -> Result<Interaction> {
-            let both = |a, b| flags(&|i| objects(i).iter().any(|object| object[f] == Some(a) && object[g] == Some(b)));
-            let cells = values(f).flat_map(|a| values(g).map(move |b| [a, b]));
-            let columns: Vec<Column> = cells.map(|[a, b]| both(a, b)).filter(known).collect();
-            let few = columns.len() as f64 <= MOST_COLUMNS * images as f64;
-            let space = few.then(|| Space::of(images, &joined(&[&main_columns, &columns]))).transpose()?;
+            let columns = known(images_of(&|object| Some([object[f]?, object[g]?])));
+            let space =
+                (!columns.is_empty()).then(|| Space::of(images, &joined(&[&main_columns, &columns]))).transpose()?;
             Ok(Interaction { factors: [f, g], space: space.filter(|space| space.rank() > main_space.rank()) })
         };
         let inverse = inverse(images, &main_columns)?;

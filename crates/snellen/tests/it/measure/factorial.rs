@@ -208,6 +208,20 @@ fn any_factors_and_any_number_of_objects() {
 }
 
 #[test]
+fn a_factor_with_as_many_values_as_images_is_left_out() {
+    // Two such factors have more cells than memory has room for columns.
+    let mut labels = toys(4000, 4);
+    let factor = |name: &str| Factor { name: name.to_owned(), values: (0..4000).map(|v| format!("{v}")).collect() };
+    labels.factors.extend([factor("id"), factor("other")]);
+    for (i, row) in labels.rows.iter_mut().enumerate() {
+        row.objects.iter_mut().for_each(|object| object.extend([Some(i as u32), Some((i * 7 % 4000) as u32)]));
+    }
+    let l = &labels;
+    let found = units(l, &[&|i| has(l, i, 0, 2), &|_| 0.0]);
+    assert_eq!(found.iter().map(|u| u.class).collect::<Vec<_>>(), [Monosemantic, Silent]);
+}
+
+#[test]
 fn too_little_to_decompose_is_refused() {
     let refuses = |result: snellen::Result<()>, says: &str| {
         let error = result.unwrap_err();
