@@ -3,7 +3,7 @@
 //! Work that is split among threads draws from one stream per item, so that the same seed gives the same bytes at any
 //! thread count.
 
-use rand::SeedableRng;
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// The generator of item `index` of the purpose `name` under `seed`.
@@ -17,6 +17,18 @@ pub fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
     hasher.update(&index.to_le_bytes());
     hasher.update(name.as_bytes());
     ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())
+}
+
+/// A seed of its own for item `index` of the purpose `name` under `seed`.
+#[must_use]
+pub fn seed(seed: u64, name: &str, index: u64) -> u64 {
+    stream(seed, name, index).next_u64()
+}
+
+/// A standard normal number (Box & Muller 1958).
+pub fn normal(rng: &mut impl Rng) -> f64 {
+    let (u, v): (f64, f64) = (rng.random(), rng.random());
+    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
 #[cfg(test)]

@@ -4,10 +4,13 @@ use super::blocks::{Array, BLOCK_VALUES};
 use super::given::Given;
 use super::maps::unit_maps;
 use crate::measure::Design;
-use crate::measure::co_encoding::{CoEncoding, co_encoding};
+use crate::measure::co_encoding::co_encoding;
+use crate::measure::concepts_table::{SiteConcepts, write_concepts};
 use crate::measure::encodes::{Criterion, Encodings, UnitConcept};
 use crate::measure::factorial::{Rule, decompose_in_blocks};
-use crate::measure::pairs_table::write_pairs;
+use crate::measure::pairs_table::{SitePairs, write_pairs};
+use crate::measure::sites_table::{SiteRow, write_sites};
+use crate::measure::superposition::Superposition;
 use crate::measure::table::UnitConcepts;
 use crate::measure::terms::{FEWEST, Terms};
 use crate::measure::units_table::{UnitRow, write_units};
@@ -78,7 +81,10 @@ struct Measuring<'a> {
     best: Vec<Option<UnitCard>>,
     cells: Vec<(String, Vec<UnitConcept>)>,
     rows: Vec<(String, Vec<UnitRow>)>,
-    pairs: Vec<(String, Vec<CoEncoding>)>,
+    pairs: Vec<SitePairs>,
+    factors: Vec<String>,
+    /// `None` of too few images.
+    superposition: Option<Superposition>,
 }
 
 impl<'a> Measuring<'a> {
@@ -105,6 +111,8 @@ impl<'a> Measuring<'a> {
             cells: Vec::new(),
             rows: Vec::new(),
             pairs: Vec::new(),
+            factors: labels.factors.iter().map(|factor| factor.name.clone()).collect(),
+            superposition: Superposition::of(labels, criterion)?,
         })
     }
 
@@ -161,6 +169,10 @@ impl<'a> Measuring<'a> {
             let cells = &cells[first * concepts..units.end * concepts];
             rows.extend(UnitRow::of(&block, first, design, cells, &decomposed[units]));
         }
+        let together = self.superposition.as_ref();
+        let geometry = together.map(|of| of.measure(summary.units, values.blocks(progress))).transpose()?;
+        let shared = co_encoding(&cells, design.concepts().len())?;
+        self.pairs.push(SitePairs { site: path.clone(), shared, geometry });
         self.units.sites.push(SiteUnits {
             site,
             tokens,
@@ -170,7 +182,6 @@ impl<'a> Measuring<'a> {
             null: summary.null,
             classes,
         });
-        self.pairs.push((path.clone(), co_encoding(&cells, design.concepts().len())?));
         self.cells.push((path.clone(), cells));
         self.rows.push((path, rows));
         Ok(())
@@ -178,11 +189,26 @@ impl<'a> Measuring<'a> {
 
     /// Writes the tables into `folder`.
     fn finish(self, folder: &Path) -> Result<Units> {
-        let Self { design, mut units, best, cells, rows, pairs, .. } = self;
+        let Self { design, mut units, best, cells, rows, pairs, factors, .. } = self;
         UnitConcepts { concepts: design.concepts().to_vec(), sites: cells }
             .write(&folder.join("unit_concepts.parquet"))?;
         write_pairs(&folder.join("pairs.parquet"), &units.concepts, &pairs)?;
         write_units(&folder.join("units.parquet"), &rows)?;
+        let each = || pairs.iter().zip(&units.sites);
+        let concepts = each().map(|(of, site)| SiteConcepts {
+            site: &of.site,
+            units: &site.encoding.per_concept,
+            geometry: of.geometry.as_ref(),
+        });
+        write_concepts(&folder.join("concepts.parquet"), &units.concepts, &concepts.collect::<Vec<_>>())?;
+        let sites = each().map(|(of, site)| SiteRow {
+            site: &of.site,
+            units: site.units,
+            classes: &site.classes,
+            geometry: of.geometry.as_ref(),
+            ms_by_chance: None,
+        });
+        write_sites(&folder.join("sites.parquet"), &factors, &sites.collect::<Vec<_>>())?;
         units.strongest = best.into_iter().flatten().collect();
         units.strongest.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
         Ok(units)

@@ -4,7 +4,6 @@ use crate::engine::Tensor;
 use crate::model::checkpoint::{Parameters, Weights};
 use crate::model::{ModelConfig, Towers};
 use crate::{Result, random};
-use rand::RngExt;
 
 /// CLIP's first temperature: `ln(1 / 0.07)`.
 const LOGIT_SCALE: f32 = 2.6593;
@@ -57,20 +56,13 @@ impl Parameters<f32> for Fresh<'_> {
         let n = shape.iter().product();
         let data = match start(self.config, name, shape) {
             Start::Constant(value) => vec![value; n],
-            Start::Normal(deviation) => normal(self.seed, name, n, deviation),
+            Start::Normal(deviation) => {
+                let mut rng = random::stream(self.seed, name, 0);
+                (0..n).map(|_| (random::normal(&mut rng) * deviation) as f32).collect()
+            }
         };
         let tensor = Tensor::new(shape, data);
         self.weights.insert(name.to_owned(), tensor.clone());
         Ok(tensor)
     }
-}
-
-/// Normal numbers by the Box-Muller transform.
-fn normal(seed: u64, name: &str, n: usize, deviation: f64) -> Vec<f32> {
-    let mut rng = random::stream(seed, name, 0);
-    let mut draw = || {
-        let (u, v): (f64, f64) = (rng.random(), rng.random());
-        (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-    };
-    (0..n).map(|_| (draw() * deviation) as f32).collect()
 }

@@ -18,11 +18,11 @@
 
 use crate::measure::Matrix;
 use crate::measure::factorial::UnitClass;
+use crate::random::{self, normal};
 use crate::scene::labels::LabelTable;
-use crate::{Error, Result, random};
+use crate::{Error, Result};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
-use std::f64::consts::TAU;
 use std::fmt;
 use std::str::FromStr;
 
@@ -212,12 +212,6 @@ fn raw_signal(labels: &LabelTable, class: UnitClass, rng: &mut impl Rng) -> Resu
 /// OR, or how many.
 fn join(either: bool) -> fn(f64, f64) -> f64 {
     if either { f64::max } else { |a, b| a + b }
-}
-
-/// A standard normal number (Box & Muller 1958).
-fn normal(rng: &mut impl Rng) -> f64 {
-    let (u, v): (f64, f64) = (1.0 - rng.random_range(0.0..1.0), rng.random_range(0.0..1.0));
-    (-2.0 * u.ln()).sqrt() * (TAU * v).cos()
 }
 
 /// Student's t with 5 degrees of freedom, divided by its deviation.

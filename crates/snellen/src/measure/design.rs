@@ -6,6 +6,7 @@
 use crate::scene::Concept;
 use crate::scene::labels::LabelTable;
 use crate::{Error, Result, random};
+use rand::Rng;
 use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
 
@@ -94,18 +95,27 @@ impl Design {
     /// Every stratum is dealt out in an order drawn from `seed`; the halves differ by at most one image, in each stratum and
     /// in all.
     pub fn halves(&self, seed: u64) -> [Vec<usize>; 2] {
-        let mut rng = random::stream(seed, "halves of the images", 0);
-        let mut halves = [Vec::new(), Vec::new()];
-        let mut dealt = 0;
+        let mut halves = self.dealt(2, random::stream(seed, "halves of the images", 0)).into_iter();
+        [halves.next(), halves.next()].map(Option::unwrap_or_default)
+    }
+
+    /// As [`halves`](Self::halves), into `parts` parts.
+    pub(super) fn parts(&self, parts: usize, seed: u64) -> Vec<Vec<usize>> {
+        self.dealt(parts, random::stream(seed, "parts of the images", 0))
+    }
+
+    fn dealt(&self, parts: usize, mut rng: impl Rng) -> Vec<Vec<usize>> {
+        let mut dealt = vec![Vec::new(); parts];
+        let mut next = 0;
         for mut images in by_stratum(&self.strata, 0..self.images()) {
             images.shuffle(&mut rng);
             for image in images {
-                halves[dealt % 2].push(image);
-                dealt += 1;
+                dealt[next % parts].push(image);
+                next += 1;
             }
         }
-        halves.iter_mut().for_each(|half| half.sort_unstable());
-        halves
+        dealt.iter_mut().for_each(|part| part.sort_unstable());
+        dealt
     }
 
     /// The null of this design: the images of each stratum swap their labels, all concepts together, in an order drawn from

@@ -61,7 +61,7 @@ pub(super) struct Space {
 type Column = Vec<f64>;
 
 impl Space {
-    fn of(images: usize, columns: &[Column]) -> Result<Self> {
+    pub(super) fn of(images: usize, columns: &[Vec<f64>]) -> Result<Self> {
         let design = Mat::from_fn(images, columns.len(), |i, j| columns[j][i]);
         let failed = |_| Error::mismatch("design", "a decomposition that converges", "none");
         let svd = design.thin_svd().map_err(failed)?;

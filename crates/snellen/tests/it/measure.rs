@@ -10,6 +10,7 @@ mod images;
 mod pairs;
 mod proportion;
 mod stream;
+mod superposition;
 mod table;
 
 use rand::{Rng, RngExt};
