@@ -43,5 +43,6 @@ pub mod record;
 pub mod report;
 pub mod scene;
 pub mod study;
+pub mod tensors;
 
 pub use error::{Error, Result};

@@ -31,6 +31,13 @@ pub fn normal(rng: &mut impl Rng) -> f64 {
     (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
+/// A random rotation or reflection of `n` dimensions, each as likely as any other (Mezzadri 2007, math-ph/0609050).
+pub fn rotation(n: usize, rng: &mut impl Rng) -> faer::Mat<f64> {
+    let qr = faer::Mat::from_fn(n, n, |_, _| normal(rng)).qr();
+    let (q, r) = (qr.compute_thin_Q(), qr.thin_R());
+    faer::Mat::from_fn(n, n, |i, j| if r[(j, j)] < 0.0 { -q[(i, j)] } else { q[(i, j)] })
+}
+
 #[cfg(test)]
 mod tests {
     use super::stream;

@@ -3,10 +3,12 @@
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::exam::Stages;
+use snellen::lab::bias::{Bias, pair_power, site_biases};
 use snellen::lab::calibrate::{Calibration, Trial, calibrate};
 use snellen::lab::phantom::Noise;
 use snellen::measure::Confidence;
 use snellen::measure::proportion::Proportion;
+use snellen::output::write_file;
 use snellen::scene::labels::LabelTable;
 use snellen::scene::labels_csv::read_labels;
 use snellen::scene::{Pairs, World, generate};
@@ -40,7 +42,10 @@ pub struct Calibrate {
     /// Of scenes, signals and noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Print a list of what came of each phantom, as JSON
+    /// New file for all of it, as JSON
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print all of it as JSON
     #[arg(long)]
     json: bool,
 }
@@ -55,6 +60,10 @@ pub fn run(args: &Calibrate) -> Result<()> {
         None => (toys(args.images as usize, args.seed)?, "toy scenes".to_owned()),
     };
     let images = format!("{} {images}", labels.rows.len());
+    if let Some(out) = args.out.as_ref().filter(|out| out.exists()) {
+        return Err(Error::mismatch(out.display(), "a path that does not exist yet", "a file"));
+    }
+    let ratio = args.ratio.first().copied().unwrap_or(1.0);
     let bars = Bars::new();
     let bar = bars.begin("phantoms");
     let (mut found, total) = (Vec::new(), args.ratio.len() * args.noise.len());
@@ -71,11 +80,28 @@ pub fn run(args: &Calibrate) -> Result<()> {
         }
     }
     drop(bar);
+    let confidence = Confidence::new(0.95)?;
+    let bar = bars.begin("shared units");
+    let pairs = pair_power(&labels, args.units as usize, ratio, 2.0, args.seed, confidence)?;
+    drop(bar);
+    let bar = bars.begin("directions");
+    let sites = site_biases(&labels, ratio, args.seed, confidence)?;
+    drop(bar);
+    let json = serde_json::json!({ "phantoms": found, "sites": sites, "pairs": pairs });
+    let json = serde_json::to_string_pretty(&json).map_err(|e| Error::malformed("json", e))?;
+    if let Some(out) = &args.out {
+        write_file(out, format!("{json}\n").as_bytes())?;
+    }
     if args.json {
-        let json = serde_json::to_string_pretty(&found).map_err(|e| Error::malformed("json", e))?;
         return terminal::say(json);
     }
-    found.iter().try_for_each(show)
+    found.iter().try_for_each(show)?;
+    let share = |share: &Option<Proportion>| share.as_ref().map_or("-".to_owned(), proportion);
+    terminal::say(format!("measures of sites, at a ratio of {ratio}\n"))?;
+    show_biases(&sites)?;
+    terminal::say("\nunits that stand for two concepts, twice as often as by chance\n")?;
+    terminal::say(format!("found {}", share(&pairs.power)))?;
+    terminal::say(format!("pairs by chance said to be more or fewer {}", share(&pairs.false_alarms)))
 }
 
 /// The labels of `images` toy scenes.
@@ -92,9 +118,7 @@ fn show(found: &Calibration) -> Result<()> {
     terminal::say(format!("{units} units on {images}, signal-to-noise ratio {ratio}, {noise} noise\n"))?;
     terminal::say(format!("{:<16} {:>26} {:>26} {:>8}", "class", "precision", "recall", "F1"))?;
     for score in &found.classes {
-        let share = |share: &Option<Proportion>| {
-            share.as_ref().map_or("-".to_owned(), |p| format!("{:.3} [{:.3}, {:.3}]", p.estimate, p.lo, p.hi))
-        };
+        let share = |share: &Option<Proportion>| share.as_ref().map_or("-".to_owned(), proportion);
         let (precision, recall) = (share(&score.precision), share(&score.recall));
         terminal::say(format!("{:<16} {precision:>26} {recall:>26} {:>8.3}", score.class.name(), score.f1))?;
     }
@@ -108,5 +132,22 @@ fn show(found: &Calibration) -> Result<()> {
         let (estimate, lo, hi) = (share.estimate, share.lo, share.hi);
         terminal::say(format!("conjunctions called polysemantic {estimate:.4} [{lo:.4}, {hi:.4}]"))?;
     }
+    terminal::say("")?;
+    show_biases(&found.biases)?;
     terminal::say("")
+}
+
+fn proportion(share: &Proportion) -> String {
+    format!("{:.3} [{:.3}, {:.3}]", share.estimate, share.lo, share.hi)
+}
+
+fn show_biases(biases: &[Bias]) -> Result<()> {
+    let heads = format!("{:<24} {:<30} {:>7} {:>9}", "measure", "of", "answers", "planted");
+    terminal::say(format!("{heads} {:>28} {:>22}", "bias", "interval holds it"))?;
+    biases.iter().try_for_each(|Bias { measure, of, n, planted, bias, coverage }| {
+        let bias = format!("{:+.4} [{:+.4}, {:+.4}]", bias.estimate, bias.lo, bias.hi);
+        let coverage = coverage.as_ref().map_or(String::new(), proportion);
+        let line = format!("{measure:<24} {of:<30} {n:>7} {planted:>9.4} {bias:>28} {coverage:>22}");
+        terminal::say(line.trim_end())
+    })
 }

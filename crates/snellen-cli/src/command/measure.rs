@@ -14,10 +14,10 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["run", "acts"])))]
 pub struct Measure {
-    /// A recording of labelled images; units.parquet and unit_concepts.parquet are written into it
+    /// A recording of labelled images; the tables are written into it
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// Activations of your own: a safetensors file with a tensor [image, unit] for each site, named after it
+    /// Activations of your own: a safetensors, .npy or .npz file with a tensor [image, unit] for each site, named after it
     #[arg(long, value_name = "FILE", requires = "labels", requires = "out")]
     acts: Option<PathBuf>,
     /// What the images of --acts show, in the order of its rows
@@ -26,6 +26,9 @@ pub struct Measure {
     /// New folder for the tables of --acts
     #[arg(long, value_name = "DIR", conflicts_with = "run")]
     out: Option<PathBuf>,
+    /// A second encoder's embeddings [image, width] of the images, for the monosemanticity score: safetensors, .npy or .npz
+    #[arg(long, value_name = "FILE")]
+    embeddings: Option<PathBuf>,
     /// The adjusted p that a unit's choosing half may not exceed
     #[arg(long, default_value_t = 0.05)]
     q: f64,
@@ -47,13 +50,14 @@ pub struct Measure {
 pub fn run(args: &Measure) -> Result<()> {
     let confidence = Confidence::new(args.confidence)?;
     let criterion = Criterion { q: args.q, min_effect: args.min_effect, confidence, seed: args.seed };
+    let second = args.embeddings.as_deref();
     let bars = Bars::new();
     let bar = bars.begin("measuring units");
     let (units, folder) = match (&args.run, &args.acts, &args.labels, &args.out) {
-        (Some(run), ..) => (measure_units(run, &criterion, bar.as_ref())?, run.clone()),
+        (Some(run), ..) => (measure_units(run, second, &criterion, bar.as_ref())?, run.clone()),
         (None, Some(acts), Some(labels), Some(out)) => {
             let staged = StagedDir::begin(out)?;
-            let units = measure_given(acts, labels, staged.path(), &criterion, bar.as_ref())?;
+            let units = measure_given(acts, labels, second, staged.path(), &criterion, bar.as_ref())?;
             (units, staged.publish()?)
         }
         _ => return Err(snellen::Error::mismatch("measure", "--run, or --acts with --labels and --out", "neither")),
@@ -73,6 +77,6 @@ pub fn run(args: &Measure) -> Result<()> {
         let counts = classes.iter().map(|class| format!(" {:>12}", of(class))).collect::<Vec<_>>().concat();
         terminal::say(format!("{name:<40} {:>8} {:>12} {:>10}{counts}", s.units, s.encoding.any, s.null.any))
     })?;
-    terminal::say(folder.join("units.parquet").display())?;
-    terminal::say(folder.join("unit_concepts.parquet").display())
+    let tables = ["units", "unit_concepts", "concepts", "pairs", "sites"];
+    tables.into_iter().try_for_each(|table| terminal::say(folder.join(format!("{table}.parquet")).display()))
 }

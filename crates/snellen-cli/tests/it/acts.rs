@@ -94,8 +94,11 @@ fn phantoms_are_calibrated_on() {
     let home = home();
     let args = "calibrate --phantoms --images 400 --units 120 --ratio 2 --noise normal,correlated";
     let found: Value = serde_json::from_str(&home.succeed(&format!("{args} --json"))).unwrap();
-    assert_eq!((found.as_array().unwrap().len(), &found[1]["noise"]), (2, &"correlated".into()));
-    assert!(found[0]["macro_f1"].as_f64().unwrap() > 0.9);
+    let phantoms = &found["phantoms"];
+    assert_eq!((phantoms.as_array().unwrap().len(), &phantoms[1]["noise"]), (2, &"correlated".into()));
+    assert!(phantoms[0]["macro_f1"].as_f64().unwrap() > 0.9);
+    assert!(phantoms[0]["biases"].as_array().unwrap().len() > 5 && found["pairs"]["excess"] == 2.0);
+    assert!(found["sites"].as_array().unwrap().iter().any(|bias| bias["measure"] == "cos_cv"));
     assert!(home.succeed(args).contains("conjunction"));
     assert!(home.succeed("calibrate --phantoms --labels labels.csv --units 60 --ratio 4").contains("120 labels.csv"));
     home.refuse("calibrate --phantoms --ratio nan", &["ratio", "NaN"]);

@@ -7,6 +7,7 @@ mod given;
 mod maps;
 pub mod recognition;
 mod scores;
+mod second;
 mod sitting;
 mod stop;
 mod summary;

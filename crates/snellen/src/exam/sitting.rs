@@ -132,7 +132,7 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     drop(stage);
     let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
     let stage = stages.begin("measuring units");
-    let measured = units::measure(&run, &criterion, stage.as_ref())?;
+    let measured = units::measure(&run, None, &criterion, stage.as_ref())?;
     drop(stage);
 
     let stage = stages.begin("report");

@@ -3,6 +3,7 @@
 use super::blocks::{Array, BLOCK_VALUES};
 use super::given::Given;
 use super::maps::unit_maps;
+use super::second::SecondEncoder;
 use crate::measure::Design;
 use crate::measure::co_encoding::co_encoding;
 use crate::measure::concepts_table::{SiteConcepts, write_concepts};
@@ -26,14 +27,17 @@ use std::path::Path;
 /// Images shown of a unit.
 const TOP: usize = 6;
 
-/// Measures every array of the recording in `run`, writes `unit_concepts.parquet`, `units.parquet` and `pairs.parquet` there, and sums up.
-pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Result<Units> {
+/// Measures every array of the recording in `run`, writes `unit_concepts.parquet`, `units.parquet`, `pairs.parquet`, `concepts.parquet` and
+/// `sites.parquet` there, and sums up.
+///
+/// `second` is a file with a second encoder's embeddings of the images, for the monosemanticity score.
+pub fn measure(run: &Path, second: Option<&Path>, criterion: &Criterion, progress: &dyn Progress) -> Result<Units> {
     let labels = run.join(crate::record::LABELS);
     if !labels.is_file() {
         return Err(Error::mismatch(run.display(), "a run with labels.csv: its images had labels", "none"));
     }
     let store = ActivationStore::open(&run.join(crate::record::ACTIVATIONS))?;
-    let mut measuring = Measuring::begin(&read_labels(&labels)?, criterion)?;
+    let mut measuring = Measuring::begin(&read_labels(&labels)?, second, criterion)?;
     let arrays: Vec<_> = store.arrays().iter().filter(|a| a.policy != TokenPolicy::All).collect();
     for (done, array) in arrays.iter().enumerate() {
         progress.advance(done, arrays.len());
@@ -46,21 +50,22 @@ pub fn measure(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Re
     measuring.finish(run)
 }
 
-/// Measures activations of others: the tensors `[image, unit]` of the safetensors file at `activations`, whose rows are those of the
-/// labels at `labels`; writes `unit_concepts.parquet`, `units.parquet` and `pairs.parquet` into the existing folder `out`.
+/// Measures activations of others: the tensors `[image, unit]` of the file at `activations` (safetensors, .npy or .npz), whose rows are
+/// those of the labels at `labels`; writes the same tables into the existing folder `out`. `second` as in [`measure`].
 ///
 /// # Errors
 /// When a file is malformed, or a tensor has not a row for each image.
 pub fn measure_given(
     activations: &Path,
     labels: &Path,
+    second: Option<&Path>,
     out: &Path,
     criterion: &Criterion,
     progress: &dyn Progress,
 ) -> Result<Units> {
     let labels = read_labels(labels)?;
     let given = Given::open(activations, labels.rows.len())?;
-    let mut measuring = Measuring::begin(&labels, criterion)?;
+    let mut measuring = Measuring::begin(&labels, second, criterion)?;
     for (done, name) in given.names.iter().enumerate() {
         progress.advance(done, given.names.len());
         let array = Array::of(given.matrix(name)?);
@@ -85,10 +90,12 @@ struct Measuring<'a> {
     factors: Vec<String>,
     /// `None` of too few images.
     superposition: Option<Superposition>,
+    second: Option<SecondEncoder>,
+    ms_by_chance: Option<f64>,
 }
 
 impl<'a> Measuring<'a> {
-    fn begin(labels: &LabelTable, criterion: &'a Criterion) -> Result<Self> {
+    fn begin(labels: &LabelTable, second: Option<&Path>, criterion: &'a Criterion) -> Result<Self> {
         let design = Design::from_labels(labels)?;
         let [_, held_out] = design.halves(criterion.seed);
         let units = Units {
@@ -113,6 +120,8 @@ impl<'a> Measuring<'a> {
             pairs: Vec::new(),
             factors: labels.factors.iter().map(|factor| factor.name.clone()).collect(),
             superposition: Superposition::of(labels, criterion)?,
+            second: second.map(|path| SecondEncoder::open(path, labels.rows.len())).transpose()?,
+            ms_by_chance: None,
         })
     }
 
@@ -167,7 +176,13 @@ impl<'a> Measuring<'a> {
             let units = first..first + block.units();
             let concepts = design.concepts().len();
             let cells = &cells[first * concepts..units.end * concepts];
-            rows.extend(UnitRow::of(&block, first, design, cells, &decomposed[units]));
+            let mut of_block = UnitRow::of(&block, first, design, cells, &decomposed[units]);
+            if let Some(second) = &self.second {
+                let scores = second.scores(&block)?;
+                of_block.iter_mut().zip(scores.units).for_each(|(row, ms)| row.ms = ms);
+                self.ms_by_chance = scores.by_chance;
+            }
+            rows.extend(of_block);
         }
         let together = self.superposition.as_ref();
         let geometry = together.map(|of| of.measure(summary.units, values.blocks(progress))).transpose()?;
@@ -189,7 +204,7 @@ impl<'a> Measuring<'a> {
 
     /// Writes the tables into `folder`.
     fn finish(self, folder: &Path) -> Result<Units> {
-        let Self { design, mut units, best, cells, rows, pairs, factors, .. } = self;
+        let Self { design, mut units, best, cells, rows, pairs, factors, ms_by_chance, .. } = self;
         UnitConcepts { concepts: design.concepts().to_vec(), sites: cells }
             .write(&folder.join("unit_concepts.parquet"))?;
         write_pairs(&folder.join("pairs.parquet"), &units.concepts, &pairs)?;
@@ -206,7 +221,7 @@ impl<'a> Measuring<'a> {
             units: site.units,
             classes: &site.classes,
             geometry: of.geometry.as_ref(),
-            ms_by_chance: None,
+            ms_by_chance,
         });
         write_sites(&folder.join("sites.parquet"), &factors, &sites.collect::<Vec<_>>())?;
         units.strongest = best.into_iter().flatten().collect();

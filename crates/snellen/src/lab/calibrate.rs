@@ -1,6 +1,7 @@
 //! How right the unit measures are on [phantoms](super::phantom): precision and recall of every class, and what is found where there
 //! is nothing.
 
+use super::bias::{Bias, unit_biases};
 use super::phantom::{Noise, PhantomConfig, phantom};
 use crate::measure::Confidence;
 use crate::measure::factorial::{Rule, UnitClass, decompose};
@@ -66,6 +67,8 @@ pub struct Calibration {
     pub nominal: f64,
     /// Of the conjunctions, the share that is called polysemantic.
     pub conjunctions_called_polysemantic: Option<Proportion>,
+    /// The continuous measures beside what was planted.
+    pub biases: Vec<Bias>,
 }
 
 /// How a class was found.
@@ -94,7 +97,8 @@ pub fn calibrate(labels: &LabelTable, trial: &Trial, confidence: Confidence) -> 
         seed: trial.seed,
     };
     let planted = phantom(labels, &config)?;
-    let found = decompose(&planted.activations, &Terms::of(labels)?, &Rule::standard(trial.q))?;
+    let terms = Terms::of(labels)?;
+    let found = decompose(&planted.activations, &terms, &Rule::standard(trial.q))?;
     let both: Vec<[UnitClass; 2]> =
         planted.planted.iter().zip(&found).map(|(planted, found)| [*planted, found.class]).collect();
     let share = |of: &dyn Fn(&[UnitClass; 2]) -> bool, that: &dyn Fn(&[UnitClass; 2]) -> bool| {
@@ -134,6 +138,7 @@ pub fn calibrate(labels: &LabelTable, trial: &Trial, confidence: Confidence) -> 
         conjunctions_called_polysemantic: share(&|pair| pair[0] == UnitClass::Conjunction, &|pair| {
             pair[1] == UnitClass::Polysemantic
         })?,
+        biases: unit_biases(labels, &config, &planted.activations, &found, &terms, confidence)?,
     })
 }
 

@@ -5,12 +5,14 @@
 
 pub(crate) mod adamw;
 mod batch;
+pub mod bias;
 pub mod calibrate;
 pub(crate) mod init;
 pub mod phantom;
 mod recipe;
 mod state;
 pub(crate) mod step;
+pub mod superposed;
 mod train;
 mod vocabulary;
 

@@ -136,6 +136,18 @@ pub fn phantom(labels: &LabelTable, config: &PhantomConfig) -> Result<Phantom> {
     Ok(Phantom { activations: Matrix::new(images, config.units, values)?, planted })
 }
 
+/// The signal of unit `unit` of the phantom of `config`, which [`phantom`] adds noise to; 0 for a unit without.
+///
+/// # Errors
+/// As [`phantom`].
+pub fn planted_signal(labels: &LabelTable, config: &PhantomConfig, unit: usize) -> Result<Vec<f64>> {
+    let mut rng = random::stream(config.seed, "phantom: unit", unit as u64);
+    match config.classes[unit % config.classes.len()] {
+        UnitClass::Constant | UnitClass::Silent | UnitClass::NonFinite => Ok(vec![0.0; labels.rows.len()]),
+        class => signal(labels, class, config.ratio, &mut rng),
+    }
+}
+
 /// A signal of `class` on every image, of mean 0 and variance `ratio`, with either sign.
 fn signal(labels: &LabelTable, class: UnitClass, ratio: f64, rng: &mut impl Rng) -> Result<Vec<f64>> {
     for _ in 0..TRIES {
@@ -158,7 +170,7 @@ fn signal(labels: &LabelTable, class: UnitClass, ratio: f64, rng: &mut impl Rng)
 }
 
 /// A signal sets at least this many images apart.
-const RAREST: usize = 8;
+pub(super) const RAREST: usize = 8;
 
 fn raw_signal(labels: &LabelTable, class: UnitClass, rng: &mut impl Rng) -> Result<Vec<f64>> {
     let rows = &labels.rows;

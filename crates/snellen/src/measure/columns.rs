@@ -1,6 +1,6 @@
 //! Columns of a Parquet table, each with its name and type.
 
-use super::directions::Interval;
+use super::Interval;
 use super::table::write_table;
 use crate::Result;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, StringArray, UInt32Array};

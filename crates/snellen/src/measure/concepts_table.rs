@@ -4,8 +4,8 @@
 //! (f64), `decodable` (bool), `d_prime` with `_lo` and `_hi`, `interference`, `interference_null`, `dimensionality` (f64, all null where missing); a
 //! row group per site; zstd. The same concepts give the same bytes.
 
+use super::Interval;
 use super::columns::{Column, write_columns};
-use super::directions::Interval;
 use super::superposition::SiteGeometry;
 use crate::Result;
 use std::path::Path;

@@ -20,31 +20,12 @@
 //! (Efron & Stein 1981), exact for least squares without a second fit. None of it depends on the basis of the site: everything
 //! follows from inner products of images.
 
-use super::Confidence;
 use super::half::Half;
+use super::{Confidence, Interval};
 use faer::{Mat, MatRef};
 
 /// A direction has cosines where its squared length is this many of its standard errors above 0.
 const RESOLVED: f64 = 3.0;
-
-/// A number and its interval.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Interval {
-    /// The number.
-    pub estimate: f64,
-    /// Lower end.
-    pub lo: f64,
-    /// Upper end.
-    pub hi: f64,
-}
-
-impl Interval {
-    /// `estimate` -+ z `error`.
-    pub fn normal(estimate: f64, error: f64, confidence: Confidence) -> Self {
-        let half = confidence.z() * error;
-        Self { estimate, lo: estimate - half, hi: estimate + half }
-    }
-}
 
 /// The directions of all concepts at one site.
 pub(super) struct Directions {

@@ -10,7 +10,7 @@
 //! terms at hand. What is asked are inner products of images.
 
 use super::Confidence;
-use super::directions::Interval;
+use super::Interval;
 use super::terms::{Space, Terms};
 use faer::{Mat, MatRef};
 

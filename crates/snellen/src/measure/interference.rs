@@ -10,10 +10,10 @@
 //! number of objects, g can only come in the place of another value: the difference is to the mean of the other values, f not
 //! being one of them. sigma_f is the deviation of the scores among images that agree in f and in the number of objects, so that
 //! Delta_{f <- f} is the d' of the probe. Delta is the mean of both halves; its interval is that of the jackknife over images, for the
-//! probes at hand.
+//! probes at hand, the errors of both halves being taken for independent where f and g differ and for the same where they don't.
 
 use super::Confidence;
-use super::directions::Interval;
+use super::Interval;
 use super::half::Half;
 use faer::{Mat, MatRef};
 
@@ -92,5 +92,7 @@ pub(super) fn faked(
     }
     let contrast = factors.contrast(f, g, used)?;
     let [(first, a), (second, b)] = [0, 1].map(|half: usize| halves[half].effect(f, &contrast));
-    Some(Interval::normal(f64::midpoint(first, second), (a + b).sqrt() / 2.0, confidence))
+    // Each half's d' is a product of what either half takes for the direction of f, so that their errors go together.
+    let error = if f == g { f64::midpoint(a.sqrt(), b.sqrt()) } else { (a + b).sqrt() / 2.0 };
+    Some(Interval::normal(f64::midpoint(first, second), error, confidence))
 }

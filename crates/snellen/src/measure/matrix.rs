@@ -50,6 +50,20 @@ impl Matrix {
         &self.values[image * self.units..][..self.units]
     }
 
+    /// The columns of `units` as a matrix of their own.
+    ///
+    /// # Panics
+    /// When the range leaves the matrix.
+    pub fn part(&self, units: Range<usize>) -> Self {
+        let values = (0..self.images).flat_map(|image| &self.row(image)[units.clone()]).copied().collect();
+        Self { images: self.images, units: units.len(), values }
+    }
+
+    /// All numbers, row after row.
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// The column of `unit`: one number per image.
     ///
     /// # Panics

@@ -18,9 +18,9 @@
 //! Permutations are looked at on at most [`UNITS`] units as well, evenly spread. The interval is that of the jackknife with images
 //! in [`GROUPS`] groups, on at most [`JACKKNIFE_UNITS`] units.
 
+use super::Interval;
 use super::auroc::{Flag, Plan, effect};
 use super::design::Design;
-use super::directions::Interval;
 use super::{Confidence, Matrix};
 use crate::random;
 use faer::Mat;
@@ -158,9 +158,7 @@ impl Overlaps {
         let mut rng = random::stream(self.seed, "overlap: rotation", rotation);
         let components = scaled.ncols();
         let z = if units <= UNITS {
-            let qr = Mat::from_fn(units, units, |_, _| random::normal(&mut rng)).qr();
-            let (q, r) = (qr.compute_thin_Q(), qr.thin_R());
-            Mat::from_fn(components, units, |k, u| if r[(u, u)] < 0.0 { -q[(k, u)] } else { q[(k, u)] })
+            random::rotation(units, &mut rng).subrows(0, components).to_owned()
         } else {
             Mat::from_fn(components, UNITS, |_, _| random::normal(&mut rng))
         };

@@ -5,9 +5,10 @@
 //! fewer than [`LEAST`](super::terms::LEAST) images of a half show, or don't, have no numbers; nor have factors with so many values that
 //! they would take more than a quarter of a half's images as columns, alone or with the factors before them.
 
+use super::Interval;
 use super::auroc::{Auroc, EXACT_BELOW, auroc};
 use super::dimension::{leading, participation_ratio};
-use super::directions::{Directions, Interval};
+use super::directions::Directions;
 use super::encodes::Criterion;
 use super::factorisation::factorisation;
 use super::fdr::benjamini_hochberg;
@@ -167,6 +168,14 @@ impl Superposition {
             design,
             factors,
         })
+    }
+
+    /// The concepts of each factor whose values always add up to the number of objects, so that their directions are told from
+    /// the mean of them.
+    pub fn adding_up(&self) -> Vec<Vec<usize>> {
+        let Factors { of, adds_up } = &self.factors;
+        let concepts = |f: usize| (0..of.len()).filter(|c| of[*c] == f).collect();
+        (0..adds_up.len()).filter(|f| adds_up[*f]).map(concepts).collect()
     }
 
     /// Of a site of `units` units, whose matrix is cut into `blocks` of neighbouring ones. The same bytes at any number of

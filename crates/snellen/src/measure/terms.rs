@@ -170,6 +170,18 @@ impl Terms {
     pub fn images(&self) -> usize {
         self.images
     }
+
+    /// The shares of the variance of `values`, one per image, that the number of objects and that it and all factors explain.
+    ///
+    /// # Panics
+    /// When there are not as many values as images.
+    pub fn explained(&self, values: &[f64]) -> [f64; 2] {
+        assert_eq!(values.len(), self.images, "a value for every image");
+        let values = Mat::from_fn(self.images, 1, |i, _| values[i]);
+        let left = |space: &Space| (&values - &space.basis * (space.basis.transpose() * &values)).squared_norm_l2();
+        let all = left(&self.constant);
+        [&self.count, &self.main].map(|space| if all > 0.0 { 1.0 - left(space) / all } else { 0.0 })
+    }
 }
 
 /// The pseudoinverse of the design, `[column, image]`: it gives the coefficients of least norm.

@@ -15,5 +15,6 @@ mod preprocess;
 mod record;
 mod scene;
 mod study;
+mod tensors;
 mod tokenizer;
 mod weights;
