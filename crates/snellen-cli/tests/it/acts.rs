@@ -68,6 +68,59 @@ fn activations_of_others_are_measured() {
     assert_eq!(json["concepts"].as_array().unwrap().len(), 5);
 }
 
+fn columns(home: &Home, table: &str) -> (Vec<String>, Vec<Row>) {
+    let reader = SerializedFileReader::new(fs::File::open(home.path(table)).unwrap()).unwrap();
+    let fields = reader.metadata().file_metadata().schema().get_fields().to_vec();
+    let names = fields.iter().map(|field| field.name().to_owned()).collect();
+    (names, reader.get_row_iter(None).unwrap().map(Result::unwrap).collect())
+}
+
+#[test]
+fn concepts_pairs_and_sites_have_tables_of_their_own() {
+    let home = home();
+    let embeddings: Vec<f32> = (0..120 * 3).map(|at| 1.0 + (at * at % 7) as f32).collect();
+    write(&home, &[("second", &embeddings, 3)]);
+    fs::rename(home.path("acts.safetensors"), home.path("second.safetensors")).unwrap();
+    // numpy.savez(x=[120, 2]) without numpy: two arrays, not compressed.
+    let felt = |i: u32| f32::from(u8::from((i * 7919 % 1009).is_multiple_of(3)));
+    let acts: Vec<f32> = (0..120).flat_map(|i| [felt(i) + (i % 11) as f32 / 10.0, (i * i % 13) as f32]).collect();
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (120, 2), }\n";
+    let mut npy = b"\x93NUMPY\x01\x00".to_vec();
+    npy.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    npy.extend(header.as_bytes());
+    npy.extend(acts.iter().flat_map(|x| x.to_le_bytes()));
+    fs::write(home.path("mlp.npy"), npy).unwrap();
+    home.succeed("measure --acts mlp.npy --labels labels.csv --embeddings second.safetensors --out out");
+    let (names, rows) = columns(&home, "out/sites.parquet");
+    let expected = "site units silent count monosemantic factor polysemantic conjunction mixed constant non_finite images \
+                    participation_ratio k95 decodable_concepts decodable_by_chance count_r2 count_r2_lo count_r2_hi \
+                    linear_r2 linear_r2_lo linear_r2_hi linear_r2_white linear_r2_white_lo linear_r2_white_hi \
+                    conjunction_gain conjunction_gain_lo conjunction_gain_hi conjunction_factors ms_by_chance";
+    assert_eq!(names.join(" "), expected);
+    assert_eq!((rows.len(), rows[0].get_string(0).unwrap().as_str(), rows[0].get_uint(11).unwrap()), (1, "mlp", 120));
+    let ratio = rows[0].get_double(12).unwrap();
+    assert!(ratio > 1.0 && ratio < 2.5, "two units: {ratio}");
+    let (names, rows) = columns(&home, "out/pairs.parquet");
+    let expected = "site concept_a concept_b shared_units expected log_odds p q overlap overlap_lo overlap_hi overlap_null \
+                    overlap_rotated overlap_rotated_lo overlap_rotated_hi cos_cv cos_cv_lo cos_cv_hi interference_ab \
+                    interference_ab_lo interference_ab_hi interference_ba interference_ba_lo interference_ba_hi";
+    assert_eq!((names.join(" ").as_str(), rows.len()), (expected, 10));
+    assert_eq!(rows[0].get_string(1).unwrap(), "texture=felt");
+    let (names, rows) = columns(&home, "out/concepts.parquet");
+    let expected = "site concept units probe_auroc probe_auroc_lo probe_auroc_hi probe_p probe_q decodable d_prime \
+                    d_prime_lo d_prime_hi interference interference_null dimensionality";
+    assert_eq!((names.join(" ").as_str(), rows.len()), (expected, 5));
+    let (_, rows) = columns(&home, "out/units.parquet");
+    assert!(rows.iter().all(|row| row.get_double(9).unwrap().abs() <= 1.0), "{rows:?}");
+    // The same without it, and other images.
+    home.succeed("measure --acts mlp.npy --labels labels.csv --out plain");
+    assert!(columns(&home, "plain/units.parquet").1[0].get_double(9).is_err());
+    write(&home, &[("second", &embeddings[3..], 3)]);
+    let wrong = "measure --acts mlp.npy --labels labels.csv --embeddings acts.safetensors --out wrong";
+    home.refuse(wrong, &["acts.safetensors", "\"second\"", "[120, width]", "[119, 3]"]);
+    assert!(!home.path("wrong").exists());
+}
+
 #[test]
 fn activations_that_do_not_fit_are_refused_and_nothing_is_written() {
     let home = home();

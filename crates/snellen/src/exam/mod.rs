@@ -1,6 +1,7 @@
 //! The exam: what a model recognises, what it binds, and which units stand for what, on scenes made for the question.
 
 mod blocks;
+mod cards;
 pub mod composition;
 mod findings;
 mod given;
@@ -9,6 +10,7 @@ pub mod recognition;
 mod scores;
 mod second;
 mod sitting;
+mod spatial;
 mod stop;
 mod summary;
 mod units;

@@ -3,7 +3,7 @@
 use super::composition::composition;
 use super::recognition::recognition;
 use super::stop::Stop;
-use super::{findings, summary, units, wording};
+use super::{findings, spatial, summary, units, wording};
 use crate::lab::Origin;
 use crate::measure::Confidence;
 use crate::measure::encodes::Criterion;
@@ -132,7 +132,8 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     drop(stage);
     let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
     let stage = stages.begin("measuring units");
-    let measured = units::measure(&run, None, &criterion, stage.as_ref())?;
+    let mut measured = units::measure(&run, None, &criterion, stage.as_ref())?;
+    spatial::check(model, &source, &mut measured.strongest)?;
     drop(stage);
 
     let stage = stages.begin("report");
@@ -170,7 +171,8 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
         findings: Vec::new(),
     };
     report.findings = findings::findings(&report);
-    let gallery = Gallery { scenes: scene_pictures, units: units::pictures(model, &source, &report.units)? };
+    let [units, classes] = units::pictures(model, &source, &report.units)?;
+    let gallery = Gallery { scenes: scene_pictures, units, classes };
     report.write_json(staged.path())?;
     write_html(staged.path(), &report, &gallery)?;
     drop(stage);

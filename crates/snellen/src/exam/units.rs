@@ -1,6 +1,7 @@
 //! From a recording to unit measures, and from those to pictures of the strongest units.
 
 use super::blocks::{Array, BLOCK_VALUES};
+use super::cards::Cards;
 use super::given::Given;
 use super::maps::unit_maps;
 use super::second::SecondEncoder;
@@ -11,21 +12,21 @@ use crate::measure::encodes::{Criterion, Encodings, UnitConcept};
 use crate::measure::factorial::{Rule, decompose_in_blocks};
 use crate::measure::pairs_table::{SitePairs, write_pairs};
 use crate::measure::sites_table::{SiteRow, write_sites};
-use crate::measure::superposition::Superposition;
+use crate::measure::superposition::{SiteGeometry, Superposition};
 use crate::measure::table::UnitConcepts;
 use crate::measure::terms::{FEWEST, Terms};
 use crate::measure::units_table::{UnitRow, write_units};
 use crate::model::Model;
 use crate::record::{ActivationStore, FolderSource, Progress, TokenPolicy};
-use crate::report::{Picture, SiteUnits, UnitCard, Units};
+use crate::report::{PairCard, Picture, SiteUnits, Together, Units};
 use crate::scene::labels::LabelTable;
 use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Images shown of a unit.
-const TOP: usize = 6;
+/// Pairs that the report shows.
+const PAIRS: usize = 8;
 
 /// Measures every array of the recording in `run`, writes `unit_concepts.parquet`, `units.parquet`, `pairs.parquet`, `concepts.parquet` and
 /// `sites.parquet` there, and sums up.
@@ -81,9 +82,8 @@ struct Measuring<'a> {
     design: Design,
     /// `None` of too few images to tell classes apart.
     terms: Option<Terms>,
-    held_out: Vec<usize>,
     units: Units,
-    best: Vec<Option<UnitCard>>,
+    cards: Cards,
     cells: Vec<(String, Vec<UnitConcept>)>,
     rows: Vec<(String, Vec<UnitRow>)>,
     pairs: Vec<SitePairs>,
@@ -97,7 +97,6 @@ struct Measuring<'a> {
 impl<'a> Measuring<'a> {
     fn begin(labels: &LabelTable, second: Option<&Path>, criterion: &'a Criterion) -> Result<Self> {
         let design = Design::from_labels(labels)?;
-        let [_, held_out] = design.halves(criterion.seed);
         let units = Units {
             concepts: design.concepts().iter().map(ToString::to_string).collect(),
             q: criterion.q,
@@ -105,16 +104,17 @@ impl<'a> Measuring<'a> {
             images: design.images(),
             sites: Vec::new(),
             strongest: Vec::new(),
+            clearest: Vec::new(),
+            fakes: Vec::new(),
         };
-        let best = vec![None; design.concepts().len()];
+        let cards = Cards::new(&design, criterion.seed);
         let terms = (labels.rows.len() >= FEWEST).then(|| Terms::of(labels)).transpose()?;
         Ok(Self {
             criterion,
             design,
             terms,
-            held_out,
             units,
-            best,
+            cards,
             cells: Vec::new(),
             rows: Vec::new(),
             pairs: Vec::new(),
@@ -136,35 +136,6 @@ impl<'a> Measuring<'a> {
     ) -> Result<()> {
         let design = &self.design;
         let Encodings { cells, summary } = values.encodes(design, self.criterion, progress)?;
-        let mut better = BTreeMap::new();
-        for cell in cells.iter().filter(|cell| cell.encodes && shown) {
-            let (Some(chosen), Some(reported)) = (cell.chosen, cell.held_out) else { continue };
-            let concept = cell.concept as usize;
-            if self.best[concept].as_ref().is_none_or(|card| card.effect.abs() < reported.effect.abs()) {
-                self.best[concept] = Some(UnitCard {
-                    site: site.clone(),
-                    tokens: tokens.clone(),
-                    unit: cell.unit,
-                    concept: self.units.concepts[concept].clone(),
-                    effect: reported.effect,
-                    effect_lo: reported.effect_lo,
-                    effect_hi: reported.effect_hi,
-                    q: chosen.q,
-                    top_with_concept: 0,
-                    top_images: Vec::new(),
-                    base_rate: 0.0,
-                });
-                better.insert(concept, cell.unit as usize);
-            }
-        }
-        let columns = values.columns(&better.values().copied().collect::<Vec<_>>())?;
-        for (&concept, column) in better.keys().zip(columns) {
-            if let Some(card) = &mut self.best[concept] {
-                let present = design.present(concept);
-                (card.top_images, card.base_rate) = top(&column, card.effect, &self.held_out, present);
-                card.top_with_concept = card.top_images.iter().filter(|i| present[**i]).count();
-            }
-        }
         let rule = Rule::standard(self.criterion.q);
         let decomposed = self.terms.as_ref().map(|terms| decompose_in_blocks(values.blocks(progress), terms, &rule));
         let decomposed = decomposed.transpose()?.unwrap_or_default();
@@ -184,10 +155,12 @@ impl<'a> Measuring<'a> {
             }
             rows.extend(of_block);
         }
+        if shown {
+            self.cards.site([&site, &tokens], values, (design, &self.factors), &cells, &rows)?;
+        }
         let together = self.superposition.as_ref();
         let geometry = together.map(|of| of.measure(summary.units, values.blocks(progress))).transpose()?;
         let shared = co_encoding(&cells, design.concepts().len())?;
-        self.pairs.push(SitePairs { site: path.clone(), shared, geometry });
         self.units.sites.push(SiteUnits {
             site,
             tokens,
@@ -196,7 +169,9 @@ impl<'a> Measuring<'a> {
             encoding: summary.encoding,
             null: summary.null,
             classes,
+            together: geometry.as_ref().map(|of| together_card(of, &self.factors)),
         });
+        self.pairs.push(SitePairs { site: path.clone(), shared, geometry });
         self.cells.push((path.clone(), cells));
         self.rows.push((path, rows));
         Ok(())
@@ -204,7 +179,7 @@ impl<'a> Measuring<'a> {
 
     /// Writes the tables into `folder`.
     fn finish(self, folder: &Path) -> Result<Units> {
-        let Self { design, mut units, best, cells, rows, pairs, factors, ms_by_chance, .. } = self;
+        let Self { design, mut units, cards, cells, rows, pairs, factors, ms_by_chance, .. } = self;
         UnitConcepts { concepts: design.concepts().to_vec(), sites: cells }
             .write(&folder.join("unit_concepts.parquet"))?;
         write_pairs(&folder.join("pairs.parquet"), &units.concepts, &pairs)?;
@@ -224,27 +199,61 @@ impl<'a> Measuring<'a> {
             ms_by_chance,
         });
         write_sites(&folder.join("sites.parquet"), &factors, &sites.collect::<Vec<_>>())?;
-        units.strongest = best.into_iter().flatten().collect();
-        units.strongest.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
+        units.fakes =
+            pairs.last().and_then(|of| Some(fakes(of, of.geometry.as_ref()?, &units.concepts))).unwrap_or_default();
+        (units.strongest, units.clearest) = cards.finish();
         Ok(units)
     }
 }
 
-/// The rows of `among` that lie furthest in the direction of `effect`, and the share of `among` that show the concept.
-fn top(column: &[f32], effect: f64, among: &[usize], present: &[bool]) -> (Vec<usize>, f64) {
-    let sign = if effect < 0.0 { -1.0 } else { 1.0 };
-    let mut ranked = among.to_vec();
-    let value = |i: &usize| sign * column[*i];
-    ranked.sort_by(|a, b| value(b).total_cmp(&value(a)).then(a.cmp(b)));
-    let with = among.iter().filter(|i| present[**i]).count();
-    (ranked.into_iter().take(TOP).collect(), with as f64 / among.len() as f64)
+/// A site's concepts together, for the report.
+fn together_card(of: &SiteGeometry, factors: &[String]) -> Together {
+    Together {
+        images: of.images,
+        participation_ratio: of.participation_ratio,
+        k95: of.k95,
+        decodable: of.decodable,
+        decodable_by_chance: of.decodable_by_chance,
+        count_r2: of.count_r2,
+        linear_r2: of.linear_r2,
+        linear_r2_white: of.linear_r2_white,
+        conjunction_gain: of.conjunction_gain,
+        conjunction_factors: of.conjunction_factors.map(|pair| pair.map(|f| factors[f].clone())),
+    }
 }
 
-/// The top images of the strongest units, each under the unit's own map of it.
-pub(super) fn pictures(model: &Model, source: &FolderSource, units: &Units) -> Result<Vec<Vec<Picture>>> {
-    let of_unit = |card: &UnitCard| {
-        let paths: Vec<_> = card.top_images.iter().map(|row| source.path(*row)).collect();
-        unit_maps(model, &paths, card.site.parse()?, card.unit as usize, card.effect < 0.0)
+/// The pairs of concepts of a site of which one fakes the other most.
+fn fakes(site: &SitePairs, of: &SiteGeometry, concepts: &[String]) -> Vec<PairCard> {
+    let both = of.pairs.iter().flat_map(|pair| {
+        let directed = [(pair.a, pair.b, pair.interference_ab), (pair.b, pair.a, pair.interference_ba)];
+        directed.map(|(faked, by, interference)| interference.map(|interference| (pair, faked, by, interference)))
+    });
+    let mut cards: Vec<PairCard> = both
+        .flatten()
+        .map(|(pair, faked, by, interference)| PairCard {
+            site: site.site.clone(),
+            faked: concepts[faked].clone(),
+            by: concepts[by].clone(),
+            interference,
+            cos_cv: pair.cos_cv,
+        })
+        .collect();
+    // By what is sure of them.
+    let sure = |card: &PairCard| card.interference.lo.max(-card.interference.hi);
+    cards.sort_by(|a, b| sure(b).total_cmp(&sure(a)));
+    cards.truncate(PAIRS);
+    cards.retain(|card| sure(card) > 0.0);
+    cards
+}
+
+/// The top images of the strongest units and of the clearest, each under the unit's own map of it.
+pub(super) fn pictures(model: &Model, source: &FolderSource, units: &Units) -> Result<[Vec<Vec<Picture>>; 2]> {
+    let of_unit = |site: &str, unit: u32, lowered: bool, rows: &[usize]| {
+        let paths: Vec<_> = rows.iter().map(|row| source.path(*row)).collect();
+        unit_maps(model, &paths, site.parse()?, unit as usize, lowered)
     };
-    units.strongest.iter().map(of_unit).collect()
+    let strongest =
+        units.strongest.iter().map(|card| of_unit(&card.site, card.unit, card.effect < 0.0, &card.top_images));
+    let clearest = units.clearest.iter().map(|card| of_unit(&card.site, card.unit, card.lowered, &card.top_images));
+    Ok([strongest.collect::<Result<_>>()?, clearest.collect::<Result<_>>()?])
 }

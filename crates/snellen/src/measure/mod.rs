@@ -35,6 +35,7 @@ pub mod proportion;
 mod rank_test;
 mod ranks;
 pub mod sites_table;
+pub mod spatial;
 pub mod stream;
 pub mod superposition;
 pub mod table;

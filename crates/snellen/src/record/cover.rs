@@ -20,18 +20,38 @@ pub fn read_cover(
     preprocessing: &Preprocessing,
     vision: &VisionConfig,
 ) -> Result<Vec<f64>> {
+    let mask = read_mask(path)?;
+    if [mask.width(), mask.height()] != size {
+        let expected = format!("{} x {} pixels, as its picture has", size[0], size[1]);
+        return Err(Error::mismatch(path.display(), expected, format!("{} x {}", mask.width(), mask.height())));
+    }
+    Ok(cover(mask, preprocessing, vision))
+}
+
+/// Reads the mask at `path`: for each of `objects` objects, per patch in reading order, the share that shows it.
+///
+/// # Errors
+/// When it is not an 8-bit grey picture.
+pub fn read_object_covers(
+    path: &Path,
+    objects: usize,
+    preprocessing: &Preprocessing,
+    vision: &VisionConfig,
+) -> Result<Vec<Vec<f64>>> {
+    let mask = read_mask(path)?;
+    let object = |k: usize| patches(&Mask::from_index_mask(&mask, k as u8), preprocessing, vision);
+    // A mask tells 255 objects apart.
+    Ok((0..objects.min(255)).map(object).collect())
+}
+
+fn read_mask(path: &Path) -> Result<GrayImage> {
     let bytes = picture::read_bytes(path, MAX_FILE_BYTES)?;
     let mask = Decoded::read(path, &bytes)?;
     if !matches!(mask.mode, Mode::Grey | Mode::Bilevel) {
         return Err(Error::mismatch(path.display(), "an 8-bit grey mask", format!("{:?}", mask.mode)));
     }
-    if [mask.width, mask.height] != size.map(|side| side as usize) {
-        let expected = format!("{} x {} pixels, as its picture has", size[0], size[1]);
-        return Err(Error::mismatch(path.display(), expected, format!("{} x {}", mask.width, mask.height)));
-    }
-    let mask = GrayImage::from_raw(size[0], size[1], mask.data)
-        .ok_or_else(|| Error::mismatch(path.display(), "a byte a pixel", "fewer"))?;
-    Ok(cover(mask, preprocessing, vision))
+    GrayImage::from_raw(mask.width as u32, mask.height as u32, mask.data)
+        .ok_or_else(|| Error::mismatch(path.display(), "a byte a pixel", "fewer"))
 }
 
 /// Per patch in reading order: the share of it that is not 0 in `mask`.

@@ -32,6 +32,8 @@ pub struct Gallery {
     pub scenes: Vec<Vec<Picture>>,
     /// The top images of each of the strongest units, in their order.
     pub units: Vec<Vec<Picture>>,
+    /// Those of the clearest unit of each class.
+    pub classes: Vec<Vec<Picture>>,
 }
 
 impl Picture {
@@ -83,6 +85,8 @@ pub(crate) fn environment() -> Environment<'static> {
     page.add_filter("fixed", |x: f64, digits: usize| format!("{x:.digits$}"));
     page.add_filter("scientific", |x: f64| if x < 1e-3 { format!("{x:.0e}") } else { format!("{x:.3}") });
     page.add_filter("thousands", thousands);
+    // Above the middle, or below.
+    page.add_filter("signed", |x: f64, digits: usize| format!("{x:+.digits$}"));
     page
 }
 

@@ -6,10 +6,11 @@ pub(crate) mod html;
 
 pub use html::{Gallery, Picture, write_html};
 
-use crate::measure::Confidence;
 use crate::measure::encodes::Counts;
 use crate::measure::factorial::UnitClass;
 use crate::measure::proportion::{Difference, Proportion};
+use crate::measure::spatial::Spatial;
+use crate::measure::{Confidence, Interval};
 use crate::model::Preprocessing;
 use crate::{Error, Result, output};
 use serde::Serialize;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The `schema` that is written.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The contents of `report.json`. Accuracies are from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -194,6 +195,10 @@ pub struct Units {
     pub sites: Vec<SiteUnits>,
     /// The strongest unit of each concept, of the sites that have patches.
     pub strongest: Vec<UnitCard>,
+    /// The clearest unit of each class, by what makes it of its class (`eta2_count`, `eta2_main` or `eta2_interaction`), of the same sites.
+    pub clearest: Vec<ClassCard>,
+    /// The concepts that fake another most for a linear reader of the last site.
+    pub fakes: Vec<PairCard>,
 }
 
 /// The units of one site.
@@ -213,6 +218,77 @@ pub struct SiteUnits {
     pub null: Counts,
     /// How many units are of each class; classes that no unit is of are left out.
     pub classes: BTreeMap<UnitClass, usize>,
+    /// Its concepts together; `None` of too few images.
+    pub together: Option<Together>,
+}
+
+/// The concepts of one site together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Together {
+    /// Images that they were measured on.
+    pub images: usize,
+    /// Dimensions that the activations take up, beyond the number of objects.
+    pub participation_ratio: Option<f64>,
+    /// Principal components that hold 95 % of that.
+    pub k95: Option<usize>,
+    /// Concepts that a linear probe tells.
+    pub decodable: usize,
+    /// The same with labels permuted within strata.
+    pub decodable_by_chance: usize,
+    /// Share of the variance that the number of objects explains.
+    pub count_r2: Option<Interval>,
+    /// That it and a sum of concepts explain.
+    pub linear_r2: Option<Interval>,
+    /// The same with all leading directions made equally long.
+    pub linear_r2_white: Option<Interval>,
+    /// What values of two factors in one object add.
+    pub conjunction_gain: Option<Interval>,
+    /// Which two factors.
+    pub conjunction_factors: Option<[String; 2]>,
+}
+
+/// A unit of a class.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassCard {
+    /// The class.
+    pub class: UnitClass,
+    /// Its site.
+    pub site: String,
+    /// The token policy.
+    pub tokens: String,
+    /// Its number in the site.
+    pub unit: u32,
+    /// The factors that its class is made of.
+    pub factors: Vec<String>,
+    /// The concepts that it encodes, strongest first.
+    pub concepts: Vec<String>,
+    /// What the terms of its class explain.
+    pub cv_r2: f64,
+    /// What the number of objects explains.
+    pub eta2_count: Option<f64>,
+    /// What the values of all factors explain beyond that.
+    pub eta2_main: Option<f64>,
+    /// What the best interaction explains beyond those.
+    pub eta2_interaction: Option<f64>,
+    /// Whether its strongest concept lowers it: then the images are those that lower it most.
+    pub lowered: bool,
+    /// Rows of the images of the held-out half that move it furthest.
+    pub top_images: Vec<usize>,
+}
+
+/// A concept that looks like another to a linear reader.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PairCard {
+    /// The site that is read.
+    pub site: String,
+    /// The concept that is asked for.
+    pub faked: String,
+    /// The concept that is there.
+    pub by: String,
+    /// What its presence moves the reader by, in deviations.
+    pub interference: Interval,
+    /// The cosine of their directions.
+    pub cos_cv: Option<Interval>,
 }
 
 /// One unit and the concept it encodes best.
@@ -240,6 +316,8 @@ pub struct UnitCard {
     pub top_with_concept: usize,
     /// The share of the held-out images that do.
     pub base_rate: f64,
+    /// Whether it is active where the concept is; `None` without masks or patches.
+    pub spatial: Option<Spatial>,
 }
 
 impl Report {

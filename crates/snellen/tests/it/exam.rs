@@ -74,7 +74,7 @@ fn numbers_add_up() {
     );
     assert!(bound.text_score.accuracy.estimate <= bound.swap.accuracy.estimate);
     let json: serde_json::Value = serde_json::from_slice(&report.to_json().unwrap()).unwrap();
-    assert_eq!(json["schema"], 2);
+    assert_eq!(json["schema"], 3);
     assert_eq!(json["composition"]["swap"]["chance"], 0.5);
 }
 

@@ -9,6 +9,7 @@ mod factorial;
 mod images;
 mod pairs;
 mod proportion;
+mod spatial;
 mod stream;
 mod superposition;
 mod table;
