@@ -7,17 +7,20 @@
 //! than [`EXACT_BELOW`] images of one class, normal with tie correction in the others. The interval is Newcombe's (2006, method 5) on
 //! strata, widened where the data vary more than it supposes.
 
-use super::Confidence;
 use super::auroc_interval::Spread;
 use super::design::by_stratum;
 use super::rank_test::{Classes, RankTest};
 use super::ranks::Ranks;
+use super::{Confidence, Design, Matrix};
 use crate::{Error, Result};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::cmp::Ordering;
 
 /// A stratum with fewer images than this of one class has its exact permutation distribution.
 pub const EXACT_BELOW: usize = 10;
+/// Units of a block: as many as share a cache line of the matrix.
+const BLOCK: usize = 16;
 
 /// One unit against one concept.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -98,6 +101,34 @@ pub fn auroc(
         let [lo, hi] = plan.interval(0, &ranks, confidence)?;
         Some(Auroc { auroc, lo, hi, p: plan.p(0, &mut ranks)? })
     }))
+}
+
+/// The AUROC alone of every unit of `matrix` for every concept of `design`, `[unit, concept]`: a rank for each image and a sum
+/// for each concept. `None` for units that are constant or not finite, and where no stratum has both classes.
+///
+/// # Errors
+/// When the two have different images.
+pub fn aurocs(matrix: &Matrix, design: &Design) -> Result<Vec<Option<f64>>> {
+    if matrix.images() != design.images() {
+        let expected = format!("{} images, as the labels have", design.images());
+        return Err(Error::mismatch("activations", expected, matrix.images()));
+    }
+    let labels: Vec<&[bool]> = (0..design.concepts().len()).map(|c| design.present(c)).collect();
+    let images: Vec<usize> = (0..design.images()).collect();
+    let plan = Plan::new(design.strata(), &images, &labels, 0);
+    let mut found = vec![None; matrix.units() * labels.len()];
+    found.par_chunks_mut(BLOCK * labels.len()).enumerate().for_each(|(block, found)| {
+        let first = block * BLOCK;
+        let (mut columns, mut ranks) = (Vec::new(), plan.ranks());
+        matrix.columns(first..first + found.len() / labels.len(), &mut columns);
+        for (values, found) in columns.chunks(matrix.images()).zip(found.chunks_mut(labels.len())) {
+            if Flag::of(values).is_none() {
+                plan.rank(values, &mut ranks);
+                found.iter_mut().enumerate().for_each(|(c, found)| *found = plan.auroc(c, &ranks));
+            }
+        }
+    });
+    Ok(found)
 }
 
 /// What all units share: the images in strata, and each concept's share of them.

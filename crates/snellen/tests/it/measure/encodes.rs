@@ -1,6 +1,6 @@
 use super::{concepts, confidence, gauss, matrix};
 use rand::RngExt;
-use snellen::measure::auroc::{EXACT_BELOW, Flag, auroc};
+use snellen::measure::auroc::{EXACT_BELOW, Flag, auroc, aurocs};
 use snellen::measure::encodes::{Criterion, Encodings, UnitConcept, encodes, encodes_in_blocks};
 use snellen::measure::{Design, Matrix};
 use snellen::random::stream;
@@ -42,6 +42,27 @@ fn noise_encodes_nothing() {
     let covered = |cell: &&UnitConcept| cell.held_out.is_some_and(|h| h.effect_lo <= 0.0 && 0.0 <= h.effect_hi);
     let covered = found.cells.iter().filter(covered).count() as f64;
     assert!((0.95..0.97).contains(&(covered / 9_000.0)), "{covered}");
+}
+
+#[test]
+fn scores_alone_are_the_same_scores() {
+    let design = design(150, 3);
+    let mut rng = stream(10, "units", 0);
+    let acts = matrix(150, 37, |image, unit| match unit {
+        5 => 1.0,
+        9 if image == 2 => f64::INFINITY,
+        _ if unit % 2 == 0 => (gauss(&mut rng) * 2.0).round(),
+        _ => gauss(&mut rng),
+    });
+    let alone = aurocs(&acts, &design).unwrap();
+    for unit in 0..37 {
+        for concept in 0..3 {
+            let one = auroc(&acts.column(unit), design.present(concept), design.strata(), 0, confidence(0.9));
+            let expected = if [5, 9].contains(&unit) { None } else { one.unwrap().map(|one| one.auroc) };
+            assert_eq!(alone[unit * 3 + concept], expected);
+        }
+    }
+    assert!(aurocs(&noise(149, 2), &design).is_err());
 }
 
 #[test]
