@@ -3,7 +3,7 @@
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::Result;
-use snellen::exam::{Stages, measure_given, measure_units};
+use snellen::exam::{Stages, measure_given, measure_run};
 use snellen::measure::Confidence;
 use snellen::measure::encodes::Criterion;
 use snellen::measure::factorial::UnitClass;
@@ -54,7 +54,7 @@ pub fn run(args: &Measure) -> Result<()> {
     let bars = Bars::new();
     let bar = bars.begin("measuring units");
     let (units, folder) = match (&args.run, &args.acts, &args.labels, &args.out) {
-        (Some(run), ..) => (measure_units(run, second, &criterion, bar.as_ref())?, run.clone()),
+        (Some(run), ..) => (measure_run(run, second, &criterion, bar.as_ref())?, run.clone()),
         (None, Some(acts), Some(labels), Some(out)) => {
             let staged = StagedDir::begin(out)?;
             let units = measure_given(acts, labels, second, staged.path(), &criterion, bar.as_ref())?;

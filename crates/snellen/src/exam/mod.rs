@@ -3,6 +3,7 @@
 mod blocks;
 mod cards;
 pub mod composition;
+mod confusions;
 mod findings;
 mod given;
 mod maps;
@@ -18,4 +19,4 @@ mod wording;
 
 pub use maps::unit_maps;
 pub use sitting::{ExamConfig, Stages, examine};
-pub use units::{measure as measure_units, measure_given};
+pub use units::{measure_given, measure_run};

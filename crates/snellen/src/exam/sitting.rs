@@ -1,6 +1,7 @@
 //! One sitting of the exam: scenes, record, measure, report, each stage through the run folder.
 
 use super::composition::composition;
+use super::confusions::confusions;
 use super::recognition::recognition;
 use super::stop::Stop;
 use super::{findings, spatial, summary, units, wording};
@@ -132,7 +133,11 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     drop(stage);
     let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
     let stage = stages.begin("measuring units");
-    let mut measured = units::measure(&run, None, &criterion, stage.as_ref())?;
+    let (mut measured, pairs) = units::measure(&run, None, &criterion, stage.as_ref())?;
+    // What answers are made of is the embedding alone.
+    let embedding = pairs.iter().find(|of| of.site.starts_with("image_embeds"));
+    let embedding = embedding.and_then(|of| Some((of.site.as_str(), of.geometry.as_ref()?)));
+    let confused = embedding.map(|of| confusions(&single, &world, of, &measured.concepts, config.seed));
     spatial::check(model, &source, &mut measured.strongest)?;
     drop(stage);
 
@@ -168,6 +173,7 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
         recognition: summary::recognition(&single, &world, seen.as_ref(), config.confidence)?,
         composition: summary::composition(&double, unseen.as_ref(), config)?,
         units: measured,
+        confusions: confused.unwrap_or_default(),
         findings: Vec::new(),
     };
     report.findings = findings::findings(&report);

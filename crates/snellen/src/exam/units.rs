@@ -32,7 +32,20 @@ const PAIRS: usize = 8;
 /// `sites.parquet` there, and sums up.
 ///
 /// `second` is a file with a second encoder's embeddings of the images, for the monosemanticity score.
-pub fn measure(run: &Path, second: Option<&Path>, criterion: &Criterion, progress: &dyn Progress) -> Result<Units> {
+///
+/// # Errors
+/// When the images had no labels, or a file is malformed.
+pub fn measure_run(run: &Path, second: Option<&Path>, by: &Criterion, progress: &dyn Progress) -> Result<Units> {
+    measure(run, second, by, progress).map(|(units, _)| units)
+}
+
+/// As [`measure_run`], with the pairs of every site.
+pub(super) fn measure(
+    run: &Path,
+    second: Option<&Path>,
+    criterion: &Criterion,
+    progress: &dyn Progress,
+) -> Result<(Units, Vec<SitePairs>)> {
     let labels = run.join(crate::record::LABELS);
     if !labels.is_file() {
         return Err(Error::mismatch(run.display(), "a run with labels.csv: its images had labels", "none"));
@@ -52,7 +65,7 @@ pub fn measure(run: &Path, second: Option<&Path>, criterion: &Criterion, progres
 }
 
 /// Measures activations of others: the tensors `[image, unit]` of the file at `activations` (safetensors, .npy or .npz), whose rows are
-/// those of the labels at `labels`; writes the same tables into the existing folder `out`. `second` as in [`measure`].
+/// those of the labels at `labels`; writes the same tables into the existing folder `out`. `second` as in [`measure_run`].
 ///
 /// # Errors
 /// When a file is malformed, or a tensor has not a row for each image.
@@ -73,7 +86,7 @@ pub fn measure_given(
         measuring.site([name.clone(), String::new()], name.clone(), &array, true, progress)?;
     }
     progress.advance(given.names.len(), given.names.len());
-    measuring.finish(out)
+    measuring.finish(out).map(|(units, _)| units)
 }
 
 /// Sites, measured one after another.
@@ -178,7 +191,7 @@ impl<'a> Measuring<'a> {
     }
 
     /// Writes the tables into `folder`.
-    fn finish(self, folder: &Path) -> Result<Units> {
+    fn finish(self, folder: &Path) -> Result<(Units, Vec<SitePairs>)> {
         let Self { design, mut units, cards, cells, rows, pairs, factors, ms_by_chance, .. } = self;
         UnitConcepts { concepts: design.concepts().to_vec(), sites: cells }
             .write(&folder.join("unit_concepts.parquet"))?;
@@ -202,7 +215,7 @@ impl<'a> Measuring<'a> {
         units.fakes =
             pairs.last().and_then(|of| Some(fakes(of, of.geometry.as_ref()?, &units.concepts))).unwrap_or_default();
         (units.strongest, units.clearest) = cards.finish();
-        Ok(units)
+        Ok((units, pairs))
     }
 }
 

@@ -100,7 +100,9 @@ pub struct PairGeometry {
 /// What the sites of one table of labels share.
 pub struct Superposition {
     criterion: Criterion,
-    /// Rows of the table that are looked at.
+    /// Images of the table.
+    images: usize,
+    /// Rows of it that are looked at.
     rows: Vec<usize>,
     design: Design,
     permuted: Design,
@@ -128,7 +130,7 @@ impl Superposition {
         Self::in_halves(labels, rows, halves, criterion).map(Some)
     }
 
-    /// Of the images `rows` of `labels`, sorted, in the `halves` that are given as places in `rows`.
+    /// Of the images `rows` of `labels`, in the `halves` that are given as places in `rows`.
     ///
     /// # Errors
     /// When there are fewer than [`FEWEST`] images, a half is empty, or a row or place is out of range.
@@ -144,6 +146,7 @@ impl Superposition {
         if halves.iter().any(|half| half.is_empty() || half.iter().any(|i| *i >= rows.len())) {
             return Err(Error::mismatch("superposition: halves", format!("images below {}", rows.len()), "others"));
         }
+        let images = labels.rows.len();
         let picked = rows.iter().map(|row| labels.rows[*row].clone()).collect();
         let labels = LabelTable { factors: labels.factors.clone(), rows: picked };
         let design = Design::from_labels(&labels)?;
@@ -159,6 +162,7 @@ impl Superposition {
         let [first, second] = halves.map(|half| Half::of(&design, &columns, &half));
         Ok(Self {
             criterion: *criterion,
+            images,
             permuted: design.permuted(criterion.seed),
             terms: Terms::of(&labels)?,
             used,
@@ -193,8 +197,8 @@ impl Superposition {
         for block in blocks {
             let block = block?;
             let matrix: &Matrix = block.borrow();
-            if let Some(last) = self.rows.last().filter(|last| **last >= matrix.images()) {
-                let expected = format!("more than {last} images, as the labels have");
+            if matrix.images() != self.images {
+                let expected = format!("{} images, as the labels have", self.images);
                 return Err(Error::mismatch("activations", expected, matrix.images()));
             }
             gram.add(matrix);

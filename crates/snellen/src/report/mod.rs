@@ -43,6 +43,8 @@ pub struct Report {
     pub composition: Composition,
     /// Which units stand for what.
     pub units: Units,
+    /// Whether concepts that fake one another for a linear reader are those that the model's own answers confuse.
+    pub confusions: Vec<Confusions>,
     /// What the numbers say, in sentences, and what they do not.
     pub findings: Vec<String>,
 }
@@ -274,6 +276,23 @@ pub struct ClassCard {
     pub lowered: bool,
     /// Rows of the images of the held-out half that move it furthest.
     pub top_images: Vec<usize>,
+}
+
+/// Functional interference held against the model's own answers, over pairs of values of one factor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Confusions {
+    /// The site that is read.
+    pub site: String,
+    /// The factor.
+    pub factor: String,
+    /// Pairs of its values.
+    pub pairs: usize,
+    /// Pearson's r of interference and of how near pictures of one value come to being called the other.
+    pub r: f64,
+    /// Two-sided, by relabelling the values.
+    pub p: f64,
+    /// Labellings that it is made of.
+    pub permutations: u64,
 }
 
 /// A concept that looks like another to a linear reader.

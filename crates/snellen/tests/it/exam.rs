@@ -1,6 +1,7 @@
 //! The exam on a model that learnt next to nothing: it must run, repeat itself to the byte, and find nothing that is not there.
 
 use crate::lab::recipe;
+use snellen::exam::recognition::recognition;
 use snellen::exam::{ExamConfig, examine};
 use snellen::lab::{TrainConfig, train};
 use snellen::model::Model;
@@ -28,8 +29,10 @@ fn a_sitting_repeats_itself_at_any_number_of_threads() {
     let [one, three] = [1, 3].map(|threads| {
         let out = home.path().join(threads.to_string());
         sit(&model, &out, threads);
-        ["report.json", "report.html", "run/unit_concepts.parquet", "run/run.json", "scenes/labels.csv"]
-            .map(|file| std::fs::read(out.join(file)).unwrap())
+        let tables = ["unit_concepts", "units", "concepts", "pairs", "sites"].map(|name| format!("run/{name}.parquet"));
+        let others = ["report.json", "report.html", "run/run.json", "scenes/labels.csv"].map(str::to_owned);
+        let files: Vec<String> = others.into_iter().chain(tables).collect();
+        files.iter().map(|file| std::fs::read(out.join(file)).unwrap()).collect::<Vec<_>>()
     });
     assert!(one == three);
     let page = String::from_utf8(one[1].clone()).unwrap();
@@ -76,6 +79,50 @@ fn numbers_add_up() {
     let json: serde_json::Value = serde_json::from_slice(&report.to_json().unwrap()).unwrap();
     assert_eq!(json["schema"], 3);
     assert_eq!(json["composition"]["swap"]["chance"], 0.5);
+}
+
+#[test]
+fn units_and_sites_are_described() {
+    let home = tempfile::tempdir().unwrap();
+    let model = untrained(&home.path().join("model"));
+    let out = home.path().join("exam");
+    let units = sit(&model, &out, 2).units;
+    for site in &units.sites {
+        let together = site.together.as_ref().unwrap();
+        assert_eq!((together.images, site.classes.values().sum::<usize>()), (60, site.units));
+        assert!(together.decodable <= units.concepts.len() && together.decodable_by_chance <= 2);
+        assert!(together.linear_r2.unwrap().estimate <= 1.0 && together.participation_ratio.unwrap() > 0.5);
+    }
+    let mut classes: Vec<_> = units.clearest.iter().map(|card| card.class).collect();
+    classes.dedup();
+    assert!(!classes.is_empty() && classes.len() == units.clearest.len());
+    for card in &units.clearest {
+        let site = units.sites.iter().find(|site| (&site.site, &site.tokens) == (&card.site, &card.tokens)).unwrap();
+        assert!(site.classes[&card.class] > 0 && card.top_images.len() == 6, "{card:?}");
+    }
+    // Every strongest unit of a site with patches has a place, in pictures that have masks.
+    assert!(!units.strongest.is_empty());
+    for card in &units.strongest {
+        let spatial = card.spatial.unwrap();
+        assert!((0.0..=1.0).contains(&spatial.iou) && spatial.by_chance > 0.0 && spatial.by_chance < 0.1, "{card:?}");
+    }
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Concepts together") && page.contains("the clearest of its class"));
+}
+
+#[test]
+fn how_near_a_value_comes_to_another_is_a_difference_of_cosines() {
+    let home = tempfile::tempdir().unwrap();
+    let model = untrained(&home.path().join("model"));
+    let world = snellen::scene::World::toy();
+    let mut none = ();
+    let seen = recognition(&model, &world, &["a {}"], (1, 0), &mut none).unwrap();
+    assert_eq!((seen.near_shapes.len(), seen.near_colors.len()), (world.shapes.len(), world.colors.len()));
+    for (f, row) in seen.near_shapes.iter().chain(&seen.near_colors).enumerate() {
+        let own = if f < world.shapes.len() { f } else { f - world.shapes.len() };
+        assert!(row[own].abs() < 1e-12 && row.iter().all(|near| near.abs() <= 2.0), "{row:?}");
+        assert!(row.iter().any(|near| near.abs() > 1e-6));
+    }
 }
 
 #[test]
