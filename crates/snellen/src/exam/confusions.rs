@@ -3,7 +3,7 @@
 //! How near a picture of g comes to being called f is the mean of cos(picture, caption of f) - cos(picture, caption of g) over pictures
 //! of single objects with g, the captions agreeing in all else. Within a factor these are held against the functional interference
 //! of the model's embedding, both averaged over the two directions of a pair: Pearson's r over pairs of values, p by
-//! [relabelling](crate::measure::label_permutation) one of the tables, since pairs share their values.
+//! relabelling one of the tables, since pairs share their values.
 
 use super::recognition::Recognition;
 use crate::measure::correlation::pearson;

@@ -2,7 +2,7 @@
 //!
 //! Every measure here compares images with one another, and its cost grows with the square of their number and more: of more than
 //! [`MOST_IMAGES`] that many are drawn, the same for all sites. Units that are constant or not finite are left out. Concepts that
-//! fewer than [`LEAST`](super::terms::LEAST) images of a half show, or don't, have no numbers; nor have factors with so many values that
+//! fewer than [`LEAST`] images of a half show, or don't, have no numbers; nor have factors with so many values that
 //! they would take more than a quarter of a half's images as columns, alone or with the factors before them.
 
 use super::Interval;
