@@ -214,7 +214,7 @@ fn nothing_depends_on_the_basis_but_the_overlap() {
         close(a.interference_ab.unwrap().lo, b.interference_ab.unwrap().lo);
         // Units that stand for one concept overlap less than any rotation of them; turned ones are like any other rotation.
         let [own, other] = [a, b].map(|pair| pair.overlap.unwrap());
-        assert!(own.overlap.estimate < own.rotated.lo, "{own:?}");
+        assert!(own.overlap.estimate < own.rotated.lo && own.overlap.estimate < own.null - 0.1, "{own:?}");
         assert!(
             other.overlap.estimate > own.overlap.estimate
                 && (own.rotated.estimate - other.rotated.estimate).abs() < 0.02
@@ -231,7 +231,7 @@ fn nothing_depends_on_the_basis_but_the_overlap() {
 fn of_noise_and_of_counting_nothing_is_made() {
     let labels = toys(600, 7);
     let nothing = vec![vec![0.0; 80]; 15];
-    let (mut inside, mut all, mut some) = (0, 0, 0);
+    let (mut inside, mut all, mut some, mut overlaps, mut covered) = (0, 0, 0, 0, 0);
     for seed in 0..3 {
         let got = of(&labels, &sums(&labels, &nothing, 1.0, seed), seed);
         assert!(got.decodable <= 1 && got.decodable_by_chance <= 1);
@@ -243,6 +243,8 @@ fn of_noise_and_of_counting_nothing_is_made() {
             some += usize::from(pair.cos_cv.is_some());
             let overlap = pair.overlap.unwrap();
             assert!((overlap.overlap.estimate - overlap.null).abs() < 0.2, "{overlap:?}");
+            overlaps += 1;
+            covered += usize::from(overlap.overlap.lo <= overlap.null && overlap.null <= overlap.overlap.hi);
             for faked in [pair.interference_ab, pair.interference_ba] {
                 let faked = faked.unwrap();
                 all += 1;
@@ -253,6 +255,8 @@ fn of_noise_and_of_counting_nothing_is_made() {
     let share = inside as f64 / all as f64;
     assert!((0.92..0.98).contains(&share), "{share}");
     assert!(some <= 3, "{some} cosines of nothing");
+    let share = covered as f64 / f64::from(overlaps);
+    assert!(share > 0.85, "{share} of the intervals of overlaps of noise hold what noise gives");
 }
 
 #[test]
