@@ -1,6 +1,8 @@
 //! The exam on a model that learnt next to nothing: it must run, repeat itself to the byte, and find nothing that is not there.
 
 use crate::lab::recipe;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::RowAccessor;
 use snellen::exam::recognition::recognition;
 use snellen::exam::{ExamConfig, examine};
 use snellen::lab::{TrainConfig, train};
@@ -99,6 +101,20 @@ fn units_and_sites_are_described() {
     for card in &units.clearest {
         let site = units.sites.iter().find(|site| (&site.site, &site.tokens) == (&card.site, &card.tokens)).unwrap();
         assert!(site.classes[&card.class] > 0 && card.top_images.len() == 6, "{card:?}");
+    }
+    // No unit of its class, at a site with patches, is more of what makes the class.
+    let file = std::fs::File::open(out.join("run/units.parquet")).unwrap();
+    for row in SerializedFileReader::new(file).unwrap().get_row_iter(None).unwrap() {
+        let row = row.unwrap();
+        let class = row.get_string(2).unwrap();
+        let Some(card) = units.clearest.iter().find(|card| card.class.name() == class) else { continue };
+        let (column, clarity) = match class.as_str() {
+            "count" => (7, card.eta2_count),
+            "conjunction" | "mixed" => (6, card.eta2_interaction),
+            _ => (5, card.eta2_main),
+        };
+        let patches = row.get_string(0).unwrap().contains("mlp");
+        assert!(!patches || row.get_double(column).unwrap() <= clarity.unwrap(), "{row} {card:?}");
     }
     // Every strongest unit of a site with patches has a place, in pictures that have masks.
     assert!(!units.strongest.is_empty());
