@@ -18,7 +18,7 @@ use crate::measure::terms::{FEWEST, Terms};
 use crate::measure::units_table::{UnitRow, write_units};
 use crate::model::Model;
 use crate::record::{ActivationStore, FolderSource, Progress, TokenPolicy};
-use crate::report::{PairCard, Picture, SiteUnits, Together, Units};
+use crate::report::{PairCard, Picture, SiteUnits, Units};
 use crate::scene::labels::LabelTable;
 use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
@@ -182,7 +182,7 @@ impl<'a> Measuring<'a> {
             encoding: summary.encoding,
             null: summary.null,
             classes,
-            together: geometry.as_ref().map(|of| together_card(of, &self.factors)),
+            together: geometry.as_ref().map(|of| of.together.clone()),
         });
         self.pairs.push(SitePairs { site: path.clone(), shared, geometry });
         self.cells.push((path.clone(), cells));
@@ -192,7 +192,7 @@ impl<'a> Measuring<'a> {
 
     /// Writes the tables into `folder`.
     fn finish(self, folder: &Path) -> Result<(Units, Vec<SitePairs>)> {
-        let Self { design, mut units, cards, cells, rows, pairs, factors, ms_by_chance, .. } = self;
+        let Self { design, mut units, cards, cells, rows, pairs, ms_by_chance, .. } = self;
         UnitConcepts { concepts: design.concepts().to_vec(), sites: cells }
             .write(&folder.join("unit_concepts.parquet"))?;
         write_pairs(&folder.join("pairs.parquet"), &units.concepts, &pairs)?;
@@ -208,30 +208,14 @@ impl<'a> Measuring<'a> {
             site: &of.site,
             units: site.units,
             classes: &site.classes,
-            geometry: of.geometry.as_ref(),
+            together: site.together.as_ref(),
             ms_by_chance,
         });
-        write_sites(&folder.join("sites.parquet"), &factors, &sites.collect::<Vec<_>>())?;
+        write_sites(&folder.join("sites.parquet"), &sites.collect::<Vec<_>>())?;
         units.fakes =
             pairs.last().and_then(|of| Some(fakes(of, of.geometry.as_ref()?, &units.concepts))).unwrap_or_default();
         (units.strongest, units.clearest) = cards.finish();
         Ok((units, pairs))
-    }
-}
-
-/// A site's concepts together, for the report.
-fn together_card(of: &SiteGeometry, factors: &[String]) -> Together {
-    Together {
-        images: of.images,
-        participation_ratio: of.participation_ratio,
-        k95: of.k95,
-        decodable: of.decodable,
-        decodable_by_chance: of.decodable_by_chance,
-        count_r2: of.count_r2,
-        linear_r2: of.linear_r2,
-        linear_r2_white: of.linear_r2_white,
-        conjunction_gain: of.conjunction_gain,
-        conjunction_factors: of.conjunction_factors.map(|pair| pair.map(|f| factors[f].clone())),
     }
 }
 

@@ -197,9 +197,9 @@ pub fn site_biases(labels: &LabelTable, ratio: f64, seed: u64, confidence: Confi
                 answers.interval(pair.cos_cv, truth.cosine(pair.a, pair.b));
             }
         }
-        ratio_of.number(plain.participation_ratio, truth.participation_ratio);
-        linear.interval(plain.linear_r2, planted.signal / (planted.signal + planted.noise));
-        gain.number(plain.conjunction_gain.map(|gain| gain.estimate), 0.0);
+        ratio_of.number(plain.together.participation_ratio, truth.participation_ratio);
+        linear.interval(plain.together.linear_r2, planted.signal / (planted.signal + planted.noise));
+        gain.number(plain.together.conjunction_gain.map(|gain| gain.estimate), 0.0);
         for (f, concept) in plain.concepts.iter().enumerate() {
             dimension.number(concept.dimensionality, truth.dimensionality(f));
             interference.number(concept.interference, truth.interference(f, &factors));
@@ -211,7 +211,7 @@ pub fn site_biases(labels: &LabelTable, ratio: f64, seed: u64, confidence: Confi
             overlap.number(pair.overlap.map(|o| o.overlap.estimate - o.null), 0.0);
         }
         nothing.concepts.iter().for_each(|concept| d_prime.interval(concept.d_prime, 0.0));
-        no_linear.number(nothing.linear_r2.map(|linear| linear.estimate), 0.0);
+        no_linear.number(nothing.together.linear_r2.map(|linear| linear.estimate), 0.0);
     }
     let all = [
         alike.bias("cos_cv", "pairs that share a part", confidence)?,

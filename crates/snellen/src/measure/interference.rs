@@ -17,8 +17,9 @@ use super::Interval;
 use super::half::Half;
 use faer::{Mat, MatRef};
 
-/// The factor of each concept, by index, and of each factor whether its values add up to the number of objects.
+/// The factors, the factor of each concept, by index, and of each factor whether its values add up to the number of objects.
 pub(super) struct Factors {
+    pub(super) names: Vec<String>,
     pub(super) of: Vec<usize>,
     pub(super) adds_up: Vec<bool>,
 }

@@ -22,6 +22,7 @@ use super::{Design, Matrix};
 use crate::scene::labels::LabelTable;
 use crate::{Error, Result, random};
 use faer::{Mat, MatRef, Side};
+use serde::Serialize;
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +36,17 @@ const RANK: f64 = 1e-10;
 /// The concepts of one site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SiteGeometry {
+    /// All of them together.
+    pub together: Together,
+    /// `[concept]`.
+    pub concepts: Vec<ConceptGeometry>,
+    /// Every pair of concepts a < b, in order.
+    pub pairs: Vec<PairGeometry>,
+}
+
+/// What the concepts of one site make together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Together {
     /// Images that it was measured on.
     pub images: usize,
     /// (tr S)^2 / tr S^2 of the covariance beyond the number of objects; `None` where nothing varies.
@@ -53,12 +65,8 @@ pub struct SiteGeometry {
     pub linear_r2_white: Option<Interval>,
     /// What the best conjunction of two factors adds to `linear_r2`.
     pub conjunction_gain: Option<Interval>,
-    /// Which two factors, by index.
-    pub conjunction_factors: Option<[usize; 2]>,
-    /// `[concept]`.
-    pub concepts: Vec<ConceptGeometry>,
-    /// Every pair of concepts a < b, in order.
-    pub pairs: Vec<PairGeometry>,
+    /// Which two factors.
+    pub conjunction_factors: Option<[String; 2]>,
 }
 
 /// One concept at a site.
@@ -177,7 +185,7 @@ impl Superposition {
     /// The concepts of each factor whose values always add up to the number of objects, so that their directions are told from
     /// the mean of them.
     pub fn adding_up(&self) -> Vec<Vec<usize>> {
-        let Factors { of, adds_up } = &self.factors;
+        let Factors { of, adds_up, .. } = &self.factors;
         let concepts = |f: usize| (0..of.len()).filter(|c| of[*c] == f).collect();
         (0..adds_up.len()).filter(|f| adds_up[*f]).map(concepts).collect()
     }
@@ -247,7 +255,7 @@ impl Superposition {
             interference_ab: faked([a, b]),
             interference_ba: faked([b, a]),
         };
-        Ok(SiteGeometry {
+        let together = Together {
             images: self.rows.len(),
             participation_ratio: ratio,
             k95,
@@ -257,7 +265,10 @@ impl Superposition {
             linear_r2: linear.as_ref().map(|linear| linear.linear),
             linear_r2_white: factorisation(&white, &self.terms, confidence).map(|white| white.linear),
             conjunction_gain: gain.map(|(gain, _)| gain),
-            conjunction_factors: gain.map(|(_, factors)| factors),
+            conjunction_factors: gain.map(|(_, pair)| pair.map(|f| self.factors.names[f].clone())),
+        };
+        Ok(SiteGeometry {
+            together,
             concepts: probes[0].iter().enumerate().map(of_concept).collect(),
             pairs: pairs.iter().zip(overlaps).map(of_pair).collect(),
         })
@@ -367,7 +378,7 @@ fn factors(labels: &LabelTable, design: &Design) -> Factors {
         sums.values().all(|sums| sums.len() == 1)
     };
     let adds_up = (0..labels.factors.len()).map(adds_up).collect();
-    Factors { of, adds_up }
+    Factors { names: labels.factors.iter().map(|factor| factor.name.clone()).collect(), of, adds_up }
 }
 
 /// Concepts that are regressed on: those that some image of a half shows, of factors for which there are images enough.

@@ -10,6 +10,7 @@ use crate::measure::encodes::Counts;
 use crate::measure::factorial::UnitClass;
 use crate::measure::proportion::{Difference, Proportion};
 use crate::measure::spatial::Spatial;
+use crate::measure::superposition::Together;
 use crate::measure::{Confidence, Interval};
 use crate::model::Preprocessing;
 use crate::{Error, Result, output};
@@ -222,31 +223,6 @@ pub struct SiteUnits {
     pub classes: BTreeMap<UnitClass, usize>,
     /// Its concepts together; `None` of too few images.
     pub together: Option<Together>,
-}
-
-/// The concepts of one site together.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Together {
-    /// Images that they were measured on.
-    pub images: usize,
-    /// Dimensions that the activations take up, beyond the number of objects.
-    pub participation_ratio: Option<f64>,
-    /// Principal components that hold 95 % of that.
-    pub k95: Option<usize>,
-    /// Concepts that a linear probe tells.
-    pub decodable: usize,
-    /// The same with labels permuted within strata.
-    pub decodable_by_chance: usize,
-    /// Share of the variance that the number of objects explains.
-    pub count_r2: Option<Interval>,
-    /// That it and a sum of concepts explain.
-    pub linear_r2: Option<Interval>,
-    /// The same with all leading directions made equally long.
-    pub linear_r2_white: Option<Interval>,
-    /// What values of two factors in one object add.
-    pub conjunction_gain: Option<Interval>,
-    /// Which two factors.
-    pub conjunction_factors: Option<[String; 2]>,
 }
 
 /// A unit of a class.

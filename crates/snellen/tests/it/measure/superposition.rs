@@ -77,13 +77,15 @@ fn concepts_together_have_the_answers_of_numpy() {
         let rows = (0..labels.rows.len()).collect();
         let together = Superposition::in_halves(&labels, rows, halves, &criterion(0)).unwrap();
         let got = together.measure(units, [Ok::<_, Error>(&acts)]).unwrap();
-        near(got.participation_ratio.unwrap(), case["participation_ratio"].as_f64().unwrap());
-        assert_eq!(got.k95, case["k95"].as_u64().map(|k| k as usize));
-        interval(got.count_r2, &case["count_r2"]);
-        interval(got.linear_r2, &case["linear_r2"]);
-        interval(got.linear_r2_white, &case["linear_r2_white"]);
-        interval(got.conjunction_gain, &case["conjunction_gain"]);
-        assert_eq!(serde_json::json!(got.conjunction_factors), case["conjunction_factors"]);
+        near(got.together.participation_ratio.unwrap(), case["participation_ratio"].as_f64().unwrap());
+        assert_eq!(got.together.k95, case["k95"].as_u64().map(|k| k as usize));
+        interval(got.together.count_r2, &case["count_r2"]);
+        interval(got.together.linear_r2, &case["linear_r2"]);
+        interval(got.together.linear_r2_white, &case["linear_r2_white"]);
+        interval(got.together.conjunction_gain, &case["conjunction_gain"]);
+        let pair = case["conjunction_factors"].as_array().unwrap();
+        let pair: Vec<String> = pair.iter().map(|f| format!("factor {f}")).collect();
+        assert_eq!(got.together.conjunction_factors.clone().map(Vec::from), Some(pair));
         for (c, concept) in got.concepts.iter().enumerate() {
             let number = |got: Option<f64>, expected: &Value| {
                 assert_eq!(got.is_some(), expected.is_number(), "concept {c}");
@@ -198,11 +200,11 @@ fn nothing_depends_on_the_basis_but_the_overlap() {
     let turned = matrix(300, 60, |i, u| acts.row(i).iter().zip(&q[u]).map(|(x, q)| f64::from(*x) * q).sum());
     let [plain, turned] = [&acts, &turned].map(|acts| of(&labels, acts, 6));
     let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-4 * a.abs().max(1.0), "{a} and {b}");
-    close(plain.participation_ratio.unwrap(), turned.participation_ratio.unwrap());
-    close(plain.linear_r2.unwrap().hi, turned.linear_r2.unwrap().hi);
-    close(plain.linear_r2_white.unwrap().lo, turned.linear_r2_white.unwrap().lo);
-    close(plain.conjunction_gain.unwrap().lo, turned.conjunction_gain.unwrap().lo);
-    assert_eq!((plain.k95, plain.decodable), (turned.k95, turned.decodable));
+    close(plain.together.participation_ratio.unwrap(), turned.together.participation_ratio.unwrap());
+    close(plain.together.linear_r2.unwrap().hi, turned.together.linear_r2.unwrap().hi);
+    close(plain.together.linear_r2_white.unwrap().lo, turned.together.linear_r2_white.unwrap().lo);
+    close(plain.together.conjunction_gain.unwrap().lo, turned.together.conjunction_gain.unwrap().lo);
+    assert_eq!((plain.together.k95, plain.together.decodable), (turned.together.k95, turned.together.decodable));
     for (a, b) in plain.concepts.iter().zip(&turned.concepts) {
         close(a.interference.unwrap(), b.interference.unwrap());
         close(a.dimensionality.unwrap(), b.dimensionality.unwrap());
@@ -234,11 +236,15 @@ fn of_noise_and_of_counting_nothing_is_made() {
     let (mut inside, mut all, mut some, mut overlaps, mut covered) = (0, 0, 0, 0, 0);
     for seed in 0..3 {
         let got = of(&labels, &sums(&labels, &nothing, 1.0, seed), seed);
-        assert!(got.decodable <= 1 && got.decodable_by_chance <= 1);
-        assert!(got.linear_r2.unwrap().estimate < got.count_r2.unwrap().estimate);
-        assert!(got.conjunction_gain.unwrap().estimate < 0.0);
+        assert!(got.together.decodable <= 1 && got.together.decodable_by_chance <= 1);
+        assert!(got.together.linear_r2.unwrap().estimate < got.together.count_r2.unwrap().estimate);
+        assert!(got.together.conjunction_gain.unwrap().estimate < 0.0);
         // 80 directions of noise.
-        assert!((60.0..100.0).contains(&got.participation_ratio.unwrap()), "{:?}", got.participation_ratio);
+        assert!(
+            (60.0..100.0).contains(&got.together.participation_ratio.unwrap()),
+            "{:?}",
+            got.together.participation_ratio
+        );
         for pair in &got.pairs {
             some += usize::from(pair.cos_cv.is_some());
             let overlap = pair.overlap.unwrap();
@@ -281,15 +287,15 @@ fn bindings_are_a_gain_and_sums_are_none() {
     let labels = toys(800, 12);
     let directions = random_directions(15, 40, 13);
     let plain = sums(&labels, &directions, 1.0, 14);
-    assert!(of(&labels, &plain, 0).conjunction_gain.unwrap().hi < 0.0);
+    assert!(of(&labels, &plain, 0).together.conjunction_gain.unwrap().hi < 0.0);
     let cells = random_directions(30, 40, 15);
     let bound = matrix(800, 40, |i, u| {
         let cell = |object: &Vec<Option<u32>>| cells[(object[0].unwrap() * 6 + object[1].unwrap()) as usize][u];
         f64::from(plain.row(i)[u]) + labels.rows[i].objects.iter().map(cell).sum::<f64>()
     });
     let got = of(&labels, &bound, 0);
-    assert!(got.conjunction_gain.unwrap().lo > 0.05, "{:?}", got.conjunction_gain);
-    assert_eq!(got.conjunction_factors, Some([0, 1]));
+    assert!(got.together.conjunction_gain.unwrap().lo > 0.05, "{:?}", got.together.conjunction_gain);
+    assert_eq!(got.together.conjunction_factors, Some(["factor 0", "factor 1"].map(str::to_owned)));
 }
 
 #[test]
@@ -306,8 +312,8 @@ fn blocks_and_threads_change_no_byte() {
     // One thread gives the very bytes, blocks the same numbers up to the order of sums.
     assert_eq!(pool.install(|| of(&labels, &acts, 19)), whole);
     let cut = together.measure(50, [Ok::<_, Error>(block(0..17)), Ok(block(17..50))]).unwrap();
-    assert_eq!((cut.k95, cut.decodable), (whole.k95, whole.decodable));
-    near(cut.linear_r2.unwrap().estimate, whole.linear_r2.unwrap().estimate);
+    assert_eq!((cut.together.k95, cut.together.decodable), (whole.together.k95, whole.together.decodable));
+    near(cut.together.linear_r2.unwrap().estimate, whole.together.linear_r2.unwrap().estimate);
     for (a, b) in cut.pairs.iter().zip(&whole.pairs) {
         near(a.overlap.unwrap().overlap.estimate, b.overlap.unwrap().overlap.estimate);
         near(a.overlap.unwrap().null, b.overlap.unwrap().null);
@@ -323,7 +329,10 @@ fn what_cannot_be_measured_is_missing() {
     };
     // Nothing varies.
     let got = of(&labels, &matrix(100, 3, |_, u| u as f64), 0);
-    assert_eq!((got.participation_ratio, got.k95, got.linear_r2, got.linear_r2_white), (None, None, None, None));
+    assert_eq!(
+        (got.together.participation_ratio, got.together.k95, got.together.linear_r2, got.together.linear_r2_white),
+        (None, None, None, None)
+    );
     assert!(got.pairs.iter().all(|pair| pair.cos_cv.is_none() && pair.overlap.is_none()));
     assert!(got.pairs.iter().all(|pair| pair.interference_ab.is_none()), "{:?}", got.pairs[0]);
     // Units that are not finite are left out, of more than one and of one.
@@ -334,11 +343,15 @@ fn what_cannot_be_measured_is_missing() {
         _ => f64::from(plain.row(i)[u % 4]),
     });
     let [a, b] = [&plain, &odd].map(|acts| of(&labels, acts, 0));
-    assert_eq!((a.participation_ratio, a.linear_r2), (b.participation_ratio, b.linear_r2));
+    assert_eq!(
+        (a.together.participation_ratio, a.together.linear_r2),
+        (b.together.participation_ratio, b.together.linear_r2)
+    );
     of(&labels, &noise(1), 0);
     // Values as large as they come.
     let large = matrix(100, 4, |i, u| f64::from(plain.row(i)[u]) * 1e37);
-    let (large, plain) = (of(&labels, &large, 0).participation_ratio.unwrap(), a.participation_ratio.unwrap());
+    let (large, plain) =
+        (of(&labels, &large, 0).together.participation_ratio.unwrap(), a.together.participation_ratio.unwrap());
     assert!((large - plain).abs() < 1e-6 * plain, "{large} {plain}");
     // Too few images, other images.
     assert!(Superposition::of(&toys(15, 0), &criterion(0)).unwrap().is_none());
@@ -360,6 +373,11 @@ fn of_many_images_some_are_looked_at() {
     let labels = toys(4500, 22);
     let acts = sums(&labels, &random_directions(15, 8, 23), 1.0, 24);
     let got = of(&labels, &acts, 25);
-    assert_eq!(got.images, 1500);
-    assert!(got.decodable >= 8 && got.decodable_by_chance <= 1, "{} {}", got.decodable, got.decodable_by_chance);
+    assert_eq!(got.together.images, 1500);
+    assert!(
+        got.together.decodable >= 8 && got.together.decodable_by_chance <= 1,
+        "{} {}",
+        got.together.decodable,
+        got.together.decodable_by_chance
+    );
 }
