@@ -172,8 +172,7 @@ pub fn site_biases(labels: &LabelTable, ratio: f64, seed: u64, confidence: Confi
         mut interference,
     ] = [(); 9].map(|()| Answers::default());
     let [mut fakes, mut d_prime, mut overlap, mut no_linear] = [(); 4].map(|()| Answers::default());
-    let factors: Vec<usize> =
-        labels.factors.iter().enumerate().flat_map(|(f, factor)| vec![f; factor.values.len()]).collect();
+    let factors = labels.concept_factors();
     let shared: Vec<[usize; 2]> = (0..factors.len())
         .filter_map(|a| Some([a, (a + 1..factors.len()).find(|b| factors[*b] != factors[a])?]))
         .step_by(3)
@@ -244,8 +243,7 @@ pub fn pair_power(
     confidence: Confidence,
 ) -> Result<PairPower> {
     let design = Design::from_labels(labels)?;
-    let factors: Vec<usize> =
-        labels.factors.iter().enumerate().flat_map(|(f, factor)| vec![f; factor.values.len()]).collect();
+    let factors = labels.concept_factors();
     let (mut planted, mut found, mut others, mut wrong) = (0, 0, 0, 0);
     for site in 0..SHARED_SITES {
         let seed = random::seed(seed, "calibration: shared units", site);

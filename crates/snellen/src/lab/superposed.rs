@@ -100,8 +100,7 @@ pub fn shared_site(labels: &LabelTable, units: usize, ratio: f64, excess: f64, s
         return Err(Error::mismatch("phantom: ratio and excess", "positive numbers", format!("{ratio} and {excess}")));
     }
     let present = presence(labels)?;
-    let of: Vec<usize> =
-        labels.factors.iter().enumerate().flat_map(|(f, factor)| vec![f; factor.values.len()]).collect();
+    let of = labels.concept_factors();
     let mut rng = random::stream(seed, "phantom: shared units", 0);
     let enough = |c: &usize| {
         let with = present[*c].iter().filter(|yes| **yes).count();

@@ -367,8 +367,7 @@ struct Probe {
 }
 
 fn factors(labels: &LabelTable, design: &Design) -> Factors {
-    let of: Vec<usize> =
-        labels.factors.iter().enumerate().flat_map(|(f, factor)| vec![f; factor.values.len()]).collect();
+    let of = labels.concept_factors();
     let adds_up = |f: usize| {
         let mut sums: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for (i, stratum) in design.strata().iter().enumerate() {

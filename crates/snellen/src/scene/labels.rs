@@ -121,6 +121,12 @@ impl LabelTable {
         self.factors.iter().flat_map(of).collect()
     }
 
+    /// The factor of each of [`LabelTable::concepts`], by index.
+    #[must_use]
+    pub fn concept_factors(&self) -> Vec<usize> {
+        self.factors.iter().enumerate().flat_map(|(f, factor)| vec![f; factor.values.len()]).collect()
+    }
+
     /// Per image, whether some object has the value `concept`.
     ///
     /// # Errors
