@@ -1,9 +1,9 @@
 //! Attention of all heads, without keeping its pattern.
 
-use crate::block::{Block, Finish, STEPS, STRIDE, Shared};
+use crate::block::{Finish, Shared};
 use crate::format::Precision;
-use crate::packed::{Packed, words};
-use crate::product::{product_here, product_to, run_with};
+use crate::packed::Packed;
+use crate::product::{product_here, product_to};
 use crate::rows::softmax;
 use crate::{Level, View};
 use rayon::prelude::*;
@@ -99,41 +99,29 @@ impl Scratch {
         (q, k, v): (View<'_, f32>, View<'_, f32>, View<'_, f32>),
         (out, stride): (*mut f32, usize),
     ) {
-        let (level, precision) = (self.k.level, self.k.precision);
+        let level = self.k.level;
         self.k.set(k.transposed(), false);
         self.v.set(v, false);
         // Whole vectors of scores: what the last lacks is packed as zeros, and nobody reads it.
         let columns = h.keys.next_multiple_of(self.k.shape.lanes);
         self.k.cols = columns;
-        // Scores are written where the kernel expects the rows of its left operand, so that a pattern in f32 needs no packing.
-        let ready = precision == Precision::F32 && h.keys <= STEPS;
-        let apart = if ready { STRIDE } else { columns };
-        self.pattern.resize(self.pattern.len().max(QUERIES * apart), 0.0);
+        self.pattern.resize(self.pattern.len().max(QUERIES * columns), 0.0);
         self.factors.clear();
         self.factors.resize(columns, 1.0 / (h.units as f32).sqrt());
         let scaled = Finish { gain: Some(&self.factors), ..Finish::default() };
         for first in (0..h.queries).step_by(QUERIES) {
             let n = QUERIES.min(h.queries - first);
-            let pattern = &mut self.pattern[..n * apart];
-            product_here(pattern, apart, q.from_row(first, n), &self.k, scaled);
+            let pattern = &mut self.pattern[..n * columns];
+            product_here(pattern, columns, q.from_row(first, n), &self.k, scaled);
             if h.causal {
-                for (i, row) in pattern.chunks_exact_mut(apart).enumerate() {
+                for (i, row) in pattern.chunks_exact_mut(columns).enumerate() {
                     row[(first + i + 1).min(h.keys)..h.keys].fill(f32::NEG_INFINITY);
                 }
             }
-            softmax(level, pattern, h.keys, apart);
-            // SAFETY: the caller's; the rows of `a` are `n`, and there are as many steps as keys, packed where they lie.
-            unsafe {
-                let (out, finish) = (out.add(first * stride), Finish::default());
-                if ready {
-                    let panels = 0..h.units.div_ceil(self.v.shape.width());
-                    let a = View::new(&[], 0, h.keys, h.keys);
-                    let task = Block { a, rows: 0..n, b: &self.v, panels, out: Shared(out), stride, finish, ready };
-                    run_with(&task, words(pattern));
-                } else {
-                    product_to(out, stride, View::new(pattern, n, h.keys, apart), &self.v, finish);
-                }
-            }
+            softmax(level, pattern, h.keys, columns);
+            let pattern = View::new(pattern, n, h.keys, columns);
+            // SAFETY: the caller's.
+            unsafe { product_to(out.add(first * stride), stride, pattern, &self.v, Finish::default()) };
         }
     }
 }

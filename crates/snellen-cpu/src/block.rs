@@ -4,15 +4,21 @@ use crate::View;
 use crate::activation::{Activation, activate_row};
 use crate::format::{Format, to_bf16};
 use crate::packed::{Line, Packed, flat};
+use std::array::from_fn;
 use std::cell::RefCell;
 use std::ops::Range;
+use std::ptr::null;
 
 /// The most steps that are made before sums are added to those of the steps before.
 pub(crate) const STEPS: usize = 1024;
-/// Words from one row of the packed left operand to the next: a little more than its steps, lest rows compete for cache lines.
-pub(crate) const STRIDE: usize = STEPS + 16;
-/// The most rows of a block.
+/// The most rows of a block: a multiple of the rows of every format's tile.
 pub(crate) const ROWS: usize = 192;
+/// Steps that are made between two looks ahead.
+const UNROLLED: usize = 4;
+/// Words of the left operand that are asked for before they are needed.
+const AHEAD: usize = 384;
+/// Words of a cache line.
+const LINE: usize = 16;
 
 /// What is done to the sums of a product, in this order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,8 +58,6 @@ pub(crate) struct Block<'a> {
     pub(crate) out: Shared,
     pub(crate) stride: usize,
     pub(crate) finish: Finish<'a>,
-    /// Whether the left operand's rows lie packed already; only where all steps are made at once.
-    pub(crate) ready: bool,
 }
 
 thread_local! {
@@ -63,7 +67,7 @@ thread_local! {
 /// Memory for the packed left operand of a block: this thread's, for as long as `run` takes.
 pub(crate) fn with_left(run: impl FnOnce(&mut [u32])) {
     let mut left = LEFT.take();
-    left.resize(ROWS * STRIDE / 16, Line([0; 16]));
+    left.resize(ROWS * STEPS / LINE, Line([0; LINE]));
     run(flat(&mut left));
     LEFT.set(left);
 }
@@ -79,6 +83,9 @@ struct Tile<'a> {
     cols: usize,
     first: bool,
     last: Option<&'a Last>,
+    /// What is read of the right operand by the tiles that come next, and how many words of it go by in [`UNROLLED`] steps.
+    ahead: *const u32,
+    pace: usize,
 }
 
 /// [`Finish`] at a tile's first column; null for nothing.
@@ -89,7 +96,7 @@ struct Last {
     add: *const f32,
 }
 
-/// Makes the task `t`, with `left` from [`with_left`], or with its rows packed where it is `ready`.
+/// Makes the task `t`, with `left` from [`with_left`].
 ///
 /// A closure would not be compiled for the instructions of its surroundings: there is none here.
 ///
@@ -104,27 +111,24 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
     loop {
         let now = STEPS.min(steps - step);
         let end = t.b.rows.min((step + now) * depth);
-        if !t.ready {
-            pack_left::<F>(t.a, t.rows.clone(), step * depth..end, left);
-        }
+        pack_left::<F>(t.a, t.rows.clone(), step * depth..end, left);
         for p in t.panels.clone() {
             let (start, vectors) = t.b.shape.panel(p, t.b.rows, t.b.cols);
             let col = p * t.b.shape.width();
             let cols = (vectors * F::LANES).min(t.b.cols - col);
             // Meanwhile the panel that comes next is fetched, a part with every tile.
             let words = now * vectors * t.b.shape.words;
-            let part = words.div_ceil(t.rows.len().div_ceil(F::ROWS)).next_multiple_of(16);
-            let mut ahead = t.b.lines.as_ptr().cast::<u32>().wrapping_add(start + step * vectors * t.b.shape.words);
-            ahead = ahead.wrapping_add(t.b.shape.panel_words(t.b.rows));
+            let looks = t.rows.len().div_ceil(F::ROWS) * (now / UNROLLED);
+            let (pace, next) = match p + 1 < t.panels.end {
+                true => (words.div_ceil(looks.max(1)), t.b.shape.panel_words(t.b.rows)),
+                false => (0, 0),
+            };
             // SAFETY: the caller's: panels and columns are those of `b` and of the output.
             unsafe {
                 let b = t.b.lines.as_ptr().cast::<u32>().add(start + step * vectors * t.b.shape.words);
+                let mut ahead = b.wrapping_add(next);
                 let mut row = t.rows.start;
                 while row < t.rows.end {
-                    if p + 1 < t.panels.end {
-                        (0..part).step_by(16).for_each(|word| F::prefetch(ahead.wrapping_add(word)));
-                        ahead = ahead.wrapping_add(part);
-                    }
                     let n = F::ROWS.min(t.rows.end - row);
                     let offset = row * t.stride;
                     let last = Last {
@@ -135,13 +139,15 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
                     };
                     let place = Tile {
                         steps: now,
-                        a: left.as_ptr().add((row - t.rows.start) * STRIDE),
+                        a: left.as_ptr().add((row - t.rows.start) * now),
                         b,
                         out: t.out.pointer().add(offset + col),
                         stride: t.stride,
                         cols,
                         first: step == 0,
                         last: (step + now == steps).then_some(&last),
+                        ahead,
+                        pace,
                     };
                     by_size::<F>(n, vectors, &place);
                     // Here and not in the tile, of which there are 24 kinds, for the sake of the compiler.
@@ -158,6 +164,7 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
                             finish_activated(&last, i * t.stride, out);
                         }
                     }
+                    ahead = ahead.wrapping_add(now / UNROLLED * pace);
                     row += n;
                 }
             }
@@ -174,59 +181,130 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
 fn pointer(values: Option<&[f32]>, at: usize) -> *const f32 {
     match values {
         Some(values) => values[at..].as_ptr(),
-        None => std::ptr::null(),
+        None => null(),
     }
 }
 
-/// Rows of the left operand, each as words, [`STRIDE`] apart.
+/// The left operand in the order in which a kernel reads it: of as many rows as a tile has, the words of the first step, then those
+/// of the next. What a last tile lacks in rows nobody reads.
 #[inline(always)]
 fn pack_left<F: Format>(a: View<'_, f32>, rows: Range<usize>, cols: Range<usize>, left: &mut [u32]) {
+    match F::ROWS {
+        4 => pack_tiles::<F, 4>(a, rows, cols, left),
+        6 => pack_tiles::<F, 6>(a, rows, cols, left),
+        other => unreachable!("tiles of {other} rows"),
+    }
+}
+
+#[inline(always)]
+fn pack_tiles<F: Format, const M: usize>(a: View<'_, f32>, rows: Range<usize>, cols: Range<usize>, left: &mut [u32]) {
     if cols.is_empty() {
         return;
     }
+    let (steps, columns) = (cols.len().div_ceil(F::DEPTH), a.transposed());
     let lying = a.row(rows.start, cols.start, cols.len()).is_some();
-    if !lying && a.transposed().row(cols.start, rows.start, rows.len()).is_some() {
-        return pack_left_columns::<F>(a.transposed(), rows, cols, left);
-    }
-    for (row, words) in rows.zip(left.chunks_mut(STRIDE)) {
-        match a.row(row, cols.start, cols.len()) {
-            Some(from) => {
-                let (whole, rest) = from.as_chunks::<2>();
-                if F::DEPTH == 2 {
-                    words.iter_mut().zip(whole).for_each(|(word, [x, y])| *word = word_of::<F>(*x, *y));
-                    if let [x] = rest {
-                        words[whole.len()] = word_of::<F>(*x, 0.0);
+    let upright = !lying && columns.row(cols.start, rows.start, rows.len()).is_some();
+    // As many columns at a time as fill a cache line of every row; all, where a row's values are words already.
+    let each = if lying && F::DEPTH == 1 { cols.len() } else { LINE * F::DEPTH };
+    for first in cols.clone().step_by(each) {
+        let n = each.min(cols.end - first);
+        let place = (first - cols.start) / F::DEPTH * M;
+        for (row, tile) in rows.clone().step_by(M).zip(left.chunks_mut(steps * M)) {
+            let to = &mut tile[place..][..n.div_ceil(F::DEPTH) * M];
+            let here = M.min(rows.end - row);
+            if lying {
+                let from = from_fn(|i| a.row(row + i.min(here - 1), first, n).unwrap_or(&[]));
+                pack_rows::<F, M>(from, to);
+            } else if upright && here == M {
+                pack_columns::<F, M>(|k| columns.row(first + k, row, M), n, to);
+            } else {
+                for (k, to) in to.chunks_exact_mut(M).enumerate() {
+                    for (i, word) in to.iter_mut().enumerate().take(here) {
+                        let at = |k: usize| if k < n { a.at(row + i, first + k) } else { 0.0 };
+                        *word = word_of::<F>(at(k * F::DEPTH), if F::DEPTH == 2 { at(2 * k + 1) } else { 0.0 });
                     }
-                } else {
-                    words.iter_mut().zip(from).for_each(|(word, x)| *word = word_of::<F>(*x, 0.0));
-                }
-            }
-            None => {
-                for (col, word) in cols.clone().step_by(F::DEPTH).zip(words) {
-                    let next = if F::DEPTH == 2 && col + 1 < cols.end { a.at(row, col + 1) } else { 0.0 };
-                    *word = word_of::<F>(a.at(row, col), next);
                 }
             }
         }
     }
 }
 
-/// The same where the values of a column lie side by side, as rows of `a`: a cache line of words at a time.
+/// Rows whose values lie side by side: all of one length, and of a line at most where a word is two of them.
 #[inline(always)]
-fn pack_left_columns<F: Format>(a: View<'_, f32>, rows: Range<usize>, cols: Range<usize>, left: &mut [u32]) {
-    const LINE: usize = 16;
-    const EMPTY: &[f32] = &[];
-    for (line, first) in cols.clone().step_by(LINE * F::DEPTH).enumerate() {
-        let mut columns = [EMPTY; 2 * LINE];
-        let n = (LINE * F::DEPTH).min(cols.end - first);
-        for (column, col) in columns.iter_mut().zip(first..first + n) {
-            *column = a.row(col, rows.start, rows.len()).unwrap_or(EMPTY);
+fn pack_rows<F: Format, const M: usize>(from: [&[f32]; M], to: &mut [u32]) {
+    if F::DEPTH == 1 {
+        interleave(from, f32::to_bits, to);
+        if F::ROUNDS {
+            to.iter_mut().for_each(|word| *word = word_of::<F>(f32::from_bits(*word), 0.0));
         }
-        for (i, words) in left.chunks_mut(STRIDE).take(rows.len()).enumerate() {
-            let words = &mut words[line * LINE..][..n.div_ceil(F::DEPTH)];
-            for (word, pair) in words.iter_mut().zip(columns.chunks_exact(F::DEPTH)) {
-                let next = if F::DEPTH == 2 { pair[1].get(i).copied().unwrap_or(0.0) } else { 0.0 };
-                *word = word_of::<F>(pair[0][i], next);
+        return;
+    }
+    let mut words = [[0; LINE]; M];
+    for (words, from) in words.iter_mut().zip(from) {
+        let (pairs, rest) = from.as_chunks::<2>();
+        words.iter_mut().zip(pairs).for_each(|(word, [x, y])| *word = word_of::<F>(*x, *y));
+        if let [x] = rest {
+            words[pairs.len()] = word_of::<F>(*x, 0.0);
+        }
+    }
+    interleave(words.each_ref().map(|words| &words[..to.len() / M]), |word| word, to);
+}
+
+/// Columns whose values lie side by side: `n`, of M values each.
+#[inline(always)]
+fn pack_columns<'a, F: Format, const M: usize>(
+    column: impl Fn(usize) -> Option<&'a [f32]>,
+    n: usize,
+    to: &mut [u32],
+) {
+    let column = |k: usize| match column(k).filter(|_| k < n) {
+        Some(column) => column.first_chunk::<M>().copied().unwrap_or([0.0; M]),
+        None => [0.0; M],
+    };
+    for (k, to) in to.as_chunks_mut::<M>().0.iter_mut().enumerate() {
+        let (x, y) = (column(k * F::DEPTH), if F::DEPTH == 2 { column(2 * k + 1) } else { [0.0; M] });
+        *to = from_fn(|i| word_of::<F>(x[i], y[i]));
+    }
+}
+
+/// The words of M rows of one length: the first of all rows, then the second of all.
+#[inline(always)]
+fn interleave<T: Copy, const M: usize>(rows: [&[T]; M], word: impl Fn(T) -> u32, to: &mut [u32]) {
+    let mut start = 0;
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if M == 6 && size_of::<T>() == 4 {
+        let steps = rows.iter().map(|row| row.len()).fold(to.len() / M, usize::min);
+        start = steps / 4 * 4;
+        // SAFETY: SSE2 is part of x86-64; all rows have `start` words, and so many times six have a place.
+        unsafe { interleave_6(from_fn(|i| rows[i].as_ptr().cast()), start, to.as_mut_ptr()) };
+    }
+    for (k, to) in to.as_chunks_mut::<M>().0.iter_mut().enumerate().skip(start) {
+        *to = from_fn(|i| word(rows[i][k]));
+    }
+}
+
+/// Six rows of `n` words, a multiple of four: at a time 4 x 4 words are transposed, 2 x 4 interleaved, and both woven together.
+///
+/// # Safety
+/// There are `n` words at every pointer, and places for six times as many.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline(always)]
+unsafe fn interleave_6(rows: [*const f32; 6], n: usize, to: *mut u32) {
+    use std::arch::x86_64::{
+        _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
+    };
+    // SAFETY: the caller's.
+    unsafe {
+        for k in (0..n).step_by(4) {
+            let r = rows.map(|row| _mm_loadu_ps(row.add(k)));
+            let low = |i: usize| _mm_unpacklo_ps(r[i], r[i + 1]);
+            let high = |i: usize| _mm_unpackhi_ps(r[i], r[i + 1]);
+            let pairs = [[low(0), low(2), low(4)], [high(0), high(2), high(4)]];
+            for (half, [ab, cd, ef]) in pairs.into_iter().enumerate() {
+                let to = to.add(6 * k + 12 * half).cast();
+                _mm_storeu_ps(to, _mm_movelh_ps(ab, cd));
+                _mm_storeu_ps(to.add(4), _mm_movelh_ps(ef, _mm_movehl_ps(ab, ab)));
+                _mm_storeu_ps(to.add(8), _mm_movehl_ps(ef, cd));
             }
         }
     }
@@ -266,26 +344,54 @@ unsafe fn by_size<F: Format>(rows: usize, vectors: usize, t: &Tile<'_>) {
     kernels!(1 2 3 4);
 }
 
+/// One step of a tile.
+#[inline(always)]
+unsafe fn step<F: Format, const M: usize, const V: usize>(a: *const u32, b: *const u32, sums: &mut [[F::V; V]; M]) {
+    let words = if F::HALVES { F::LANES / 2 } else { F::LANES };
+    // SAFETY: the caller's: M words of `a`, V vectors of `b`.
+    unsafe {
+        let mut right = [F::zero(); V];
+        for (j, right) in right.iter_mut().enumerate() {
+            *right = F::right(b.add(j * words));
+        }
+        for (i, sums) in sums.iter_mut().enumerate() {
+            let left = F::left(a.add(i));
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum = F::multiply(left, right, *sum);
+            }
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_>) {
     let words = if F::HALVES { F::LANES / 2 } else { F::LANES };
-    // SAFETY: the caller's: `a` has `steps` words in each of M rows, `b` as many vectors, the output M rows.
+    // SAFETY: the caller's: `a` has `steps` times as many words as a tile has rows, `b` as many vectors, the output M rows.
     unsafe {
-        let mut sums = [[F::zero(); V]; M];
-        let (mut a, mut b) = (t.a, t.b);
-        for _ in 0..t.steps {
-            let mut right = [F::zero(); V];
-            for (j, right) in right.iter_mut().enumerate() {
-                *right = F::right(b.add(j * words));
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let left = F::left(a.add(i * STRIDE));
-                for (sum, right) in sums.iter_mut().zip(right) {
-                    *sum = F::multiply(left, right, *sum);
+        // Where the sums will go, and what will be added to them.
+        for from in [t.out.cast_const(), t.last.map_or(null(), |last| last.add)] {
+            if !from.is_null() {
+                for i in 0..M {
+                    let from = from.wrapping_add(i * t.stride);
+                    (0..V * F::LANES).step_by(LINE).for_each(|col| F::prefetch::<true>(from.wrapping_add(col).cast()));
                 }
             }
-            a = a.add(1);
-            b = b.add(V * words);
+        }
+        let mut sums = [[F::zero(); V]; M];
+        let (mut a, mut b, mut ahead) = (t.a, t.b, t.ahead);
+        for _ in 0..t.steps / UNROLLED {
+            F::prefetch::<true>(a.wrapping_add(AHEAD));
+            F::prefetch::<true>(a.wrapping_add(AHEAD + LINE));
+            F::prefetch::<false>(ahead);
+            ahead = ahead.wrapping_add(t.pace);
+            for u in 0..UNROLLED {
+                step::<F, M, V>(a.add(u * F::ROWS), b.add(u * V * words), &mut sums);
+            }
+            a = a.add(UNROLLED * F::ROWS);
+            b = b.add(UNROLLED * V * words);
+        }
+        for u in 0..t.steps % UNROLLED {
+            step::<F, M, V>(a.add(u * F::ROWS), b.add(u * V * words), &mut sums);
         }
         for (i, sums) in sums.iter().enumerate() {
             let out = t.out.add(i * t.stride);

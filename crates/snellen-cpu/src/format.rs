@@ -65,9 +65,9 @@ pub(crate) trait Format: 'static {
     /// Whether a multiplication and an addition are one instruction.
     const FUSED: bool;
 
-    /// Asks for the cache line at `p`, soon to be read; whatever `p` is.
+    /// Asks for the cache line at `p`, whatever `p` is: into the nearest cache what is needed soon (`NEAR`), else into the second.
     #[inline(always)]
-    fn prefetch(p: *const u32) {
+    fn prefetch<const NEAR: bool>(p: *const u32) {
         let _ = p;
     }
     /// Zeros.
@@ -180,6 +180,16 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::mem::transmute;
 
+    #[inline(always)]
+    fn prefetch<const NEAR: bool>(p: *const u32) {
+        // A prefetch of what is not there does nothing.
+        if NEAR {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+        } else {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+        }
+    }
+
     /// AVX2 and FMA.
     pub(crate) struct Avx2<const ROUND: bool>;
 
@@ -194,9 +204,8 @@ mod x86 {
         const FUSED: bool = true;
 
         #[inline(always)]
-        fn prefetch(p: *const u32) {
-            // A prefetch of what is not there does nothing.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+        fn prefetch<const NEAR: bool>(p: *const u32) {
+            prefetch::<NEAR>(p);
         }
         #[inline(always)]
         unsafe fn zero() -> __m256 {
@@ -252,8 +261,8 @@ mod x86 {
             const FUSED: bool = true;
 
             #[inline(always)]
-            fn prefetch(p: *const u32) {
-                unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+            fn prefetch<const NEAR: bool>(p: *const u32) {
+                prefetch::<NEAR>(p);
             }
             #[inline(always)]
             unsafe fn zero() -> __m512 {

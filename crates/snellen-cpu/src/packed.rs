@@ -248,12 +248,6 @@ per_level! {
     }
 }
 
-/// Values as the words that they are.
-pub(crate) fn words(values: &mut [f32]) -> &mut [u32] {
-    // SAFETY: either has four bytes of any value.
-    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
-}
-
 /// Lines as the words in them.
 pub(crate) fn flat(lines: &mut [Line]) -> &mut [u32] {
     let words = lines.len() * 16;

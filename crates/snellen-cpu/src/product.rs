@@ -84,7 +84,7 @@ pub(crate) unsafe fn products_by(run: unsafe fn(&Block<'_>), jobs: &mut [Job<'_>
         for row in (0..rows).step_by(rows_each) {
             for panel in (0..panels).step_by(panels_each) {
                 let (rows, panels) = (row..rows.min(row + rows_each), panel..panels.min(panel + panels_each));
-                tasks.push(Block { a, rows, b, panels, out, stride, finish, ready: false });
+                tasks.push(Block { a, rows, b, panels, out, stride, finish });
             }
         }
     }
@@ -176,7 +176,7 @@ pub(crate) unsafe fn product_to(out: *mut f32, stride: usize, a: View<'_, f32>, 
     for row in (0..a.rows()).step_by(ROWS) {
         let rows = row..a.rows().min(row + ROWS);
         // SAFETY: the caller's.
-        unsafe { run(&Block { a, rows, b, panels: 0..panels, out: Shared(out), stride, finish, ready: false }) };
+        unsafe { run(&Block { a, rows, b, panels: 0..panels, out: Shared(out), stride, finish }) };
     }
 }
 
