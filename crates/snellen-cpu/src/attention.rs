@@ -57,11 +57,20 @@ pub fn attention<'a>(
         // Taken out and put back: a thread that waits may be given another task of this kind.
         let mut scratch = SCRATCH.take().filter(|s| (s.k.level, s.k.precision) == (level, precision));
         let scratch_here = scratch.get_or_insert_with(|| Scratch::new(level, precision));
-        for head in first..h.heads.min(first + each) {
+        let last = h.heads.min(first + each);
+        let of_head = |head: usize| {
             let of = |x: &'a [f32], tokens: usize| {
                 View::new(&x[s * tokens * wide + head * h.units..], tokens, h.units, wide)
             };
-            let (q, k, v) = (of(q, h.queries), of(k, h.keys), of(v, h.keys));
+            (of(q, h.queries), of(k, h.keys), of(v, h.keys))
+        };
+        for head in first..last {
+            let (q, k, v) = of_head(head);
+            // A head's rows are far apart: the next head's are fetched while there is something else to do.
+            if head + 1 < last {
+                let (q, k, v) = of_head(head + 1);
+                [k, v, q].iter().for_each(View::prefetch);
+            }
             // SAFETY: a head's columns of a sequence's rows are inside of the output, and no other head's.
             unsafe {
                 let out = shared.pointer().add(s * h.queries * wide + head * h.units);

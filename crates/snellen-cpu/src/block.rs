@@ -252,11 +252,7 @@ fn pack_rows<F: Format, const M: usize>(from: [&[f32]; M], to: &mut [u32]) {
 
 /// Columns whose values lie side by side: `n`, of M values each.
 #[inline(always)]
-fn pack_columns<'a, F: Format, const M: usize>(
-    column: impl Fn(usize) -> Option<&'a [f32]>,
-    n: usize,
-    to: &mut [u32],
-) {
+fn pack_columns<'a, F: Format, const M: usize>(column: impl Fn(usize) -> Option<&'a [f32]>, n: usize, to: &mut [u32]) {
     let column = |k: usize| match column(k).filter(|_| k < n) {
         Some(column) => column.first_chunk::<M>().copied().unwrap_or([0.0; M]),
         None => [0.0; M],

@@ -9,6 +9,8 @@ use crate::format::{Format, Portable, Precision, to_bf16};
 use crate::level::per_level;
 use crate::{Level, View};
 use rayon::prelude::*;
+use std::array::from_fn;
+use std::ops::Range;
 
 /// A cache line of words.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +121,7 @@ impl Packed {
         self.lines.resize(shape.total_words(b.rows(), b.cols()).div_ceil(16), Line([0; 16]));
         let lines_of_panel = shape.panel_words(b.rows()).div_ceil(16).max(1);
         let level = self.level;
-        let empty = || [[0f32; WIDEST]; PIECE];
+        let empty = || [0; WIDEST * PIECE];
         let pack = |piece: &mut Piece, (p, lines): (usize, &mut [Line])| fill(level, shape, b, p, lines, piece);
         if parallel {
             self.lines.par_chunks_mut(lines_of_panel).enumerate().for_each_init(empty, pack);
@@ -175,75 +177,118 @@ impl Packed {
 
 /// The most columns of a panel.
 const WIDEST: usize = 64;
-/// Rows of the operand that are read at a time, a multiple of every format's depth.
+/// Rows of the operand that are rounded at a time, a multiple of every format's depth.
 const PIECE: usize = 16;
+/// Values that are copied at once: every panel's columns are a multiple.
+const EIGHT: usize = 8;
+/// Rows and columns that are exchanged at once.
+const SIDE: usize = 4;
 
 /// Some rows of a panel.
-type Piece = [[f32; WIDEST]; PIECE];
+type Piece = [u32; WIDEST * PIECE];
 
-/// Writes panel `p` of `b`, by way of `piece`.
-fn fill(level: Level, s: Panels, b: View<'_, f32>, p: usize, lines: &mut [Line], piece: &mut Piece) {
-    let (rows, cols) = (b.rows(), b.cols());
-    if p * s.width() >= cols {
-        return;
-    }
-    let (_, vectors) = s.panel(p, rows, cols);
-    let first = p * s.width();
-    let present = (vectors * s.lanes).min(cols - first);
-    let words_of_step = vectors * s.words;
-    let words = flat(lines);
-    piece.iter_mut().for_each(|row| row[present..vectors * s.lanes].fill(0.0));
-    for row in (0..rows).step_by(PIECE) {
-        let n = PIECE.min(rows - row);
-        piece[n..].iter_mut().for_each(|row| row.fill(0.0));
-        gather(level, b, row, n, first, present, piece);
-        let to = &mut words[row / s.depth * words_of_step..][..n.div_ceil(s.depth) * words_of_step];
-        write(level, s, piece, words_of_step, to);
+per_level! {
+    /// Writes panel `p` of `b`; by way of `piece`, where values are rounded.
+    fn fill(
+        s: Panels,
+        b: View<'_, f32>,
+        p: usize,
+        lines: &mut [Line],
+        piece: &mut Piece,
+    ) {
+        let (rows, cols, first) = (b.rows(), b.cols(), p * s.width());
+        if first >= cols {
+            return;
+        }
+        let (_, vectors) = s.panel(p, rows, cols);
+        let (full, step) = (vectors * s.lanes, vectors * s.words);
+        let present = full.min(cols - first);
+        let words = flat(lines);
+        if s.depth == 1 && !s.halves {
+            return gather(b, 0..rows, first, present, &mut words[..rows * step], step);
+        }
+        for row in (0..rows).step_by(PIECE) {
+            let n = PIECE.min(rows - row);
+            piece[n * full..n.next_multiple_of(s.depth) * full].fill(0);
+            gather(b, row..row + n, first, present, &mut piece[..n * full], full);
+            write(s, piece, full, &mut words[row / s.depth * step..][..n.div_ceil(s.depth) * step]);
+        }
     }
 }
 
-per_level! {
-    /// Reads `n` rows of `b` from `row` on, `present` columns of each from `first` on.
-    fn gather(
-        b: View<'_, f32>,
-        row: usize,
-        n: usize,
-        first: usize,
-        present: usize,
-        piece: &mut Piece,
-    ) {
-        for (k, to) in piece[..n].iter_mut().enumerate() {
-            if let Some(from) = b.row(row + k, first, present) {
-                to[..present].copy_from_slice(from);
+/// Reads `rows` of `b`, `present` columns of each from `first` on, and as many zeros as `to` has places for in rows of `width`.
+#[inline(always)]
+fn gather(b: View<'_, f32>, rows: Range<usize>, first: usize, present: usize, to: &mut [u32], width: usize) {
+    if present < width {
+        to.chunks_exact_mut(width).for_each(|to| to[present..].fill(0));
+    }
+    if b.row(rows.start, first, present).is_some() {
+        for (k, to) in rows.zip(to.chunks_exact_mut(width)) {
+            let (eights, rest) = b.row(k, first, present).unwrap_or(&[]).as_chunks::<EIGHT>();
+            for (to, from) in to.as_chunks_mut::<EIGHT>().0.iter_mut().zip(eights) {
+                *to = from.map(f32::to_bits);
             }
+            to[eights.len() * EIGHT..].iter_mut().zip(rest).for_each(|(to, from)| *to = from.to_bits());
         }
-        if b.row(row, first, present).is_some() {
-            return;
-        }
-        for j in 0..present {
-            match b.transposed().row(first + j, row, n) {
-                Some(from) => from.iter().zip(piece.iter_mut()).for_each(|(x, to)| to[j] = *x),
-                None => (0..n).for_each(|k| piece[k][j] = b.at(row + k, first + j)),
+        return;
+    }
+    let columns = b.transposed();
+    let (mut wide, mut long) = (0, 0);
+    if columns.row(first, rows.start, rows.len()).is_some() {
+        (wide, long) = (present / SIDE * SIDE, rows.len() / SIDE * SIDE);
+        for j in (0..wide).step_by(SIDE) {
+            let four: [&[f32]; SIDE] = from_fn(|i| columns.row(first + j + i, rows.start, long).unwrap_or(&[]));
+            for k in (0..long).step_by(SIDE) {
+                exchange(four, k, &mut to[k * width + j..], width);
             }
         }
     }
+    for (k, to) in to.chunks_exact_mut(width).enumerate() {
+        for (j, to) in to.iter_mut().enumerate().take(present).skip(if k < long { wide } else { 0 }) {
+            *to = b.at(rows.start + k, first + j).to_bits();
+        }
+    }
+}
 
-    /// Writes the steps of a piece.
-    fn write(s: Panels, piece: &Piece, words_of_step: usize, to: &mut [u32]) {
-        for (k, to) in to.chunks_exact_mut(words_of_step).enumerate() {
-            if s.depth == 2 {
-                for (word, (a, b)) in to.iter_mut().zip(piece[2 * k].iter().zip(&piece[2 * k + 1])) {
-                    *word = u32::from(to_bf16(*a)) | u32::from(to_bf16(*b)) << 16;
-                }
-            } else if s.halves {
-                for (word, two) in to.iter_mut().zip(piece[k].as_chunks::<2>().0) {
-                    *word = u32::from(to_bf16(two[0])) | u32::from(to_bf16(two[1])) << 16;
-                }
-            } else {
-                for (word, x) in to.iter_mut().zip(&piece[k]) {
-                    *word = x.to_bits();
-                }
-            }
+/// Four values of each column from `k` on, as rows of `to` that begin every `width` places.
+#[inline(always)]
+fn exchange(columns: [&[f32]; SIDE], k: usize, to: &mut [u32], width: usize) {
+    let four = columns.map(|column| &column[k..k + SIDE]);
+    let to = &mut to[..(SIDE - 1) * width + SIDE];
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{
+            _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
+        };
+        // SAFETY: SSE is part of x86-64; the slices above have four values each, and places for the last of four rows.
+        unsafe {
+            let [a, b, c, d] = four.map(|column| _mm_loadu_ps(column.as_ptr()));
+            let (ab, cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
+            let (ab_after, cd_after) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
+            let to = to.as_mut_ptr().cast::<f32>();
+            _mm_storeu_ps(to, _mm_movelh_ps(ab, cd));
+            _mm_storeu_ps(to.add(width), _mm_movehl_ps(cd, ab));
+            _mm_storeu_ps(to.add(2 * width), _mm_movelh_ps(ab_after, cd_after));
+            _mm_storeu_ps(to.add(3 * width), _mm_movehl_ps(cd_after, ab_after));
+        }
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    for (j, column) in four.into_iter().enumerate() {
+        column.iter().enumerate().for_each(|(k, x)| to[k * width + j] = x.to_bits());
+    }
+}
+
+/// Writes the steps of a piece, whose rows begin every `width` words.
+#[inline(always)]
+fn write(s: Panels, piece: &[u32], width: usize, to: &mut [u32]) {
+    let bf16 = |word: u32| u32::from(to_bf16(f32::from_bits(word)));
+    let words_of_step = width / s.lanes * s.words;
+    for (to, rows) in to.chunks_exact_mut(words_of_step).zip(piece.chunks_exact(s.depth * width)) {
+        if s.depth == 2 {
+            let (even, odd) = rows.split_at(width);
+            to.iter_mut().zip(even.iter().zip(odd)).for_each(|(to, (a, b))| *to = bf16(*a) | bf16(*b) << 16);
+        } else {
+            to.iter_mut().zip(rows.as_chunks::<2>().0).for_each(|(to, [a, b])| *to = bf16(*a) | bf16(*b) << 16);
         }
     }
 }
