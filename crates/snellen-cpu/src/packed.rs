@@ -70,6 +70,11 @@ impl Panels {
         self.lanes * self.vectors
     }
 
+    /// Panels that are packed together: their rows are a few cache lines that lie side by side.
+    fn panels_of_group(self) -> usize {
+        WIDEST / self.width()
+    }
+
     /// Steps along an inner extent of `rows`.
     pub(crate) fn steps(self, rows: usize) -> usize {
         rows.div_ceil(self.depth)
@@ -119,15 +124,17 @@ impl Packed {
         assert!(most <= isize::MAX as usize / 4, "{} x {} values are too many to pack", b.rows(), b.cols());
         (self.rows, self.cols) = (b.rows(), b.cols());
         self.lines.resize(shape.total_words(b.rows(), b.cols()).div_ceil(16), Line([0; 16]));
-        let lines_of_panel = shape.panel_words(b.rows()).div_ceil(16).max(1);
+        let lines_of_group = shape.panels_of_group() * shape.panel_words(b.rows()).div_ceil(16).max(1);
         let level = self.level;
         let empty = || [0; WIDEST * PIECE];
-        let pack = |piece: &mut Piece, (p, lines): (usize, &mut [Line])| fill(level, shape, b, p, lines, piece);
+        let pack = |piece: &mut Piece, (group, lines): (usize, &mut [Line])| {
+            fill(level, shape, b, group * shape.panels_of_group(), lines, piece);
+        };
         if parallel {
-            self.lines.par_chunks_mut(lines_of_panel).enumerate().for_each_init(empty, pack);
+            self.lines.par_chunks_mut(lines_of_group).enumerate().for_each_init(empty, pack);
         } else {
             let mut piece = empty();
-            self.lines.chunks_mut(lines_of_panel).enumerate().for_each(|panel| pack(&mut piece, panel));
+            self.lines.chunks_mut(lines_of_group).enumerate().for_each(|group| pack(&mut piece, group));
         }
     }
 
@@ -188,31 +195,59 @@ const SIDE: usize = 4;
 type Piece = [u32; WIDEST * PIECE];
 
 per_level! {
-    /// Writes panel `p` of `b`; by way of `piece`, where values are rounded.
+    /// Writes the panels of `b` from `first` on that `lines` are for; by way of `piece`, where values are rounded.
     fn fill(
         s: Panels,
         b: View<'_, f32>,
-        p: usize,
+        first: usize,
         lines: &mut [Line],
         piece: &mut Piece,
     ) {
-        let (rows, cols, first) = (b.rows(), b.cols(), p * s.width());
-        if first >= cols {
-            return;
-        }
-        let (_, vectors) = s.panel(p, rows, cols);
-        let (full, step) = (vectors * s.lanes, vectors * s.words);
-        let present = full.min(cols - first);
         let words = flat(lines);
-        if s.depth == 1 && !s.halves {
-            return gather(b, 0..rows, first, present, &mut words[..rows * step], step);
+        let mut done = 0;
+        if s.depth == 1 && !s.halves && b.row(0, 0, b.cols()).is_some() {
+            done = fill_together(s, b, first, words);
         }
-        for row in (0..rows).step_by(PIECE) {
-            let n = PIECE.min(rows - row);
-            piece[n * full..n.next_multiple_of(s.depth) * full].fill(0);
-            gather(b, row..row + n, first, present, &mut piece[..n * full], full);
-            write(s, piece, full, &mut words[row / s.depth * step..][..n.div_ceil(s.depth) * step]);
+        let panels = words.chunks_mut(s.panel_words(b.rows()).max(1)).enumerate();
+        panels.skip(done).for_each(|(p, words)| fill_one(s, b, first + p, words, piece));
+    }
+}
+
+/// Writes panels that are full, as many as a group has, row after row; how many.
+#[inline(always)]
+fn fill_together(s: Panels, b: View<'_, f32>, first: usize, words: &mut [u32]) -> usize {
+    let (from, of_panel) = (first * s.width(), s.panel_words(b.rows()));
+    let full = (b.cols().saturating_sub(from) / s.width()).min(s.panels_of_group());
+    for k in 0..b.rows() {
+        let row = b.row(k, from, full * s.width()).unwrap_or(&[]);
+        for (p, values) in row.chunks_exact(s.width()).enumerate() {
+            let to = &mut words[p * of_panel + k * s.width()..][..s.width()];
+            for (to, from) in to.as_chunks_mut::<EIGHT>().0.iter_mut().zip(values.as_chunks::<EIGHT>().0) {
+                *to = from.map(f32::to_bits);
+            }
         }
+    }
+    full
+}
+
+/// Writes panel `p`.
+#[inline(always)]
+fn fill_one(s: Panels, b: View<'_, f32>, p: usize, words: &mut [u32], piece: &mut Piece) {
+    let (rows, cols, first) = (b.rows(), b.cols(), p * s.width());
+    if first >= cols {
+        return;
+    }
+    let (_, vectors) = s.panel(p, rows, cols);
+    let (full, step) = (vectors * s.lanes, vectors * s.words);
+    let present = full.min(cols - first);
+    if s.depth == 1 && !s.halves {
+        return gather(b, 0..rows, first, present, &mut words[..rows * step], step);
+    }
+    for row in (0..rows).step_by(PIECE) {
+        let n = PIECE.min(rows - row);
+        piece[n * full..n.next_multiple_of(s.depth) * full].fill(0);
+        gather(b, row..row + n, first, present, &mut piece[..n * full], full);
+        write(s, piece, full, &mut words[row / s.depth * step..][..n.div_ceil(s.depth) * step]);
     }
 }
 

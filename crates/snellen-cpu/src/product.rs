@@ -180,6 +180,9 @@ pub(crate) unsafe fn product_to(out: *mut f32, stride: usize, a: View<'_, f32>, 
     }
 }
 
+/// The most bytes of a right operand that a thread keeps for the next.
+const KEPT: usize = 64 << 20;
+
 thread_local! {
     static RIGHT: RefCell<Option<Packed>> = const { RefCell::new(None) };
 }
@@ -193,10 +196,34 @@ pub(crate) fn small_product(
     a: View<'_, f32>,
     b: View<'_, f32>,
 ) {
+    with_right(level, precision, |packed| {
+        packed.set(b, false);
+        product_here(out, stride, a, packed, Finish::default());
+    });
+}
+
+/// The same on all threads.
+pub(crate) fn single_product(
+    level: Level,
+    precision: Precision,
+    out: &mut [f32],
+    stride: usize,
+    a: View<'_, f32>,
+    b: View<'_, f32>,
+) {
+    with_right(level, precision, |packed| {
+        packed.set(b, true);
+        product(out, stride, a, packed, Finish::default());
+    });
+}
+
+/// A right operand of this thread's, to be packed anew: memory that is there already, where that is not much.
+fn with_right(level: Level, precision: Precision, run: impl FnOnce(&mut Packed)) {
     // Taken out and put back: a thread that waits may be given another task of this kind.
     let kept = RIGHT.take().filter(|packed| (packed.level, packed.precision) == (level, precision));
     let mut packed = kept.unwrap_or_else(|| Packed::empty(level, precision));
-    packed.set(b, false);
-    product_here(out, stride, a, &packed, Finish::default());
-    RIGHT.set(Some(packed));
+    run(&mut packed);
+    if packed.bytes() <= KEPT {
+        RIGHT.set(Some(packed));
+    }
 }

@@ -49,6 +49,15 @@ pub trait Kernels: Sized {
         a: View<'_, Self>,
         b: View<'_, Self>,
     );
+    /// The same on all threads.
+    fn single_product(
+        level: Level,
+        precision: Precision,
+        out: &mut [Self],
+        stride: usize,
+        a: View<'_, Self>,
+        b: View<'_, Self>,
+    );
     /// [`attention`](crate::attention()) of `q`, `k` and `v`.
     fn attention<'a>(
         level: Level,
@@ -149,6 +158,16 @@ impl Kernels for f32 {
     ) {
         crate::product::small_product(level, precision, out, stride, a, b);
     }
+    fn single_product(
+        level: Level,
+        precision: Precision,
+        out: &mut [f32],
+        stride: usize,
+        a: View<'_, f32>,
+        b: View<'_, f32>,
+    ) {
+        crate::product::single_product(level, precision, out, stride, a, b);
+    }
 }
 
 impl Kernels for f64 {
@@ -203,6 +222,16 @@ impl Kernels for f64 {
                 }
             }
         }
+    }
+    fn single_product(
+        level: Level,
+        precision: Precision,
+        out: &mut [f64],
+        stride: usize,
+        a: View<'_, f64>,
+        b: View<'_, f64>,
+    ) {
+        Self::small_product(level, precision, out, stride, a, b);
     }
     fn small_product(_: Level, _: Precision, out: &mut [f64], stride: usize, a: View<'_, f64>, b: View<'_, f64>) {
         assert_eq!(a.cols(), b.rows(), "inner extents");
