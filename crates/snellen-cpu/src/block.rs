@@ -389,45 +389,57 @@ unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_>) {
         for u in 0..t.steps % UNROLLED {
             step::<F, M, V>(a.add(u * F::ROWS), b.add(u * V * words), &mut sums);
         }
+        if t.cols == V * F::LANES {
+            return store::<F, M, V>(t, sums);
+        }
         for (i, sums) in sums.iter().enumerate() {
-            let out = t.out.add(i * t.stride);
-            if t.cols == V * F::LANES {
-                for (j, sum) in sums.iter().enumerate() {
-                    store::<F>(t, i, j * F::LANES, *sum, out);
-                }
-            } else {
-                let mut row = [0f32; 64];
-                for (j, sum) in sums.iter().enumerate() {
-                    F::store(row.as_mut_ptr().add(j * F::LANES), *sum);
-                }
-                store_some(t, i, &row[..t.cols], out);
+            let mut row = [0f32; 64];
+            for (j, sum) in sums.iter().enumerate() {
+                F::store(row.as_mut_ptr().add(j * F::LANES), *sum);
             }
+            store_some(t, i, &row[..t.cols], t.out.add(i * t.stride));
         }
     }
 }
 
-/// A vector of sums to its place.
+/// The sums of a tile to their place. One thing is done to all of them before the next, so that they stay in registers.
 #[inline(always)]
-unsafe fn store<F: Format>(t: &Tile<'_>, row: usize, col: usize, mut v: F::V, out: *mut f32) {
+unsafe fn store<F: Format, const M: usize, const V: usize>(t: &Tile<'_>, mut sums: [[F::V; V]; M]) {
     // SAFETY: the caller's.
     unsafe {
         if !t.first {
-            v = F::add(F::load(out.add(col)), v);
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (j, v) in sums.iter_mut().enumerate() {
+                    *v = F::add(F::load(t.out.add(i * t.stride + j * F::LANES)), *v);
+                }
+            }
         }
         if let Some(last) = t.last {
             if !last.bias.is_null() {
-                v = F::add(v, F::load(last.bias.add(col)));
-            }
-            if last.activation.is_none() {
-                if !last.gain.is_null() {
-                    v = F::scale(v, F::load(last.gain.add(col)));
+                for j in 0..V {
+                    let bias = F::load(last.bias.add(j * F::LANES));
+                    sums.iter_mut().for_each(|sums| sums[j] = F::add(sums[j], bias));
                 }
-                if !last.add.is_null() {
-                    v = F::add(F::load(last.add.add(row * t.stride + col)), v);
+            }
+            if last.activation.is_none() && !last.gain.is_null() {
+                for j in 0..V {
+                    let gain = F::load(last.gain.add(j * F::LANES));
+                    sums.iter_mut().for_each(|sums| sums[j] = F::scale(sums[j], gain));
+                }
+            }
+            if last.activation.is_none() && !last.add.is_null() {
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    for (j, v) in sums.iter_mut().enumerate() {
+                        *v = F::add(F::load(last.add.add(i * t.stride + j * F::LANES)), *v);
+                    }
                 }
             }
         }
-        F::store(out.add(col), v);
+        for (i, sums) in sums.iter().enumerate() {
+            for (j, v) in sums.iter().enumerate() {
+                F::store(t.out.add(i * t.stride + j * F::LANES), *v);
+            }
+        }
     }
 }
 
