@@ -198,8 +198,12 @@ def main():
     rows = []
     for case in args.only or CASES:
         print(case, flush=True)
-        rows += table(case, measure(case, args, environment), found)
-    print("\nx: the program's time over Snellen's; of minima, and the median over rounds.")
+        programs = measure(case, args, environment)
+        # A machine that was busy at first has a higher peak than it seemed: the best of all looks so far counts.
+        found = {dtype: max(found.get(dtype, 0.0), value) for dtype, value in peaks(args).items()}
+        rows += table(case, programs, found)
+    print("\npeak after: " + ", ".join(f"{value:.1f} GFLOP/s {dtype}" for dtype, value in found.items()))
+    print("x: the program's time over Snellen's; of minima, and the median over rounds.")
     print("load after: " + " ".join(f"{x:.2f}" for x in os.getloadavg()))
     if args.json:
         args.json.write_text(json.dumps({"machine": about, "peak_gflops": found, "measurements": rows}, indent=2) + "\n")
