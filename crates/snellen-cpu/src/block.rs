@@ -119,9 +119,10 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
             // Meanwhile the panel that comes next is fetched, a part with every tile.
             let words = now * vectors * t.b.shape.words;
             let looks = t.rows.len().div_ceil(F::ROWS) * (now / UNROLLED);
-            let (pace, next) = match p + 1 < t.panels.end {
-                true => (words.div_ceil(looks.max(1)), t.b.shape.panel_words(t.b.rows)),
-                false => (0, 0),
+            let (pace, next) = if p + 1 < t.panels.end {
+                (words.div_ceil(looks.max(1)), t.b.shape.panel_words(t.b.rows))
+            } else {
+                (0, 0)
             };
             // SAFETY: the caller's: panels and columns are those of `b` and of the output.
             unsafe {
