@@ -7,8 +7,15 @@ use snellen::model::parity::{Parity as Compared, parity};
 use snellen::{Error, Result};
 use std::path::PathBuf;
 
-/// The script that makes references, as it stands in the repository.
+/// The script that makes references, as it stands in the repository, and the modules that it imports there, by what an import of
+/// each begins with.
 const SCRIPT: &str = include_str!("../../../../scripts/dump_reference.py");
+const MODULES: [(&str, &str); 4] = [
+    ("from reference.recording import ", include_str!("../../../../scripts/reference/recording.py")),
+    ("from reference.checkpoint import ", include_str!("../../../../scripts/reference/checkpoint.py")),
+    ("from reference.of_transformers import ", include_str!("../../../../scripts/reference/of_transformers.py")),
+    ("from reference.of_open_clip import ", include_str!("../../../../scripts/reference/of_open_clip.py")),
+];
 
 /// Arguments of `parity`.
 #[derive(Args)]
@@ -34,7 +41,7 @@ pub struct Parity {
 /// Runs `snellen parity`; a model that does not agree is a failure.
 pub fn run(args: &Parity) -> Result<()> {
     let (Some(model), Some(reference)) = (&args.model, &args.reference) else {
-        return terminal::say(SCRIPT.trim_end());
+        return terminal::say(script().trim_end());
     };
     let model = args.load.open(model)?;
     let compared = parity(&model, reference, args.tolerance)?;
@@ -47,6 +54,14 @@ pub fn run(args: &Parity) -> Result<()> {
         return Ok(());
     }
     Err(Error::Disagrees { place: reference.display().to_string(), summary: summary(&compared) })
+}
+
+/// The script in one file: every module in place of its import.
+fn script() -> String {
+    let import = |line: &str| MODULES.iter().find(|(import, _)| line.starts_with(import));
+    let own = |module: &str| module.lines().filter(|line| import(line).is_none()).collect::<Vec<_>>().join("\n");
+    let lines = SCRIPT.lines().map(|line| import(line).map_or_else(|| line.to_owned(), |(_, module)| own(module)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn table(compared: &Compared) -> Result<()> {

@@ -1,0 +1,221 @@
+"""Checkpoints that `open_clip` reads."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reference.checkpoint import find_file, random_clip_ids, read_json
+from reference.recording import Attention, Block, Head, Mlp, Reference, Refusal, Tower, first, split_linear, torch_attention
+
+
+def open_clip_block(layer: nn.Module) -> Block:
+    if type(layer).__name__ != "ResidualAttentionBlock" or not isinstance(layer.attn, nn.MultiheadAttention):
+        raise Refusal(f"open_clip's {type(layer).__name__} is not supported")
+    scales = [None if isinstance(scale, nn.Identity) else scale for scale in (layer.ls_1, layer.ls_2)]
+    return Block(
+        module=layer,
+        norm1=layer.ln_1,
+        attention_module=layer.attn,
+        attention=torch_attention(layer.attn),
+        scale1=scales[0],
+        norm2=layer.ln_2,
+        mlp=Mlp(layer.mlp, layer.mlp.c_fc, layer.mlp.c_proj),
+        scale2=scales[1],
+    )
+
+
+def open_clip_vision_tower(visual: nn.Module) -> Tower:
+    if visual.attn_pool is not None:
+        raise Refusal("open_clip's attention pooling (CoCa) is not supported")
+    if visual.pool_type not in ("tok", "avg"):
+        raise Refusal(f"open_clip's vision pool_type {visual.pool_type!r} is not supported")
+    if not visual.transformer.batch_first:
+        raise Refusal("this version of open_clip puts tokens before images, a newer one is needed")
+
+    def pool(tokens: Tensor) -> Tensor:
+        return tokens[:, 1:].mean(1) if visual.pool_type == "avg" else tokens[:, 0]
+
+    def embedding(normalized: Tensor, _inputs: Tensor) -> Tensor:
+        pooled = normalized if visual.final_ln_after_pool else pool(normalized)
+        return pooled if visual.proj is None else pooled @ visual.proj
+
+    return Tower(
+        prefix="",
+        blocks=[open_clip_block(layer) for layer in visual.transformer.resblocks],
+        embed=visual.conv1,
+        positions=lambda _inputs: visual.positional_embedding,
+        class_token=lambda: visual.class_embedding,
+        first_norm=None if isinstance(visual.ln_pre, nn.Identity) else visual.ln_pre,
+        final_norm=visual.ln_post,
+        pool_first=pool if visual.final_ln_after_pool else None,
+        forward=lambda pixel_values: (None, first(visual(pixel_values))),
+        embedding=embedding,
+    )
+
+
+def timm_vision_tower(visual: nn.Module) -> Tower:
+    """A vision tower of timm whose output is pooled by attention, as SigLIP's is."""
+    from timm.models.vision_transformer import Attention as TimmAttention
+    from timm.models.vision_transformer import Block as TimmBlock
+    from timm.models.vision_transformer import VisionTransformer
+
+    trunk = visual.trunk
+    plain = isinstance(trunk, VisionTransformer) and getattr(trunk, "attn_pool", None) is not None
+    if not plain or trunk.cls_token is not None or trunk.reg_token is not None or trunk.num_prefix_tokens:
+        raise Refusal("of timm's vision towers only those of SigLIP's kind are supported")
+    pool = trunk.attn_pool
+    identities = [trunk.norm_pre, trunk.fc_norm, trunk.head, pool.q_norm, pool.k_norm]
+    if not all(isinstance(module, nn.Identity) for module in identities) or pool.pos_embed is not None:
+        raise Refusal("this timm vision tower has layers that SigLIP's have not")
+
+    def block(layer: nn.Module) -> Block:
+        attention = layer.attn
+        if type(layer) is not TimmBlock or type(attention) is not TimmAttention:
+            raise Refusal(f"timm's {type(layer).__name__} is not supported")
+        others = [attention.q_norm, attention.k_norm, getattr(attention, "norm", nn.Identity()), layer.mlp.norm]
+        if not all(isinstance(module, nn.Identity) for module in others) or getattr(attention, "gate", None):
+            raise Refusal("this timm vision tower has layers that SigLIP's have not")
+        maps = [split_linear(attention.qkv.weight, attention.qkv.bias, part, 3) for part in range(3)]
+        scales = [None if isinstance(scale, nn.Identity) else scale for scale in (layer.ls1, layer.ls2)]
+        return Block(
+            module=layer,
+            norm1=layer.norm1,
+            attention_module=attention,
+            attention=Attention(attention.num_heads, *maps, out=attention.proj),
+            scale1=scales[0],
+            norm2=layer.norm2,
+            mlp=Mlp(layer.mlp, layer.mlp.fc1, layer.mlp.fc2),
+            scale2=scales[1],
+        )
+
+    keys = [split_linear(pool.kv.weight, pool.kv.bias, part, 2) for part in range(2)]
+    return Tower(
+        prefix="",
+        blocks=[block(layer) for layer in trunk.blocks],
+        embed=trunk.patch_embed.proj,
+        positions=lambda _inputs: trunk.pos_embed,
+        final_norm=trunk.norm,
+        head=Head(
+            probe=lambda: pool.latent,
+            attention=Attention(pool.num_heads, pool.q, *keys, out=pool.proj),
+            norm=pool.norm,
+            mlp=Mlp(pool.mlp, pool.mlp.fc1, pool.mlp.fc2),
+        ),
+        forward=lambda pixel_values: (None, visual(pixel_values)),
+        embedding=lambda pooled, _inputs: visual.head(pooled),
+    )
+
+
+def open_clip_text_tower(model: nn.Module) -> Tower:
+    from open_clip.transformer import TextTransformer, text_global_pool
+
+    if hasattr(model, "text"):
+        text = model.text
+        if type(text) is not TextTransformer:
+            raise Refusal(f"open_clip's {type(text).__name__} is not supported")
+        if text.cls_emb is not None or text.use_pad_mask:
+            raise Refusal("open_clip's text towers with a class token or a padding mask are not supported")
+        pool_type, eos_id = text.pool_type, text.eos_id
+    else:
+        text, pool_type, eos_id = model, model.text_pool_type, model.text_eos_id
+    if pool_type == "none":
+        raise Refusal("open_clip's text pool_type 'none' is not supported")
+    if not text.transformer.batch_first:
+        raise Refusal("this version of open_clip puts tokens before texts, a newer one is needed")
+
+    def embedding(normalized: Tensor, input_ids: Tensor) -> Tensor:
+        pooled = text_global_pool(normalized, input_ids, pool_type, eos_token_id=eos_id)
+        if text.text_projection is None:
+            return pooled
+        if isinstance(text.text_projection, nn.Linear):
+            return text.text_projection(pooled)
+        return pooled @ text.text_projection
+
+    return Tower(
+        prefix="text.",
+        blocks=[open_clip_block(layer) for layer in text.transformer.resblocks],
+        embed=text.token_embedding,
+        positions=lambda input_ids: text.positional_embedding[: input_ids.shape[1]],
+        final_norm=text.ln_final,
+        causal=text.attn_mask is not None,
+        forward=lambda input_ids: (None, model.encode_text(input_ids)),
+        embedding=embedding,
+    )
+
+
+def open_clip_tokenize(model: str, name: str, settings: dict) -> Callable[[list[str]], Tensor] | None:
+    """open_clip's tokenizer; for CLIP's byte-pair encoding the one that the checkpoint brings.
+
+    open_clip carries CLIP's vocabulary itself, which only fits checkpoints of
+    that size. The ids are the same, and so is the padding with zeros.
+    """
+    import open_clip
+
+    context = settings.get("context_length", 77)
+    own = open_clip.get_tokenizer(name)
+    if find_file(model, "tokenizer.json") is None:
+        return own if settings.get("hf_tokenizer_name") or settings.get("vocab_size", 49408) == 49408 else None
+    if settings.get("hf_tokenizer_name"):
+        return own
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+
+    def tokenize(captions: list[str]) -> Tensor:
+        ids = torch.zeros(len(captions), context, dtype=torch.int64)
+        for row, caption in zip(ids, captions):
+            encoded = tokenizer(caption)["input_ids"]
+            if len(encoded) > context:
+                encoded = encoded[: context - 1] + encoded[-1:]
+            row[: len(encoded)] = torch.tensor(encoded)
+        if settings.get("vocab_size", 49408) == 49408 and not torch.equal(ids, own(captions)):
+            raise Refusal("the checkpoint's tokenizer.json and open_clip's own tokenizer give different ids")
+        return ids
+
+    return tokenize
+
+
+def load_open_clip(model: str) -> Reference:
+    import open_clip
+
+    name = f"local-dir:{model}" if Path(model).is_dir() else f"hf-hub:{model}"
+    config = read_json(find_file(model, "open_clip_config.json")).get("model_cfg")
+    if config is None:
+        raise Refusal(f"{model} has no open_clip_config.json with a model_cfg")
+    for setting in ("multimodal_cfg", "audio_cfg"):
+        if setting in config:
+            raise Refusal(f"open_clip checkpoints with {setting} are not supported")
+    if "hf_model_name" in config["text_cfg"]:
+        raise Refusal("open_clip checkpoints with a text tower of transformers are not supported")
+    loaded, prepare = open_clip.create_model_from_pretrained(name, precision="fp32", return_transform=True)
+    loaded = loaded.float().eval()
+    visual = loaded.visual
+    kinds = {"VisionTransformer": open_clip_vision_tower, "TimmModel": timm_vision_tower}
+    if type(visual).__name__ not in kinds:
+        raise Refusal(f"open_clip's {type(visual).__name__} is not supported")
+    settings = config["text_cfg"]
+    context, vocabulary = settings.get("context_length", 77), settings.get("vocab_size", 49408)
+
+    def random_ids(rng: np.random.Generator) -> Tensor:
+        return random_clip_ids(rng, context, vocabulary - 2, vocabulary - 1, padding=0)
+
+    def scale_cosines(cosines: Tensor) -> Tensor:
+        return cosines * loaded.logit_scale.exp() + (0 if loaded.logit_bias is None else loaded.logit_bias)
+
+    size = visual.image_size
+    return Reference(
+        model_type="open_clip",
+        source=f"open_clip {open_clip.__version__}",
+        vision=kinds[type(visual).__name__](visual),
+        image_size=size[0] if isinstance(size, (tuple, list)) else size,
+        prepare=lambda pictures: torch.stack([prepare(picture) for picture in pictures]),
+        text=open_clip_text_tower(loaded),
+        tokenize=open_clip_tokenize(model, name, settings),
+        random_ids=random_ids,
+        logits=lambda pixels, ids: loaded.get_logits(pixels, ids)[0],
+        scale_cosines=scale_cosines,
+        model=loaded,
+    )
