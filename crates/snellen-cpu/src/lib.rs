@@ -35,6 +35,6 @@ pub use format::Precision;
 pub use level::Level;
 pub use packed::Packed;
 pub use peak::peak;
-pub use product::{Job, product, products};
+pub use product::{Job, Threads, product, products};
 pub use real::{Dense, Kernels, Real};
 pub use view::View;

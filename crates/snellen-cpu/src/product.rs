@@ -33,6 +33,15 @@ fn cut(rows: usize, panels: usize, shape: Panels, (threads, alike): (usize, usiz
     (rows.div_ceil(tall).next_multiple_of(shape.rows_of_tile).min(ROWS), panels.div_ceil(groups))
 }
 
+/// Who makes a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// The thread that asks: for one of many small products, which threads share.
+    This,
+    /// All of them.
+    All,
+}
+
 /// One of several products that are made at once.
 #[derive(Debug)]
 pub struct Job<'a, F = f32, P = Packed> {
@@ -187,42 +196,23 @@ thread_local! {
     static RIGHT: RefCell<Option<Packed>> = const { RefCell::new(None) };
 }
 
-/// `out = a b` on this thread, packed on the way.
-pub(crate) fn small_product(
+/// [`Kernels::product_once`](crate::Kernels::product_once).
+pub(crate) fn product_once(
     level: Level,
     precision: Precision,
-    out: &mut [f32],
-    stride: usize,
+    threads: Threads,
+    (out, stride): (&mut [f32], usize),
     a: View<'_, f32>,
     b: View<'_, f32>,
 ) {
-    with_right(level, precision, |packed| {
-        packed.set(b, false);
-        product_here(out, stride, a, packed, Finish::default());
-    });
-}
-
-/// The same on all threads.
-pub(crate) fn single_product(
-    level: Level,
-    precision: Precision,
-    out: &mut [f32],
-    stride: usize,
-    a: View<'_, f32>,
-    b: View<'_, f32>,
-) {
-    with_right(level, precision, |packed| {
-        packed.set(b, true);
-        product(out, stride, a, packed, Finish::default());
-    });
-}
-
-/// A right operand of this thread's, to be packed anew: memory that is there already, where that is not much.
-fn with_right(level: Level, precision: Precision, run: impl FnOnce(&mut Packed)) {
     // Taken out and put back: a thread that waits may be given another task of this kind.
     let kept = RIGHT.take().filter(|packed| (packed.level, packed.precision) == (level, precision));
     let mut packed = kept.unwrap_or_else(|| Packed::empty(level, precision));
-    run(&mut packed);
+    packed.set(b, threads == Threads::All);
+    match threads {
+        Threads::This => product_here(out, stride, a, &packed, Finish::default()),
+        Threads::All => product(out, stride, a, &packed, Finish::default()),
+    }
     if packed.bytes() <= KEPT {
         RIGHT.set(Some(packed));
     }

@@ -2,7 +2,7 @@
 
 use crate::activation::{self, Activation};
 use crate::rows;
-use crate::{Finish, Heads, Job, Level, Packed, Precision, View};
+use crate::{Finish, Heads, Job, Level, Packed, Precision, Threads, View};
 use std::fmt::Debug;
 use std::iter::Sum;
 
@@ -40,21 +40,12 @@ pub trait Kernels: Sized {
     }
     /// Several such products at once.
     fn products(jobs: &mut [Job<'_, Self, Self::Packed>]);
-    /// `out = a b` without packing beforehand; on this thread.
-    fn small_product(
+    /// `out = a b` without packing beforehand; `out` comes with how far its rows are apart.
+    fn product_once(
         level: Level,
         precision: Precision,
-        out: &mut [Self],
-        stride: usize,
-        a: View<'_, Self>,
-        b: View<'_, Self>,
-    );
-    /// The same on all threads.
-    fn single_product(
-        level: Level,
-        precision: Precision,
-        out: &mut [Self],
-        stride: usize,
+        threads: Threads,
+        out: (&mut [Self], usize),
         a: View<'_, Self>,
         b: View<'_, Self>,
     );
@@ -148,25 +139,15 @@ impl Kernels for f32 {
     fn products(jobs: &mut [Job<'_>]) {
         crate::products(jobs);
     }
-    fn small_product(
+    fn product_once(
         level: Level,
         precision: Precision,
-        out: &mut [f32],
-        stride: usize,
+        threads: Threads,
+        out: (&mut [f32], usize),
         a: View<'_, f32>,
         b: View<'_, f32>,
     ) {
-        crate::product::small_product(level, precision, out, stride, a, b);
-    }
-    fn single_product(
-        level: Level,
-        precision: Precision,
-        out: &mut [f32],
-        stride: usize,
-        a: View<'_, f32>,
-        b: View<'_, f32>,
-    ) {
-        crate::product::single_product(level, precision, out, stride, a, b);
+        crate::product::product_once(level, precision, threads, out, a, b);
     }
 }
 
@@ -197,20 +178,34 @@ impl Kernels for f64 {
         for (s, head) in (0..h.sequences).flat_map(|s| (0..h.heads).map(move |head| (s, head))) {
             let first = |tokens: usize| s * tokens * wide + head * h.units;
             let of = |x: &'a [f64], tokens: usize| View::new(&x[first(tokens)..], tokens, h.units, wide);
-            Self::small_product(level, precision, &mut pattern, h.keys, of(q, h.queries), of(k, h.keys).transposed());
+            Self::product_once(
+                level,
+                precision,
+                Threads::This,
+                (&mut pattern, h.keys),
+                of(q, h.queries),
+                of(k, h.keys).transposed(),
+            );
             Self::scale(level, &mut pattern, factor);
             for (i, row) in pattern.chunks_exact_mut(h.keys).enumerate().filter(|_| h.causal) {
                 row[(i + 1).min(h.keys)..].fill(f64::NEG_INFINITY);
             }
             Self::softmax(level, &mut pattern, h.keys);
             let weights = View::new(&pattern, h.queries, h.keys, h.keys);
-            Self::small_product(level, precision, &mut out[first(h.queries)..], wide, weights, of(v, h.keys));
+            Self::product_once(
+                level,
+                precision,
+                Threads::This,
+                (&mut out[first(h.queries)..], wide),
+                weights,
+                of(v, h.keys),
+            );
         }
     }
     fn products(jobs: &mut [Job<'_, f64, Dense>]) {
         for Job { out, stride, a, b, finish } in jobs {
             let (stride, b) = (*stride, View::new(&b.values, b.rows, b.cols, b.cols));
-            Self::small_product(Level::Portable, Precision::F32, out, stride, *a, b);
+            Self::product_once(Level::Portable, Precision::F32, Threads::This, (out, stride), *a, b);
             for i in 0..a.rows() {
                 for (j, y) in out[i * stride..][..b.cols()].iter_mut().enumerate() {
                     *y += finish.bias.map_or(0.0, |bias| bias[j]);
@@ -223,17 +218,14 @@ impl Kernels for f64 {
             }
         }
     }
-    fn single_product(
-        level: Level,
-        precision: Precision,
-        out: &mut [f64],
-        stride: usize,
+    fn product_once(
+        _: Level,
+        _: Precision,
+        _: Threads,
+        (out, stride): (&mut [f64], usize),
         a: View<'_, f64>,
         b: View<'_, f64>,
     ) {
-        Self::small_product(level, precision, out, stride, a, b);
-    }
-    fn small_product(_: Level, _: Precision, out: &mut [f64], stride: usize, a: View<'_, f64>, b: View<'_, f64>) {
         assert_eq!(a.cols(), b.rows(), "inner extents");
         for i in 0..a.rows() {
             for (j, y) in out[i * stride..][..b.cols()].iter_mut().enumerate() {

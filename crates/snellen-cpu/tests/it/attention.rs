@@ -2,7 +2,7 @@
 
 use crate::{cases, formats, values};
 use proptest::prelude::*;
-use snellen_cpu::{Heads, Kernels, Precision, View, attention, rows};
+use snellen_cpu::{Heads, Kernels, Precision, Threads, View, attention, rows};
 
 proptest! {
 #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
@@ -41,7 +41,7 @@ fn agrees(h: Heads, seed: u64) -> Result<(), TestCaseError> {
                 let (q, k, v, z) = (of(&q, queries), of(&k, keys), of(&v, keys), of(&z, queries));
                 let mut pattern = vec![0f32; queries * keys];
                 let (qs, ks) = (View::new(&q, queries, units, units), View::new(&k, keys, units, units));
-                f32::small_product(level, precision, &mut pattern, keys, qs, ks.transposed());
+                f32::product_once(level, precision, Threads::This, (&mut pattern, keys), qs, ks.transposed());
                 rows::scale(level, &mut pattern, 1.0 / (units as f32).sqrt());
                 for (i, row) in pattern.chunks_mut(keys).enumerate().filter(|_| causal) {
                     row[i + 1..].fill(f32::NEG_INFINITY);
@@ -50,7 +50,7 @@ fn agrees(h: Heads, seed: u64) -> Result<(), TestCaseError> {
                 prop_assert!(pattern.chunks(keys).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5));
                 let mut steps = vec![0f32; queries * units];
                 let (ps, vs) = (View::new(&pattern, queries, keys, keys), View::new(&v, keys, units, units));
-                f32::small_product(level, precision, &mut steps, units, ps, vs);
+                f32::product_once(level, precision, Threads::This, (&mut steps, units), ps, vs);
                 prop_assert_eq!(&z, &steps);
                 if precision == Precision::F32 {
                     let wanted = slow_attention(&q, &k, &v, (keys, units), causal);

@@ -2,7 +2,7 @@
 
 use crate::{formats, levels, values};
 use rayon::prelude::*;
-use snellen_cpu::{Activation, Finish, Heads, Kernels, Level, Packed, Precision, View, attention, product};
+use snellen_cpu::{Activation, Finish, Heads, Kernels, Level, Packed, Precision, Threads, View, attention, product};
 
 #[test]
 fn a_sum_of_nothing_is_zero_and_is_finished() {
@@ -19,8 +19,11 @@ fn a_sum_of_nothing_is_zero_and_is_finished() {
                     [12.0, 16.0, 22.0, 7.0, 12.0, 16.0, 22.0, 7.0, 12.0, 16.0, 22.0],
                     "{level} {precision:?}"
                 );
-                f32::small_product(level, precision, &mut out, 4, a, b);
-                assert_eq!(out, [0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0], "{level} {precision:?}");
+                for threads in [Threads::This, Threads::All] {
+                    let mut out = out;
+                    f32::product_once(level, precision, threads, (&mut out, 4), a, b);
+                    assert_eq!(out, [0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0], "{level} {precision:?}");
+                }
             }
         }
     }
@@ -34,7 +37,8 @@ fn products_without_rows_or_columns_leave_everything_as_it_is() {
             let (a, b) = (View::new(&data, rows, 2, 3), View::new(&data, 2, cols, 3));
             let mut out = [7f32; 6];
             product(&mut out, 3, a, &Packed::new(level, precision, b), Finish::default());
-            f32::small_product(level, precision, &mut out, 3, a, b);
+            f32::product_once(level, precision, Threads::This, (&mut out, 3), a, b);
+            f32::product_once(level, precision, Threads::All, (&mut out, 3), a, b);
             product(&mut [], 3, a, &Packed::new(level, precision, b), Finish::default());
             assert_eq!(out, [7.0; 6]);
         }
@@ -61,16 +65,19 @@ fn nothing_is_left_of_a_product_before() {
             let (a, b) = (values(n * k, 1), values(k * m, 2));
             let (a, b) = (View::new(&a, n, k, k), View::new(&b, k, m, m));
             let all = View::new(&poison, 192, 2100, 2100);
-            let (mut bad, mut out) = (vec![0f32; 192 * 100], vec![0f32; n * m]);
-            f32::small_product(level, precision, &mut bad, 100, all, all.from_row(0, 100).transposed());
-            assert!(bad.iter().all(|x| x.is_nan()));
-            f32::small_product(level, precision, &mut out, m, a, b);
-            assert!(out.iter().all(|x| x.is_finite()), "{level} {precision:?}");
             let mut fresh = vec![0f32; n * m];
             std::thread::scope(|scope| {
-                scope.spawn(|| f32::small_product(level, precision, &mut fresh, m, a, b)).join().is_ok()
+                scope.spawn(|| f32::product_once(level, precision, Threads::This, (&mut fresh, m), a, b)).join().is_ok()
             });
-            assert_eq!(out, fresh, "{level} {precision:?}");
+            for threads in [Threads::This, Threads::All] {
+                let (mut bad, mut out) = (vec![0f32; 192 * 100], vec![0f32; n * m]);
+                let of_poison = all.from_row(0, 100).transposed();
+                f32::product_once(level, precision, threads, (&mut bad, 100), all, of_poison);
+                assert!(bad.iter().all(|x| x.is_nan()));
+                f32::product_once(level, precision, threads, (&mut out, m), a, b);
+                assert!(out.iter().all(|x| x.is_finite()), "{level} {precision:?} {threads:?}");
+                assert_eq!(out, fresh, "{level} {precision:?} {threads:?}");
+            }
         }
     }
 }
@@ -84,8 +91,11 @@ fn products_inside_of_parallel_tasks_are_the_same() {
         let mut out = vec![0f32; 2 * n * m];
         let (whole, small) = out.split_at_mut(n * m);
         product(whole, m, a, &Packed::new(level, precision, b), Finish::default());
-        f32::small_product(level, precision, small, m, a, b);
-        assert_eq!(whole, small);
+        for threads in [Threads::All, Threads::This] {
+            small.fill(7.0);
+            f32::product_once(level, precision, threads, (small, m), a, b);
+            assert_eq!(whole, small, "{threads:?}");
+        }
         out
     };
     let tasks: Vec<_> = formats().collect::<Vec<_>>().repeat(3);

@@ -2,7 +2,7 @@
 
 use super::{Level, Memory, Precision, Real};
 use rayon::prelude::*;
-use snellen_cpu::View;
+use snellen_cpu::{Threads, View};
 
 /// Rows that a partial sum is made of.
 const PIECE: usize = 96;
@@ -15,7 +15,7 @@ fn dense<F: Copy>(values: &[F], rows: usize, cols: usize) -> View<'_, F> {
 /// `a b`, dense.
 fn product<F: Real>(memory: &Memory<F>, a: View<'_, F>, b: View<'_, F>) -> Vec<F> {
     let mut out = memory.take(a.rows() * b.cols());
-    F::single_product(Level::current(), Precision::F32, &mut out, b.cols(), a, b);
+    F::product_once(Level::current(), Precision::F32, Threads::All, (&mut out, b.cols()), a, b);
     out
 }
 

@@ -2,7 +2,7 @@
 
 use crate::engine::{Level, Memory, Precision, Real, Tape, Tensor};
 use rayon::prelude::*;
-use snellen_cpu::View;
+use snellen_cpu::{Threads, View};
 
 /// `q [b, query, heads, d]`, `k` and `v [b, key, heads, d]` -> `softmax(q k^T / sqrt(d)) v`, `[b, query, heads, d]`, for a tape that
 /// does not record: neither scores nor pattern are kept. The bytes are those of [`scores`], [`softmax`] and [`mix`].
@@ -34,7 +34,7 @@ pub fn scores<F: Real>(
     let mut out = tape.buffer(qs.b * qs.h * n * m);
     out.par_chunks_mut(n * m).enumerate().for_each(|(i, out)| {
         let (q, k) = (qs.head(q.data(), i), ks.head(k.data(), i));
-        F::small_product(Level::current(), precision, out, m, q, k.transposed());
+        F::product_once(Level::current(), precision, Threads::This, (out, m), q, k.transposed());
         F::scale(Level::current(), out, factor);
         if causal {
             for (query, row) in out.chunks_mut(m).enumerate() {
@@ -92,7 +92,7 @@ pub fn mix<F: Real>(tape: &mut Tape<F>, pattern: &Tensor<F>, v: &Tensor<F>, prec
             let mut out = memory.take(vs.b * vs.h * square);
             out.par_chunks_mut(square).enumerate().for_each(|(i, out)| {
                 let (dy, v) = (zs.head(dy, i), vs.head(v.data(), i).transposed());
-                F::small_product(Level::current(), Precision::F32, out, m, dy, v);
+                F::product_once(Level::current(), Precision::F32, Threads::This, (out, m), dy, v);
             });
             out
         });
@@ -138,7 +138,7 @@ impl Heads {
         out.par_chunks_mut(self.n * wide).enumerate().for_each(|(sequence, out)| {
             for head in 0..self.h {
                 let (a, b) = of(sequence * self.h + head);
-                F::small_product(Level::current(), precision, &mut out[head * self.d..], wide, a, b);
+                F::product_once(Level::current(), precision, Threads::This, (&mut out[head * self.d..], wide), a, b);
             }
         });
     }
