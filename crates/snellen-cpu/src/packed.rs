@@ -334,3 +334,30 @@ pub(crate) fn flat(lines: &mut [Line]) -> &mut [u32] {
     // SAFETY: a line is 16 words and nothing else.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), words) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Packed};
+    use crate::{Level, Precision, View};
+
+    /// Sums of what fills a vector up are not stored, but subnormal numbers that lie there would take time.
+    #[test]
+    fn what_a_last_vector_lacks_is_zero() {
+        let values: Vec<f32> = (0..41 * 70).map(|i| 1.0 + i as f32).collect();
+        for level in Level::ALL.into_iter().filter(|level| level.is_supported()) {
+            for precision in Precision::ALL {
+                for (rows, cols) in [(1, 1), (7, 9), (41, 33), (40, 69)] {
+                    for b in [View::new(&values, rows, cols, 70), View::new(&values, cols, rows, 41).transposed()] {
+                        let mut packed = Packed::empty(level, precision);
+                        packed.lines = vec![Line([u32::MAX; 16]); 400];
+                        packed.set(b, false);
+                        let filled = cols..cols.next_multiple_of(packed.shape.lanes);
+                        let all_zero = (0..rows).all(|row| filled.clone().all(|col| packed.at(row, col) == 0.0));
+                        assert!(all_zero, "{level} {precision} {rows} x {cols}");
+                        assert!(packed.at(rows - 1, cols - 1) >= 1.0);
+                    }
+                }
+            }
+        }
+    }
+}
