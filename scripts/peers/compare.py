@@ -200,7 +200,7 @@ def main():
         print(case, flush=True)
         programs = measure(case, args, environment)
         # A machine that was busy at first has a higher peak than it seemed: the best of all looks so far counts.
-        found = {dtype: max(found.get(dtype, 0.0), value) for dtype, value in peaks(args).items()}
+        found |= {dtype: max(found.get(dtype, 0.0), value) for dtype, value in peaks(args).items()}
         rows += table(case, programs, found)
     print("\npeak after: " + ", ".join(f"{value:.1f} GFLOP/s {dtype}" for dtype, value in found.items()))
     print("x: the program's time over Snellen's; of minima, and the median over rounds.")
