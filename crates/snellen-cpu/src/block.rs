@@ -393,11 +393,15 @@ unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_>) {
         if t.cols == V * F::LANES {
             return store::<F, M, V>(t, sums);
         }
-        for (i, sums) in sums.iter().enumerate() {
-            let mut row = [0f32; 64];
+        // The loops over sums are short and of known lengths. A longer one would not be unrolled, and what is walked by a loop
+        // cannot be a register: every sum would then be kept in memory, in the loop above, too.
+        let mut rows = [[0f32; 64]; M];
+        for (row, sums) in rows.iter_mut().zip(&sums) {
             for (j, sum) in sums.iter().enumerate() {
                 F::store(row.as_mut_ptr().add(j * F::LANES), *sum);
             }
+        }
+        for (i, row) in rows.iter().enumerate() {
             store_some(t, i, &row[..t.cols], t.out.add(i * t.stride));
         }
     }
