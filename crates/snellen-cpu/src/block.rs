@@ -73,7 +73,7 @@ pub(crate) fn with_left(run: impl FnOnce(&mut [u32])) {
 }
 
 /// A tile's place and operands.
-struct Tile<'a> {
+pub(crate) struct Tile<'a> {
     steps: usize,
     a: *const u32,
     b: *const u32,
@@ -327,12 +327,12 @@ unsafe fn by_size<F: Format>(rows: usize, vectors: usize, t: &Tile<'_>) {
             // SAFETY: the caller's.
             unsafe {
                 match (rows, vectors) {
-                    $((1, $v) if $v <= F::VECTORS => tile::<F, 1, $v>(t),
-                    (2, $v) if $v <= F::VECTORS => tile::<F, 2, $v>(t),
-                    (3, $v) if $v <= F::VECTORS => tile::<F, 3, $v>(t),
-                    (4, $v) if $v <= F::VECTORS => tile::<F, 4, $v>(t),
-                    (5, $v) if $v <= F::VECTORS => tile::<F, 5, $v>(t),
-                    (6, $v) if $v <= F::VECTORS => tile::<F, 6, $v>(t),)*
+                    $((1, $v) if $v <= F::VECTORS => F::tile::<1, $v>(t),
+                    (2, $v) if $v <= F::VECTORS => F::tile::<2, $v>(t),
+                    (3, $v) if $v <= F::VECTORS => F::tile::<3, $v>(t),
+                    (4, $v) if $v <= F::VECTORS => F::tile::<4, $v>(t),
+                    (5, $v) if $v <= F::VECTORS => F::tile::<5, $v>(t),
+                    (6, $v) if $v <= F::VECTORS => F::tile::<6, $v>(t),)*
                     _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
                 }
             }
@@ -360,8 +360,9 @@ unsafe fn step<F: Format, const M: usize, const V: usize>(a: *const u32, b: *con
     }
 }
 
+/// Makes a tile: what [`Format::tile`] of every format is compiled from.
 #[inline(always)]
-unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_>) {
+pub(crate) unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_>) {
     let words = if F::HALVES { F::LANES / 2 } else { F::LANES };
     // SAFETY: the caller's: `a` has `steps` times as many words as a tile has rows, `b` as many vectors, the output M rows.
     unsafe {

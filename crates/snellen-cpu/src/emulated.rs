@@ -10,7 +10,7 @@
 //!   up to 1: enough to notice a product that is missing, double or rounded to fewer bits, not to tell orders apart.
 
 use crate::activation::activate_row;
-use crate::block::{Block, Finish, block, with_left};
+use crate::block::{Block, Finish, Tile, block, tile, with_left};
 use crate::format::{Format, Precision};
 use crate::packed::{Line, Packed, Panels};
 use crate::product::{Job, products_by};
@@ -100,6 +100,10 @@ impl<const ROUND: bool, const DEPTH: usize> Format for Emulated<ROUND, DEPTH> {
     #[inline(never)]
     unsafe fn scale(a: V, b: V) -> V {
         lanes(|i| of(a, i) * of(b, i))
+    }
+    unsafe fn tile<const M: usize, const V: usize>(t: &Tile<'_>) {
+        // SAFETY: the caller's.
+        unsafe { tile::<Self, M, { V }>(t) }
     }
 }
 

@@ -4,6 +4,7 @@
 //! vectors from the right one, and adds all their products to a tile of sums in registers. A word holds one f32, or two bf16
 //! where the processor adds the products of pairs.
 
+use crate::block::{Tile, tile};
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,6 +87,9 @@ pub(crate) trait Format: 'static {
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b` of f32.
     unsafe fn scale(a: Self::V, b: Self::V) -> Self::V;
+    /// [`block::tile`](crate::block::tile) of `M` rows and `V` vectors, compiled for the format's instructions: a function of its own
+    /// for every kind of tile, so that sums stay in registers whatever happens around it.
+    unsafe fn tile<const M: usize, const V: usize>(t: &Tile<'_>);
 }
 
 /// `x` rounded to bf16, as the upper half of its bits. A NaN stays one.
@@ -164,6 +168,11 @@ impl<const ROUND: bool> Format for Portable<ROUND> {
         }
         a
     }
+    #[inline(never)]
+    unsafe fn tile<const M: usize, const V: usize>(t: &Tile<'_>) {
+        // SAFETY: the caller's.
+        unsafe { tile::<Self, M, V>(t) }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -176,7 +185,7 @@ mod x86 {
     // Instructions, all of them.
     #![allow(clippy::wildcard_imports)]
 
-    use super::Format;
+    use super::{Format, Tile, tile};
     use std::arch::x86_64::*;
     use std::mem::transmute;
 
@@ -246,6 +255,11 @@ mod x86 {
         unsafe fn scale(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_mul_ps(a, b) }
         }
+        #[target_feature(enable = "avx2,fma")]
+        #[inline(never)]
+        unsafe fn tile<const M: usize, const V: usize>(t: &Tile<'_>) {
+            unsafe { tile::<Self, M, V>(t) }
+        }
     }
 
     /// AVX-512, one value a step.
@@ -312,6 +326,11 @@ mod x86 {
         unsafe fn multiply(left: __m512, right: __m512, sum: __m512) -> __m512 {
             unsafe { _mm512_fmadd_ps(left, right, sum) }
         }
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        #[inline(never)]
+        unsafe fn tile<const M: usize, const V: usize>(t: &Tile<'_>) {
+            unsafe { tile::<Self, M, V>(t) }
+        }
     }
 
     /// AVX-512 with dot products of bf16 pairs.
@@ -331,6 +350,11 @@ mod x86 {
         unsafe fn multiply(left: __m512, right: __m512, sum: __m512) -> __m512 {
             // The bits are pairs of bf16 in either operand.
             unsafe { _mm512_dpbf16_ps(sum, transmute::<__m512, __m512bh>(left), transmute::<__m512, __m512bh>(right)) }
+        }
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+        #[inline(never)]
+        unsafe fn tile<const M: usize, const V: usize>(t: &Tile<'_>) {
+            unsafe { tile::<Self, M, V>(t) }
         }
     }
 }
