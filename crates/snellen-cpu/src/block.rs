@@ -2,9 +2,9 @@
 
 use crate::View;
 use crate::activation::{Activation, activate_row};
-use crate::format::{Format, to_bf16};
-use crate::packed::{Line, Packed, flat};
-use std::array::from_fn;
+use crate::format::Format;
+use crate::left::pack_left;
+use crate::packed::{LINE, Line, Packed, flat};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::ptr::null;
@@ -17,8 +17,6 @@ pub(crate) const ROWS: usize = 192;
 const UNROLLED: usize = 4;
 /// Words of the left operand that are asked for before they are needed.
 const AHEAD: usize = 384;
-/// Words of a cache line.
-const LINE: usize = 16;
 
 /// What is done to the sums of a product, in this order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -183,139 +181,6 @@ fn pointer(values: Option<&[f32]>, at: usize) -> *const f32 {
     match values {
         Some(values) => values[at..].as_ptr(),
         None => null(),
-    }
-}
-
-/// The left operand in the order in which a kernel reads it: of as many rows as a tile has, the words of the first step, then those
-/// of the next. What a last tile lacks in rows nobody reads.
-#[inline(always)]
-fn pack_left<F: Format>(a: View<'_, f32>, rows: Range<usize>, cols: Range<usize>, left: &mut [u32]) {
-    match F::ROWS {
-        4 => pack_tiles::<F, 4>(a, rows, cols, left),
-        6 => pack_tiles::<F, 6>(a, rows, cols, left),
-        other => unreachable!("tiles of {other} rows"),
-    }
-}
-
-#[inline(always)]
-fn pack_tiles<F: Format, const M: usize>(a: View<'_, f32>, rows: Range<usize>, cols: Range<usize>, left: &mut [u32]) {
-    if cols.is_empty() {
-        return;
-    }
-    let (steps, columns) = (cols.len().div_ceil(F::DEPTH), a.transposed());
-    let lying = a.row(rows.start, cols.start, cols.len()).is_some();
-    let upright = !lying && columns.row(cols.start, rows.start, rows.len()).is_some();
-    // As many columns at a time as fill a cache line of every row; all, where a row's values are words already.
-    let each = if lying && F::DEPTH == 1 { cols.len() } else { LINE * F::DEPTH };
-    for first in cols.clone().step_by(each) {
-        let n = each.min(cols.end - first);
-        let place = (first - cols.start) / F::DEPTH * M;
-        for (row, tile) in rows.clone().step_by(M).zip(left.chunks_mut(steps * M)) {
-            let to = &mut tile[place..][..n.div_ceil(F::DEPTH) * M];
-            let here = M.min(rows.end - row);
-            if lying {
-                let from = from_fn(|i| a.row(row + i.min(here - 1), first, n).unwrap_or(&[]));
-                pack_rows::<F, M>(from, to);
-            } else if upright && here == M {
-                pack_columns::<F, M>(|k| columns.row(first + k, row, M), n, to);
-            } else {
-                for (k, to) in to.chunks_exact_mut(M).enumerate() {
-                    for (i, word) in to.iter_mut().enumerate().take(here) {
-                        let at = |k: usize| if k < n { a.at(row + i, first + k) } else { 0.0 };
-                        *word = word_of::<F>(at(k * F::DEPTH), if F::DEPTH == 2 { at(2 * k + 1) } else { 0.0 });
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Rows whose values lie side by side: all of one length, and of a line at most where a word is two of them.
-#[inline(always)]
-fn pack_rows<F: Format, const M: usize>(from: [&[f32]; M], to: &mut [u32]) {
-    if F::DEPTH == 1 {
-        interleave(from, f32::to_bits, to);
-        if F::ROUNDS {
-            to.iter_mut().for_each(|word| *word = word_of::<F>(f32::from_bits(*word), 0.0));
-        }
-        return;
-    }
-    let mut words = [[0; LINE]; M];
-    for (words, from) in words.iter_mut().zip(from) {
-        let (pairs, rest) = from.as_chunks::<2>();
-        words.iter_mut().zip(pairs).for_each(|(word, [x, y])| *word = word_of::<F>(*x, *y));
-        if let [x] = rest {
-            words[pairs.len()] = word_of::<F>(*x, 0.0);
-        }
-    }
-    interleave(words.each_ref().map(|words| &words[..to.len() / M]), |word| word, to);
-}
-
-/// Columns whose values lie side by side: `n`, of M values each.
-#[inline(always)]
-fn pack_columns<'a, F: Format, const M: usize>(column: impl Fn(usize) -> Option<&'a [f32]>, n: usize, to: &mut [u32]) {
-    let column = |k: usize| match column(k).filter(|_| k < n) {
-        Some(column) => column.first_chunk::<M>().copied().unwrap_or([0.0; M]),
-        None => [0.0; M],
-    };
-    for (k, to) in to.as_chunks_mut::<M>().0.iter_mut().enumerate() {
-        let (x, y) = (column(k * F::DEPTH), if F::DEPTH == 2 { column(2 * k + 1) } else { [0.0; M] });
-        *to = from_fn(|i| word_of::<F>(x[i], y[i]));
-    }
-}
-
-/// The words of M rows of one length: the first of all rows, then the second of all.
-#[inline(always)]
-fn interleave<T: Copy, const M: usize>(rows: [&[T]; M], word: impl Fn(T) -> u32, to: &mut [u32]) {
-    let mut start = 0;
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    if M == 6 && size_of::<T>() == 4 {
-        let steps = rows.iter().map(|row| row.len()).fold(to.len() / M, usize::min);
-        start = steps / 4 * 4;
-        // SAFETY: SSE2 is part of x86-64; all rows have `start` words, and so many times six have a place.
-        unsafe { interleave_6(from_fn(|i| rows[i].as_ptr().cast()), start, to.as_mut_ptr()) };
-    }
-    for (k, to) in to.as_chunks_mut::<M>().0.iter_mut().enumerate().skip(start) {
-        *to = from_fn(|i| word(rows[i][k]));
-    }
-}
-
-/// Six rows of `n` words, a multiple of four: at a time 4 x 4 words are transposed, 2 x 4 interleaved, and both woven together.
-///
-/// # Safety
-/// There are `n` words at every pointer, and places for six times as many.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-#[inline(always)]
-unsafe fn interleave_6(rows: [*const f32; 6], n: usize, to: *mut u32) {
-    use std::arch::x86_64::{
-        _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
-    };
-    // SAFETY: the caller's.
-    unsafe {
-        for k in (0..n).step_by(4) {
-            let r = rows.map(|row| _mm_loadu_ps(row.add(k)));
-            let low = |i: usize| _mm_unpacklo_ps(r[i], r[i + 1]);
-            let high = |i: usize| _mm_unpackhi_ps(r[i], r[i + 1]);
-            let pairs = [[low(0), low(2), low(4)], [high(0), high(2), high(4)]];
-            for (half, [ab, cd, ef]) in pairs.into_iter().enumerate() {
-                let to = to.add(6 * k + 12 * half).cast();
-                _mm_storeu_ps(to, _mm_movelh_ps(ab, cd));
-                _mm_storeu_ps(to.add(4), _mm_movelh_ps(ef, _mm_movehl_ps(ab, ab)));
-                _mm_storeu_ps(to.add(8), _mm_movehl_ps(ef, cd));
-            }
-        }
-    }
-}
-
-/// A word of the left operand: a value, or two where a step takes two.
-#[inline(always)]
-fn word_of<F: Format>(x: f32, next: f32) -> u32 {
-    if F::DEPTH == 2 {
-        u32::from(to_bf16(x)) | u32::from(to_bf16(next)) << 16
-    } else if F::ROUNDS {
-        u32::from(to_bf16(x)) << 16
-    } else {
-        x.to_bits()
     }
 }
 

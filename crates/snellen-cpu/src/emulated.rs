@@ -11,7 +11,7 @@
 
 use crate::activation::activate_row;
 use crate::block::{Block, Finish, Tile, block, tile, with_left};
-use crate::format::{Format, Precision};
+use crate::format::{Format, Precision, to_bf16};
 use crate::packed::{Line, Packed, Panels};
 use crate::product::{Job, products_by};
 use crate::{Activation, Level, View};
@@ -66,6 +66,16 @@ impl<const ROUND: bool, const DEPTH: usize> Format for Emulated<ROUND, DEPTH> {
     unsafe fn left(p: *const u32) -> V {
         // SAFETY: the caller's.
         [unsafe { p.read() }; 16]
+    }
+    unsafe fn words(p: *const f32) -> V {
+        // SAFETY: the caller's.
+        let value = |i: usize| unsafe { p.add(i).read() };
+        let bf16 = |i: usize| u32::from(to_bf16(value(i)));
+        from_fn(|i| match (DEPTH, ROUND) {
+            (1, false) => value(i).to_bits(),
+            (1, true) => bf16(i) << 16,
+            _ => bf16(2 * i) | bf16(2 * i + 1) << 16,
+        })
     }
     #[inline(never)]
     unsafe fn right(p: *const u32) -> V {
@@ -141,8 +151,7 @@ fn law<F: Format>(
     transposed: bool,
     seed: u32,
 ) -> Result<(), TestCaseError> {
-    let rounded =
-        |x: f32| if F::ROUNDS { f32::from_bits(u32::from(crate::format::to_bf16(x)) << 16) } else { x } as f64;
+    let rounded = |x: f32| if F::ROUNDS { f32::from_bits(u32::from(to_bf16(x)) << 16) } else { x } as f64;
     let (a, b, stride) = (values(n * k, seed), values(k * m, seed + 1), m + pad);
     let view_b = if transposed { View::new(&b, m, k, k).transposed() } else { View::new(&b, k, m, m) };
     let end = (n - 1) * stride + m;

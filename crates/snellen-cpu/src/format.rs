@@ -75,6 +75,8 @@ pub(crate) trait Format: 'static {
     unsafe fn zero() -> Self::V;
     /// One word of the left operand, in all lanes.
     unsafe fn left(p: *const u32) -> Self::V;
+    /// A vector of words of the left operand, from [`Format::DEPTH`] times as many values that lie side by side.
+    unsafe fn words(p: *const f32) -> Self::V;
     /// A vector of the right operand.
     unsafe fn right(p: *const u32) -> Self::V;
     /// `sum` and the products of a step.
@@ -125,6 +127,12 @@ impl<const ROUND: bool> Format for Portable<ROUND> {
     unsafe fn left(p: *const u32) -> Self::V {
         // SAFETY: the caller's.
         [f32::from_bits(unsafe { p.read() }); 8]
+    }
+    #[inline(always)]
+    unsafe fn words(p: *const f32) -> Self::V {
+        // SAFETY: the caller's.
+        let values = unsafe { Self::load(p) };
+        if ROUND { values.map(|x| f32::from_bits(u32::from(to_bf16(x)) << 16)) } else { values }
     }
     #[inline(always)]
     unsafe fn right(p: *const u32) -> Self::V {
@@ -185,7 +193,7 @@ mod x86 {
     // Instructions, all of them.
     #![allow(clippy::wildcard_imports)]
 
-    use super::{Format, Tile, tile};
+    use super::{Format, Tile, tile, to_bf16};
     use std::arch::x86_64::*;
     use std::mem::transmute;
 
@@ -223,6 +231,13 @@ mod x86 {
         #[inline(always)]
         unsafe fn left(p: *const u32) -> __m256 {
             unsafe { _mm256_set1_ps(p.cast::<f32>().read()) }
+        }
+        #[inline(always)]
+        unsafe fn words(p: *const f32) -> __m256 {
+            unsafe {
+                let values = p.cast::<[f32; 8]>().read_unaligned();
+                transmute(if ROUND { values.map(|x| f32::from_bits(u32::from(to_bf16(x)) << 16)) } else { values })
+            }
         }
         #[inline(always)]
         unsafe fn right(p: *const u32) -> __m256 {
@@ -312,6 +327,13 @@ mod x86 {
         vectors!();
 
         #[inline(always)]
+        unsafe fn words(p: *const f32) -> __m512 {
+            unsafe {
+                let values = p.cast::<[f32; 16]>().read_unaligned();
+                transmute(if ROUND { values.map(|x| f32::from_bits(u32::from(to_bf16(x)) << 16)) } else { values })
+            }
+        }
+        #[inline(always)]
         unsafe fn right(p: *const u32) -> __m512 {
             unsafe {
                 if ROUND {
@@ -342,6 +364,11 @@ mod x86 {
         const ROUNDS: bool = true;
         vectors!();
 
+        #[inline(always)]
+        unsafe fn words(p: *const f32) -> __m512 {
+            // The first operand is the upper half.
+            unsafe { transmute(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(p.add(16)), _mm512_loadu_ps(p))) }
+        }
         #[inline(always)]
         unsafe fn right(p: *const u32) -> __m512 {
             unsafe { _mm512_loadu_ps(p.cast()) }

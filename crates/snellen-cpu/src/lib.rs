@@ -20,6 +20,7 @@ mod block;
 #[cfg(test)]
 mod emulated;
 mod format;
+mod left;
 mod level;
 mod packed;
 mod peak;

@@ -12,10 +12,13 @@ use rayon::prelude::*;
 use std::array::from_fn;
 use std::ops::Range;
 
+/// Words of a cache line.
+pub(crate) const LINE: usize = 16;
+
 /// A cache line of words.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Line(pub(crate) [u32; 16]);
+pub(crate) struct Line(pub(crate) [u32; LINE]);
 
 /// The right operand of [`product`](crate::product), packed for a level.
 #[derive(Clone, Debug)]
