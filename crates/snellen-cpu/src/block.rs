@@ -16,7 +16,7 @@ pub(crate) const ROWS: usize = 192;
 /// Steps that are made between two looks ahead.
 const UNROLLED: usize = 4;
 /// Words of the left operand that are asked for before they are needed.
-const AHEAD: usize = 384;
+const AHEAD: usize = 96;
 
 /// What is done to the sums of a product, in this order.
 #[derive(Clone, Copy, Debug, Default)]
