@@ -4,6 +4,7 @@ use crate::View;
 use crate::activation::{Activation, activate_row};
 use crate::format::Format;
 use crate::left::pack_left;
+use crate::level::set;
 use crate::packed::{LINE, Line, Packed, flat};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -155,10 +156,10 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
                     {
                         for i in 0..n {
                             let out = std::slice::from_raw_parts_mut(place.out.add(i * t.stride), cols);
-                            if F::FUSED {
-                                activate_row::<f32, true>(activation, out);
-                            } else {
-                                activate_row::<f32, false>(activation, out);
+                            match F::SET {
+                                set::AVX512 => activate_row::<f32, { set::AVX512 }>(activation, out),
+                                set::FUSED => activate_row::<f32, { set::FUSED }>(activation, out),
+                                _ => activate_row::<f32, { set::PLAIN }>(activation, out),
                             }
                             finish_activated(&last, i * t.stride, out);
                         }

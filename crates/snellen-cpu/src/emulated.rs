@@ -12,6 +12,7 @@
 use crate::activation::activate_row;
 use crate::block::{Block, Finish, Tile, block, tile, with_left};
 use crate::format::{Format, Precision, to_bf16};
+use crate::level::set;
 use crate::packed::{Line, Packed, Panels};
 use crate::product::{Job, products_by};
 use crate::{Activation, Level, View};
@@ -58,7 +59,7 @@ impl<const ROUND: bool, const DEPTH: usize> Format for Emulated<ROUND, DEPTH> {
     const DEPTH: usize = DEPTH;
     const HALVES: bool = ROUND && DEPTH == 1;
     const ROUNDS: bool = ROUND;
-    const FUSED: bool = true;
+    const SET: u8 = set::FUSED;
 
     unsafe fn zero() -> V {
         [0; 16]
@@ -175,7 +176,7 @@ fn law<F: Format>(
             }
             let mut y = [sum + bias[j]];
             if let Some(kind) = activation {
-                activate_row::<f32, true>(kind, &mut y);
+                activate_row::<f32, { set::FUSED }>(kind, &mut y);
             }
             let y = y[0] * gain[j] + add[place];
             prop_assert_eq!(finished.to_bits(), y.to_bits(), "finished at {}, {}", place / stride, j);

@@ -5,6 +5,7 @@
 //! where the processor adds the products of pairs.
 
 use crate::block::{Tile, tile};
+use crate::level::set;
 use std::fmt;
 use std::str::FromStr;
 
@@ -63,8 +64,8 @@ pub(crate) trait Format: 'static {
     const HALVES: bool;
     /// Whether values are rounded to bf16.
     const ROUNDS: bool;
-    /// Whether a multiplication and an addition are one instruction.
-    const FUSED: bool;
+    /// What its instructions are, see [`set`].
+    const SET: u8;
 
     /// Asks for the cache line at `p`, whatever `p` is: into the nearest cache what is needed soon (`NEAR`), else into the second.
     #[inline(always)]
@@ -106,9 +107,6 @@ pub(crate) fn to_bf16(x: f32) -> u16 {
 /// Kernels in plain code.
 pub(crate) struct Portable<const ROUND: bool>;
 
-/// Whether every processor of this kind has one instruction for a multiplication and an addition.
-pub(crate) const ALWAYS_FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
-
 impl<const ROUND: bool> Format for Portable<ROUND> {
     type V = [f32; 8];
     const LANES: usize = 8;
@@ -117,7 +115,7 @@ impl<const ROUND: bool> Format for Portable<ROUND> {
     const DEPTH: usize = 1;
     const HALVES: bool = ROUND;
     const ROUNDS: bool = ROUND;
-    const FUSED: bool = ALWAYS_FUSED;
+    const SET: u8 = set::ALWAYS;
 
     #[inline(always)]
     unsafe fn zero() -> Self::V {
@@ -148,7 +146,8 @@ impl<const ROUND: bool> Format for Portable<ROUND> {
     #[inline(always)]
     unsafe fn multiply(left: Self::V, right: Self::V, mut sum: Self::V) -> Self::V {
         for i in 0..8 {
-            sum[i] = if ALWAYS_FUSED { left[i].mul_add(right[i], sum[i]) } else { left[i] * right[i] + sum[i] };
+            sum[i] =
+                if set::ALWAYS == set::FUSED { left[i].mul_add(right[i], sum[i]) } else { left[i] * right[i] + sum[i] };
         }
         sum
     }
@@ -193,7 +192,7 @@ mod x86 {
     // Instructions, all of them.
     #![allow(clippy::wildcard_imports)]
 
-    use super::{Format, Tile, tile, to_bf16};
+    use super::{Format, Tile, set, tile, to_bf16};
     use std::arch::x86_64::*;
     use std::mem::transmute;
 
@@ -218,7 +217,7 @@ mod x86 {
         const DEPTH: usize = 1;
         const HALVES: bool = ROUND;
         const ROUNDS: bool = ROUND;
-        const FUSED: bool = true;
+        const SET: u8 = set::FUSED;
 
         #[inline(always)]
         fn prefetch<const NEAR: bool>(p: *const u32) {
@@ -287,7 +286,7 @@ mod x86 {
             const LANES: usize = 16;
             const VECTORS: usize = 4;
             const ROWS: usize = 6;
-            const FUSED: bool = true;
+            const SET: u8 = set::AVX512;
 
             #[inline(always)]
             fn prefetch<const NEAR: bool>(p: *const u32) {

@@ -68,14 +68,14 @@ fn pack_tiles<F: Format, const M: usize>(a: View<'_, f32>, rows: Range<usize>, c
 #[inline(always)]
 fn pack_rows<F: Format, const M: usize>(rows: [&[f32]; M], next: [&[f32]; M], to: &mut [u32]) {
     let each = LINE * F::DEPTH;
-    for (start, to) in (0..).step_by(each).zip(to.chunks_exact_mut(LINE * M)) {
+    let start = rows[0].len() / each * each;
+    for (start, to) in (0..start).step_by(each).zip(to.chunks_exact_mut(LINE * M)) {
         next.iter().for_each(|next| {
             let next = next.as_ptr().wrapping_add(start);
             (0..F::DEPTH).for_each(|line| F::prefetch::<false>(next.wrapping_add(line * LINE).cast()));
         });
         pack_line::<F, M>(rows.map(|row| &row[start..start + each]), to);
     }
-    let start = rows[0].len() / each * each;
     if start < rows[0].len() {
         // Whole lines, of which only what is needed is kept.
         let mut values = [[0f32; VALUES]; M];

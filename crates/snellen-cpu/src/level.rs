@@ -102,11 +102,23 @@ impl FromStr for Level {
     }
 }
 
+/// What code that is compiled for several levels can be sure of.
+pub(crate) mod set {
+    /// Nothing.
+    pub(crate) const PLAIN: u8 = 0;
+    /// One instruction for a multiplication and an addition.
+    pub(crate) const FUSED: u8 = 1;
+    /// The same, and AVX-512.
+    pub(crate) const AVX512: u8 = 2;
+    /// What every processor of this kind has.
+    pub(crate) const ALWAYS: u8 =
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { FUSED } else { PLAIN };
+}
+
 /// Defines a function once and compiles it for every level; the first argument says which is run.
 ///
 /// The body is plain Rust that the compiler makes vector code of. It must not call what is not inlined into it, or that part is
-/// compiled for the plainest level only. In it, `FUSE` says whether the level has one instruction for a multiplication and an
-/// addition.
+/// compiled for the plainest level only. In it, `SET` says which instructions there are, see [`set`].
 macro_rules! per_level {
     ($(
         $(#[$doc:meta])*
@@ -116,18 +128,18 @@ macro_rules! per_level {
         $vis fn $name$(<$f: $bound>)?(level: $crate::Level, $($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::extra_unused_type_parameters)]
-            fn plain<$($f: $bound,)? const FUSE: bool>($($arg: $ty),*) $(-> $ret)? $body
+            fn plain<$($f: $bound,)? const SET: u8>($($arg: $ty),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             fn avx2$(<$f: $bound>)?($($arg: $ty),*) $(-> $ret)? {
-                plain::<$($f,)? true>($($arg),*)
+                plain::<$($f,)? { $crate::level::set::FUSED }>($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             fn avx512$(<$f: $bound>)?($($arg: $ty),*) $(-> $ret)? {
-                plain::<$($f,)? true>($($arg),*)
+                plain::<$($f,)? { $crate::level::set::AVX512 }>($($arg),*)
             }
 
             assert!(level.is_supported(), "this processor cannot run {level}");
@@ -138,7 +150,7 @@ macro_rules! per_level {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::Level::Avx512 | $crate::Level::Avx512Bf16 => unsafe { avx512($($arg),*) },
-                _ => plain::<$($f,)? { $crate::format::ALWAYS_FUSED }>($($arg),*),
+                _ => plain::<$($f,)? { $crate::level::set::ALWAYS }>($($arg),*),
             }
         }
     )*};

@@ -1,6 +1,7 @@
 //! The two scalar types that everything runs in.
 
 use crate::activation::{self, Activation};
+use crate::level::set;
 use crate::rows;
 use crate::{Finish, Heads, Job, Level, Packed, Precision, Threads, View};
 use std::fmt::Debug;
@@ -16,10 +17,14 @@ pub trait Real:
     fn narrow(x: f32) -> Self;
     /// To the precision that statistics are made in.
     fn wide(self) -> f64;
-    /// The error function; for `f32` to 5e-7 of its value. `FUSE`: whether a multiplication and an addition are one instruction.
-    fn erf<const FUSE: bool>(self) -> Self;
+    /// The error function; for `f32` to 5e-7 of its value. `SET`: which instructions there are.
+    fn erf<const SET: u8>(self) -> Self;
     /// `e^x`; for `f32` to 2e-7 of its value between -87 and 88, flushed to 0 below and held at `e^88` above.
-    fn power_of_e<const FUSE: bool>(self) -> Self;
+    fn power_of_e<const SET: u8>(self) -> Self;
+    /// [`Real::power_of_e`] of 16 values: the same function of each wherever it stands, if not to the last bit that of a single one.
+    fn powers_of_e<const SET: u8>(x: &mut [Self; 16]) {
+        x.iter_mut().for_each(|x| *x = x.power_of_e::<SET>());
+    }
     /// The values as `f32`, in place where they are `f32` already.
     fn as_f32(values: &mut [Self]) -> Option<&mut [f32]>;
 }
@@ -210,7 +215,7 @@ impl Kernels for f64 {
                 for (j, y) in out[i * stride..][..b.cols()].iter_mut().enumerate() {
                     *y += finish.bias.map_or(0.0, |bias| bias[j]);
                     if let Some(kind) = finish.activation {
-                        activation::activate_row::<f64, false>(kind, std::slice::from_mut(y));
+                        activation::activate_row::<f64, { set::PLAIN }>(kind, std::slice::from_mut(y));
                     }
                     *y *= finish.gain.map_or(1.0, |gain| gain[j]);
                     *y += finish.add.map_or(0.0, |add| add[i * stride + j]);
@@ -252,8 +257,42 @@ const ERF: ([f32; 7], [f32; 5]) = (
 
 /// `a b + c`.
 #[inline(always)]
-fn sum_of_product<const FUSE: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSE { a.mul_add(b, c) } else { a * b + c }
+fn sum_of_product<const SET: u8>(a: f32, b: f32, c: f32) -> f32 {
+    if SET >= set::FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `ln 2`: a part of few bits, whose multiples are exact, and the rest.
+const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
+/// Coefficients of `e^r` for `|r| <= ln 2 / 2`, of smallest relative error (3e-9 before rounding) among those that begin with 1 and 1.
+const EXP: [f32; 7] = [1.0, 1.0, 0.499_999_94, 0.166_665_21, 0.041_668_39, 0.008_368_745, 0.001_381_454];
+
+/// The steps of [`Real::power_of_e`], with the instructions that AVX-512 has for rounding and for powers of two.
+///
+/// # Safety
+/// The processor has AVX-512 F.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn powers_of_e_avx512(x: &mut [f32; 16]) {
+    use std::arch::x86_64::{
+        _CMP_NLT_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm512_cmp_ps_mask, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_maskz_scalef_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_roundscale_ps, _mm512_set1_ps,
+        _mm512_storeu_ps,
+    };
+    const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    // SAFETY: the caller's; 16 values are a vector.
+    unsafe {
+        // Of these two instructions, the one keeps a second operand that is NaN, and the other holds of it.
+        let v = _mm512_min_ps(_mm512_set1_ps(88.0), _mm512_loadu_ps(x.as_ptr()));
+        let there = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(v, _mm512_set1_ps(-87.0));
+        let n = _mm512_roundscale_ps::<NEAREST>(_mm512_mul_ps(v, _mm512_set1_ps(std::f32::consts::LOG2_E)));
+        let r = _mm512_fmadd_ps(n, _mm512_set1_ps(-LN_2.0), v);
+        let r = _mm512_fmadd_ps(n, _mm512_set1_ps(-LN_2.1), r);
+        let mut p = _mm512_set1_ps(EXP[6]);
+        for i in (0..6).rev() {
+            p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP[i]));
+        }
+        _mm512_storeu_ps(x.as_mut_ptr(), _mm512_maskz_scalef_ps(there, p, n));
+    }
 }
 
 impl Real for f32 {
@@ -270,38 +309,43 @@ impl Real for f32 {
         self as f64
     }
     #[inline(always)]
-    fn erf<const FUSE: bool>(self) -> Self {
+    fn erf<const SET: u8>(self) -> Self {
         // Without a branch, so that loops over it become vector code; comparisons that leave a NaN as it is.
         let x = if self > 4.0 { 4.0 } else { self };
         let x = if x < -4.0 { -4.0 } else { x };
         let square = x * x;
         let (mut p, mut q) = (ERF.0[6], ERF.1[4]);
         for c in [ERF.0[5], ERF.0[4], ERF.0[3], ERF.0[2], ERF.0[1], ERF.0[0]] {
-            p = sum_of_product::<FUSE>(p, square, c);
+            p = sum_of_product::<SET>(p, square, c);
         }
         for c in [ERF.1[3], ERF.1[2], ERF.1[1], ERF.1[0]] {
-            q = sum_of_product::<FUSE>(q, square, c);
+            q = sum_of_product::<SET>(q, square, c);
         }
         let y = x * p / q;
         let y = if y > 1.0 { 1.0 } else { y };
         if y < -1.0 { -1.0 } else { y }
     }
     #[inline(always)]
-    fn power_of_e<const FUSE: bool>(self) -> Self {
-        // Cephes' expf: x = n ln 2 + r with |r| <= ln 2 / 2, then a polynomial in r; without a branch, so that loops over it become vector code.
+    fn power_of_e<const SET: u8>(self) -> Self {
+        // x = n ln 2 + r with |r| <= ln 2 / 2, then a polynomial in r; without a branch, so that loops over it become vector code.
         const ROUND: f32 = 12_582_912.0;
         let x = if self > 88.0 { 88.0 } else { self };
-        let shifted = sum_of_product::<FUSE>(x, std::f32::consts::LOG2_E, ROUND);
+        let shifted = sum_of_product::<SET>(x, std::f32::consts::LOG2_E, ROUND);
         let n = shifted - ROUND;
-        let r = sum_of_product::<FUSE>(n, -0.693_359_4, x);
-        let r = sum_of_product::<FUSE>(n, 2.121_944_4e-4, r);
-        let mut p = 1.987_569_1e-4;
-        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-            p = sum_of_product::<FUSE>(p, r, c);
-        }
-        let value =
-            (sum_of_product::<FUSE>(p * r, r, r) + 1.0) * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
+        let r = sum_of_product::<SET>(n, -LN_2.0, x);
+        let r = sum_of_product::<SET>(n, -LN_2.1, r);
+        let p = EXP.into_iter().rev().reduce(|p, c| sum_of_product::<SET>(p, r, c)).unwrap_or(1.0);
+        let value = p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
         if x < -87.0 { 0.0 } else { value }
+    }
+    #[inline(always)]
+    fn powers_of_e<const SET: u8>(x: &mut [Self; 16]) {
+        #[cfg(target_arch = "x86_64")]
+        if SET == set::AVX512 {
+            // SAFETY: what is compiled with AVX-512 in its set runs where there is AVX-512.
+            return unsafe { powers_of_e_avx512(x) };
+        }
+        x.iter_mut().for_each(|x| *x = x.power_of_e::<SET>());
     }
     fn as_f32(values: &mut [Self]) -> Option<&mut [f32]> {
         Some(values)
@@ -318,10 +362,10 @@ impl Real for f64 {
     fn wide(self) -> f64 {
         self
     }
-    fn erf<const FUSE: bool>(self) -> Self {
+    fn erf<const SET: u8>(self) -> Self {
         libm::erf(self)
     }
-    fn power_of_e<const FUSE: bool>(self) -> Self {
+    fn power_of_e<const SET: u8>(self) -> Self {
         self.exp()
     }
     fn as_f32(_: &mut [Self]) -> Option<&mut [f32]> {
@@ -331,20 +375,45 @@ impl Real for f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Real;
+    use super::{Real, set};
+    use crate::Level;
+
+    /// By every set of instructions that there is.
+    fn powers(x: f32) -> Vec<f32> {
+        let mut got = vec![x.power_of_e::<{ set::FUSED }>(), x.power_of_e::<{ set::PLAIN }>()];
+        if Level::Avx512.is_supported() {
+            let mut of_16 = [0f32; 16];
+            of_16[x.to_bits() as usize % 16] = x;
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: asked above.
+            unsafe {
+                powers_of_avx512(&mut of_16);
+            }
+            got.push(of_16[x.to_bits() as usize % 16]);
+        }
+        got
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    fn powers_of_avx512(x: &mut [f32; 16]) {
+        Real::powers_of_e::<{ set::AVX512 }>(x);
+    }
 
     #[test]
     fn powers_of_e_are_right_to_2e_7() {
         for i in -8_700..=8_800 {
             let x = i as f32 / 100.0;
             let expected = (x as f64).exp();
-            for got in [x.power_of_e::<true>(), x.power_of_e::<false>()] {
+            for got in powers(x) {
                 assert!((got as f64 - expected).abs() <= 2e-7 * expected, "e^{x}: {got} against {expected}");
             }
         }
-        let bits = [f32::NEG_INFINITY, -1e9, 0.0].map(|x| x.power_of_e::<true>().to_bits());
-        assert_eq!(bits, [0f32, 0.0, 1.0].map(f32::to_bits));
-        assert!(f32::NAN.power_of_e::<true>().is_nan() && f32::INFINITY.power_of_e::<true>() > 1e38);
+        for (x, expected) in [(f32::NEG_INFINITY, 0f32), (-1e9, 0.0), (-87.1, 0.0), (0.0, 1.0)] {
+            assert!(powers(x).into_iter().all(|got| got.to_bits() == expected.to_bits()), "e^{x}: {:?}", powers(x));
+        }
+        assert!(powers(f32::NAN).into_iter().all(f32::is_nan));
+        assert!(powers(f32::INFINITY).into_iter().all(|got| got > 1e38 && got.is_finite()));
     }
 
     #[test]
@@ -352,12 +421,12 @@ mod tests {
         for i in -60_000..=60_000 {
             let x = i as f32 / 10_000.0;
             let expected = libm::erf(x as f64);
-            for got in [Real::erf::<true>(x), Real::erf::<false>(x)] {
+            for got in [Real::erf::<{ set::FUSED }>(x), Real::erf::<{ set::PLAIN }>(x)] {
                 assert!((got as f64 - expected).abs() <= 5e-7 * expected.abs(), "erf {x}: {got} against {expected}");
             }
         }
-        let ends = [f32::NEG_INFINITY, f32::INFINITY].map(Real::erf::<true>);
+        let ends = [f32::NEG_INFINITY, f32::INFINITY].map(Real::erf::<{ set::FUSED }>);
         assert_eq!(ends.map(f32::to_bits), [-1f32, 1.0].map(f32::to_bits));
-        assert!(Real::erf::<true>(f32::NAN).is_nan());
+        assert!(Real::erf::<{ set::FUSED }>(f32::NAN).is_nan());
     }
 }

@@ -112,10 +112,12 @@ per_level! {
             let most = largest(most);
             let (chunks, rest) = row.as_chunks_mut::<LANES>();
             for chunk in chunks {
-                chunk.iter_mut().for_each(|x| *x = (*x - most).power_of_e::<FUSE>());
+                chunk.iter_mut().for_each(|x| *x -= most);
+                F::powers_of_e::<SET>(chunk);
             }
             if !rest.is_empty() {
-                last.iter_mut().for_each(|x| *x = (*x - most).power_of_e::<FUSE>());
+                last.iter_mut().for_each(|x| *x -= most);
+                F::powers_of_e::<SET>(&mut last);
                 rest.copy_from_slice(&last[..rest.len()]);
             }
             let scale = F::one() / sum(row, row, |x, _| x);
