@@ -1,16 +1,19 @@
 //! Attention of all heads, without keeping its pattern.
 
-use crate::block::{Finish, Shared};
-use crate::format::Precision;
-use crate::packed::Packed;
-use crate::product::{product_here, product_to};
-use crate::rows::softmax;
-use crate::{Level, View};
+use crate::block::{Last, STEPS, Shared, Tile, by_size};
+use crate::format::{Format, Precision, per_format};
+use crate::left::pack_left;
+use crate::level::set;
+use crate::packed::{LINE, Line, Packed, WIDEST, flat};
+use crate::rows::LANES;
+use crate::{Level, Real, View};
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::ptr::null;
+use std::slice::from_raw_parts_mut;
 
-/// Queries whose scores are kept at a time.
-const QUERIES: usize = 48;
+/// The most vectors of queries whose scores are kept at a time: few, so that they stay in the nearest cache.
+const VECTORS: usize = 2;
 
 /// Extents of attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub fn attention<'a>(
     (0..h.sequences * groups).into_par_iter().with_max_len(1).for_each(|task| {
         let (s, first) = (task / groups, task % groups * each);
         // Taken out and put back: a thread that waits may be given another task of this kind.
-        let mut scratch = SCRATCH.take().filter(|s| (s.k.level, s.k.precision) == (level, precision));
+        let mut scratch = SCRATCH.take().filter(|s| (s.v.level, s.v.precision) == (level, precision));
         let scratch_here = scratch.get_or_insert_with(|| Scratch::new(level, precision));
         let last = h.heads.min(first + each);
         let of_head = |head: usize| {
@@ -74,7 +77,8 @@ pub fn attention<'a>(
             // SAFETY: a head's columns of a sequence's rows are inside of the output, and no other head's.
             unsafe {
                 let out = shared.pointer().add(s * h.queries * wide + head * h.units);
-                scratch_here.head(h, (q, k, v), (out, wide));
+                let head = Head { q, k, v, causal: h.causal, out, stride: wide };
+                run_head(level, precision, &head, scratch_here);
             }
         }
         SCRATCH.set(scratch);
@@ -87,50 +91,204 @@ thread_local! {
 
 /// Memory of one head.
 struct Scratch {
-    k: Packed,
+    /// The keys as a left operand.
+    k: Vec<Line>,
+    /// Some queries as a right one.
+    q: Packed,
     v: Packed,
-    pattern: Vec<f32>,
-    /// What scores are multiplied by, once for every key.
-    factors: Vec<f32>,
+    /// Scores of all keys (rows) and some queries (columns), and what becomes of them.
+    pattern: Vec<Line>,
 }
 
 impl Scratch {
     fn new(level: Level, precision: Precision) -> Self {
         let empty = || Packed::empty(level, precision);
-        Self { k: empty(), v: empty(), pattern: Vec::new(), factors: Vec::new() }
+        Self { k: Vec::new(), q: empty(), v: empty(), pattern: Vec::new() }
     }
+}
 
+/// A head's queries, keys and values, and where its output is and how far its rows are apart.
+struct Head<'a> {
+    q: View<'a, f32>,
+    k: View<'a, f32>,
+    v: View<'a, f32>,
+    causal: bool,
+    out: *mut f32,
+    stride: usize,
+}
+
+per_format! {
+    /// Attention of a head.
+    ///
     /// # Safety
-    /// `out` has places for as many rows as there are queries, `stride` apart, which nobody else uses meanwhile.
-    unsafe fn head(
-        &mut self,
-        h: Heads,
-        (q, k, v): (View<'_, f32>, View<'_, f32>, View<'_, f32>),
-        (out, stride): (*mut f32, usize),
-    ) {
-        let level = self.k.level;
-        self.k.set(k.transposed(), false);
-        self.v.set(v, false);
-        // Whole vectors of scores: what the last lacks is packed as zeros, and nobody reads it.
-        let columns = h.keys.next_multiple_of(self.k.shape.lanes);
-        self.k.cols = columns;
-        self.pattern.resize(self.pattern.len().max(QUERIES * columns), 0.0);
-        self.factors.clear();
-        self.factors.resize(columns, 1.0 / (h.units as f32).sqrt());
-        let scaled = Finish { gain: Some(&self.factors), ..Finish::default() };
-        for first in (0..h.queries).step_by(QUERIES) {
-            let n = QUERIES.min(h.queries - first);
-            let pattern = &mut self.pattern[..n * columns];
-            product_here(pattern, columns, q.from_row(first, n), &self.k, scaled);
-            if h.causal {
-                for (i, row) in pattern.chunks_exact_mut(columns).enumerate() {
-                    row[(first + i + 1).min(h.keys)..h.keys].fill(f32::NEG_INFINITY);
+    /// The processor can run this level, for which the packed operands are; the output has places for as many rows as there are
+    /// queries, which nobody else uses meanwhile.
+    unsafe fn run_head(head: &Head<'_>, scratch: &mut Scratch) by attend;
+}
+
+/// Scores are made transposed, a row for each key and a column for each query. Then a softmax is made of whole vectors, without
+/// any sum within one; and its output lies as a left operand does, so that it is multiplied by the values where it is.
+#[inline(always)]
+unsafe fn attend<F: Format>(head: &Head<'_>, scratch: &mut Scratch) {
+    let Head { q, k, v, .. } = *head;
+    let Scratch { k: left, q: right, v: values, pattern } = scratch;
+    let (keys, units) = (k.rows(), k.cols());
+    let (steps, width) = (units.div_ceil(F::DEPTH), F::LANES * F::VECTORS.min(VECTORS));
+    // One step more than there is, so that there always is a place.
+    left.resize((keys.next_multiple_of(F::ROWS) * steps.max(1)).div_ceil(LINE), Line([0; LINE]));
+    pack_left::<F>(k, 0..keys, 0..units, flat(left));
+    values.set(v, false);
+    pattern.resize(pattern.len().max((keys + 1) * width.next_multiple_of(LANES) / LINE), Line([0; LINE]));
+    let factors = [1.0 / (units as f32).sqrt(); WIDEST];
+    let scaled = Last { bias: null(), activation: None, gain: factors.as_ptr(), add: null() };
+    for first in (0..q.rows()).step_by(width) {
+        let n = width.min(q.rows() - first);
+        right.set(q.from_row(first, n).transposed(), false);
+        let cols = n.next_multiple_of(F::LANES);
+        let stride = cols.next_multiple_of(LANES);
+        let scores = &mut flat(pattern)[..keys * stride];
+        // SAFETY: words and f32 are of one size, and any bits are either.
+        let scores = unsafe { from_raw_parts_mut(scores.as_mut_ptr().cast::<f32>(), keys * stride) };
+        let tile = Tile {
+            steps,
+            a: flat(left).as_ptr(),
+            a_step: F::ROWS,
+            b: right.lines.as_ptr().cast(),
+            out: scores.as_mut_ptr(),
+            stride,
+            cols,
+            first: true,
+            last: Some(&scaled),
+            ahead: null(),
+            pace: 0,
+        };
+        for row in (0..keys).step_by(F::ROWS) {
+            // SAFETY: the keys have a tile for every such row, and the scores have its rows.
+            unsafe {
+                let (a, out) = (tile.a.add(row * steps), tile.out.add(row * stride));
+                tiles::<F>(F::ROWS.min(keys - row), cols / F::LANES, Tile { a, out, ..tile });
+            }
+        }
+        if cols < stride || head.causal {
+            for (key, row) in scores.chunks_exact_mut(stride).enumerate() {
+                row[cols..].fill(0.0);
+                if head.causal {
+                    row[..key.saturating_sub(first).min(cols)].fill(f32::NEG_INFINITY);
                 }
             }
-            softmax(level, pattern, h.keys, columns);
-            let pattern = View::new(pattern, n, h.keys, columns);
-            // SAFETY: the caller's.
-            unsafe { product_to(out.add(first * stride), stride, pattern, &self.v, Finish::default()) };
+        }
+        for col in (0..stride).step_by(LANES) {
+            // SAFETY: the caller's; `scores` has whole rows.
+            unsafe { normalise::<F>(scores.as_mut_ptr().add(col), keys, stride) };
+        }
+        let tile = Tile {
+            steps: keys.div_ceil(F::DEPTH),
+            a: scores.as_ptr().cast(),
+            a_step: stride,
+            stride: head.stride,
+            last: None,
+            ..tile
+        };
+        for row in (0..n).step_by(F::ROWS) {
+            for panel in 0..units.div_ceil(values.shape.width()) {
+                let (start, vectors) = values.shape.panel(panel, keys, units);
+                let col = panel * values.shape.width();
+                // SAFETY: the caller's; a row of the pattern has `stride` words, of which these are some.
+                unsafe {
+                    let (a, b) = (tile.a.add(row), values.lines.as_ptr().cast::<u32>().add(start));
+                    let out = head.out.add((first + row) * head.stride + col);
+                    let cols = (vectors * F::LANES).min(units - col);
+                    tiles::<F>(F::ROWS.min(n - row), vectors, Tile { a, b, out, cols, ..tile });
+                }
+            }
+        }
+    }
+}
+
+/// Softmax of 16 columns, as words of a left operand: the operations of [`softmax`](crate::rows::softmax) of a row, in their order.
+///
+/// # Safety
+/// The processor has the instructions of `F`, and `x` has 16 values at every `stride`, `keys` times.
+#[inline(always)]
+unsafe fn normalise<F: Format>(x: *mut f32, keys: usize, stride: usize) {
+    let mut factors = [0f32; LANES];
+    // Running sums, each of every sixteenth key.
+    let mut sums = [[0f32; LANES]; LANES];
+    // SAFETY: the caller's.
+    unsafe {
+        for lane in (0..LANES).step_by(F::LANES) {
+            let mut most = F::load([f32::NEG_INFINITY; LANES].as_ptr());
+            for key in 0..keys {
+                most = F::larger(F::load(x.add(key * stride + lane)), most);
+            }
+            // A difference is the sum with what is negated.
+            F::store(factors.as_mut_ptr().add(lane), F::scale(most, F::load([-1f32; LANES].as_ptr())));
+        }
+        for key in 0..keys {
+            let row = x.add(key * stride);
+            let sum = sums[key % LANES].as_mut_ptr();
+            for lane in (0..LANES).step_by(F::LANES) {
+                F::store(row.add(lane), F::add(F::load(row.add(lane)), F::load(factors.as_ptr().add(lane))));
+            }
+            let values = &mut *row.cast::<[f32; LANES]>();
+            match F::SET {
+                set::AVX512 => f32::powers_of_e::<{ set::AVX512 }>(values),
+                set::FUSED => f32::powers_of_e::<{ set::FUSED }>(values),
+                _ => f32::powers_of_e::<{ set::PLAIN }>(values),
+            }
+            for lane in (0..LANES).step_by(F::LANES) {
+                F::store(sum.add(lane), F::add(F::load(sum.add(lane)), F::load(row.add(lane))));
+            }
+        }
+        let mut n = LANES;
+        while n > 1 {
+            n /= 2;
+            for i in 0..n {
+                let (sum, other) = (sums[i].as_mut_ptr(), sums[i + n].as_ptr());
+                for lane in (0..LANES).step_by(F::LANES) {
+                    F::store(sum.add(lane), F::add(F::load(sum.add(lane)), F::load(other.add(lane))));
+                }
+            }
+        }
+        for (factor, sum) in factors.iter_mut().zip(&sums[0]) {
+            *factor = 1.0 / *sum;
+        }
+        // A row of words takes the place of the row of values that it begins with, or of one before.
+        for (step, key) in (0..keys).step_by(F::DEPTH).enumerate() {
+            for lane in (0..LANES).step_by(F::LANES) {
+                let factor = F::load(factors.as_ptr().add(lane));
+                let from = x.add(key * stride + lane);
+                let upper = F::scale(F::load(from), factor);
+                let lower = if F::DEPTH == 2 && key + 1 < keys {
+                    F::scale(F::load(from.add(stride)), factor)
+                } else {
+                    F::zero()
+                };
+                F::store(x.add(step * stride + lane), F::stacked(upper, lower));
+            }
+        }
+    }
+}
+
+/// A tile of any number of steps: sums of [`STEPS`] are added to those before.
+///
+/// # Safety
+/// As of a tile.
+#[inline(always)]
+unsafe fn tiles<F: Format>(rows: usize, vectors: usize, t: Tile<'_>) {
+    let words = vectors * if F::HALVES { F::LANES / 2 } else { F::LANES };
+    let mut step = 0;
+    loop {
+        let now = STEPS.min(t.steps - step);
+        // SAFETY: the caller's.
+        unsafe {
+            let (a, b) = (t.a.add(step * t.a_step), t.b.add(step * words));
+            let last = t.last.filter(|_| step + now == t.steps);
+            by_size::<F>(rows, vectors, &Tile { steps: now, a, b, ahead: b, first: step == 0, last, ..t });
+        }
+        step += now;
+        if step >= t.steps {
+            break;
         }
     }
 }

@@ -72,27 +72,30 @@ pub(crate) fn with_left(run: impl FnOnce(&mut [u32])) {
 }
 
 /// A tile's place and operands.
+#[derive(Clone, Copy)]
 pub(crate) struct Tile<'a> {
-    steps: usize,
-    a: *const u32,
-    b: *const u32,
-    out: *mut f32,
-    stride: usize,
+    pub(crate) steps: usize,
+    /// The words of the left operand, and how far those of a step are from those of the next.
+    pub(crate) a: *const u32,
+    pub(crate) a_step: usize,
+    pub(crate) b: *const u32,
+    pub(crate) out: *mut f32,
+    pub(crate) stride: usize,
     /// Columns of the output that the tile covers.
-    cols: usize,
-    first: bool,
-    last: Option<&'a Last>,
+    pub(crate) cols: usize,
+    pub(crate) first: bool,
+    pub(crate) last: Option<&'a Last>,
     /// What is read of the right operand by the tiles that come next, and how many words of it go by in [`UNROLLED`] steps.
-    ahead: *const u32,
-    pace: usize,
+    pub(crate) ahead: *const u32,
+    pub(crate) pace: usize,
 }
 
 /// [`Finish`] at a tile's first column; null for nothing.
-struct Last {
-    bias: *const f32,
-    activation: Option<Activation>,
-    gain: *const f32,
-    add: *const f32,
+pub(crate) struct Last {
+    pub(crate) bias: *const f32,
+    pub(crate) activation: Option<Activation>,
+    pub(crate) gain: *const f32,
+    pub(crate) add: *const f32,
 }
 
 /// Makes the task `t`, with `left` from [`with_left`].
@@ -140,6 +143,7 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
                     let place = Tile {
                         steps: now,
                         a: left.as_ptr().add((row - t.rows.start) * now),
+                        a_step: F::ROWS,
                         b,
                         out: t.out.pointer().add(offset + col),
                         stride: t.stride,
@@ -187,7 +191,7 @@ fn pointer(values: Option<&[f32]>, at: usize) -> *const f32 {
 
 /// The kernel of a tile of `rows` and `vectors`.
 #[inline(always)]
-unsafe fn by_size<F: Format>(rows: usize, vectors: usize, t: &Tile<'_>) {
+pub(crate) unsafe fn by_size<F: Format>(rows: usize, vectors: usize, t: &Tile<'_>) {
     macro_rules! kernels {
         ($($v:literal)*) => {
             // SAFETY: the caller's.
@@ -249,13 +253,13 @@ pub(crate) unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_
             F::prefetch::<false>(ahead);
             ahead = ahead.wrapping_add(t.pace);
             for u in 0..UNROLLED {
-                step::<F, M, V>(a.add(u * F::ROWS), b.add(u * V * words), &mut sums);
+                step::<F, M, V>(a.add(u * t.a_step), b.add(u * V * words), &mut sums);
             }
-            a = a.add(UNROLLED * F::ROWS);
+            a = a.add(UNROLLED * t.a_step);
             b = b.add(UNROLLED * V * words);
         }
         for u in 0..t.steps % UNROLLED {
-            step::<F, M, V>(a.add(u * F::ROWS), b.add(u * V * words), &mut sums);
+            step::<F, M, V>(a.add(u * t.a_step), b.add(u * V * words), &mut sums);
         }
         if t.cols == V * F::LANES {
             return store::<F, M, V>(t, sums);

@@ -78,6 +78,14 @@ impl<const ROUND: bool, const DEPTH: usize> Format for Emulated<ROUND, DEPTH> {
             _ => bf16(2 * i) | bf16(2 * i + 1) << 16,
         })
     }
+    unsafe fn stacked(upper: V, lower: V) -> V {
+        let bf16 = |v: V, i: usize| u32::from(to_bf16(of(v, i)));
+        from_fn(|i| match (DEPTH, ROUND) {
+            (1, false) => upper[i],
+            (1, true) => bf16(upper, i) << 16,
+            _ => bf16(upper, i) | bf16(lower, i) << 16,
+        })
+    }
     #[inline(never)]
     unsafe fn right(p: *const u32) -> V {
         if Self::HALVES {
@@ -111,6 +119,9 @@ impl<const ROUND: bool, const DEPTH: usize> Format for Emulated<ROUND, DEPTH> {
     #[inline(never)]
     unsafe fn scale(a: V, b: V) -> V {
         lanes(|i| of(a, i) * of(b, i))
+    }
+    unsafe fn larger(a: V, b: V) -> V {
+        lanes(|i| if of(a, i) > of(b, i) { of(a, i) } else { of(b, i) })
     }
     unsafe fn tile<const M: usize, const V: usize>(t: &Tile<'_>) {
         // SAFETY: the caller's.

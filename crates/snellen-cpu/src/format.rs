@@ -78,6 +78,8 @@ pub(crate) trait Format: 'static {
     unsafe fn left(p: *const u32) -> Self::V;
     /// A vector of words of the left operand, from [`Format::DEPTH`] times as many values that lie side by side.
     unsafe fn words(p: *const f32) -> Self::V;
+    /// The same of rows of values that lie one under another: as many as [`Format::DEPTH`], or the last of one row more.
+    unsafe fn stacked(upper: Self::V, lower: Self::V) -> Self::V;
     /// A vector of the right operand.
     unsafe fn right(p: *const u32) -> Self::V;
     /// `sum` and the products of a step.
@@ -90,6 +92,8 @@ pub(crate) trait Format: 'static {
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b` of f32.
     unsafe fn scale(a: Self::V, b: Self::V) -> Self::V;
+    /// `a` where it is larger than `b`, else `b`: that also where `a` is not a number.
+    unsafe fn larger(a: Self::V, b: Self::V) -> Self::V;
     /// [`block::tile`](crate::block::tile) of `M` rows and `V` vectors, compiled for the format's instructions: a function of its own
     /// for every kind of tile, so that sums stay in registers whatever happens around it.
     unsafe fn tile<const M: usize, const V: usize>(t: &Tile<'_>);
@@ -131,6 +135,11 @@ impl<const ROUND: bool> Format for Portable<ROUND> {
         // SAFETY: the caller's.
         let values = unsafe { Self::load(p) };
         if ROUND { values.map(|x| f32::from_bits(u32::from(to_bf16(x)) << 16)) } else { values }
+    }
+    #[inline(always)]
+    unsafe fn stacked(upper: Self::V, _: Self::V) -> Self::V {
+        // SAFETY: a vector's values.
+        unsafe { Self::words(upper.as_ptr()) }
     }
     #[inline(always)]
     unsafe fn right(p: *const u32) -> Self::V {
@@ -175,6 +184,13 @@ impl<const ROUND: bool> Format for Portable<ROUND> {
         }
         a
     }
+    #[inline(always)]
+    unsafe fn larger(mut a: Self::V, b: Self::V) -> Self::V {
+        for i in 0..8 {
+            a[i] = if a[i] > b[i] { a[i] } else { b[i] };
+        }
+        a
+    }
     #[inline(never)]
     unsafe fn tile<const M: usize, const V: usize>(t: &Tile<'_>) {
         // SAFETY: the caller's.
@@ -194,6 +210,7 @@ mod x86 {
 
     use super::{Format, Tile, set, tile, to_bf16};
     use std::arch::x86_64::*;
+    use std::array::from_fn;
     use std::mem::transmute;
 
     #[inline(always)]
@@ -239,6 +256,10 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn stacked(upper: __m256, _: __m256) -> __m256 {
+            unsafe { if ROUND { Self::words((&raw const upper).cast()) } else { upper } }
+        }
+        #[inline(always)]
         unsafe fn right(p: *const u32) -> __m256 {
             unsafe {
                 if ROUND {
@@ -268,6 +289,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn scale(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_mul_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn larger(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_max_ps(a, b) }
         }
         #[target_feature(enable = "avx2,fma")]
         #[inline(never)]
@@ -316,6 +341,10 @@ mod x86 {
             unsafe fn scale(a: __m512, b: __m512) -> __m512 {
                 unsafe { _mm512_mul_ps(a, b) }
             }
+            #[inline(always)]
+            unsafe fn larger(a: __m512, b: __m512) -> __m512 {
+                unsafe { _mm512_max_ps(a, b) }
+            }
         };
     }
 
@@ -331,6 +360,10 @@ mod x86 {
                 let values = p.cast::<[f32; 16]>().read_unaligned();
                 transmute(if ROUND { values.map(|x| f32::from_bits(u32::from(to_bf16(x)) << 16)) } else { values })
             }
+        }
+        #[inline(always)]
+        unsafe fn stacked(upper: __m512, _: __m512) -> __m512 {
+            unsafe { if ROUND { Self::words((&raw const upper).cast()) } else { upper } }
         }
         #[inline(always)]
         unsafe fn right(p: *const u32) -> __m512 {
@@ -369,6 +402,15 @@ mod x86 {
             unsafe { transmute(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(p.add(16)), _mm512_loadu_ps(p))) }
         }
         #[inline(always)]
+        unsafe fn stacked(upper: __m512, lower: __m512) -> __m512 {
+            // Values 0 to 15 are those of `upper`.
+            let woven: [u16; 32] = from_fn(|i| (i / 2 + i % 2 * 16) as u16);
+            unsafe {
+                let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(lower, upper));
+                transmute(_mm512_permutexvar_epi16(transmute::<[u16; 32], __m512i>(woven), both))
+            }
+        }
+        #[inline(always)]
         unsafe fn right(p: *const u32) -> __m512 {
             unsafe { _mm512_loadu_ps(p.cast()) }
         }
@@ -384,3 +426,54 @@ mod x86 {
         }
     }
 }
+
+/// A function that calls another one, compiled for the instructions of every level and precision, whose format it is generic over.
+/// What that one calls has to be inlined into it, closures too.
+macro_rules! per_format {
+    ($(#[$doc:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) by $body:ident;) => {
+        $(#[$doc])*
+        $vis unsafe fn $name(level: $crate::Level, precision: $crate::Precision, $($arg: $ty),*) {
+            use $crate::format::Portable;
+            use $crate::{Level, Precision};
+            $crate::format::per_format!(@ ($($arg: $ty),*) $body
+                avx2: Avx2<false>, "avx2,fma";
+                avx2_bf16: Avx2<true>, "avx2,fma";
+                avx512: Avx512<false>, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma";
+                avx512_bf16: Avx512<true>, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma";
+                avx512_pairs: Avx512Pairs, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma";
+            );
+            // SAFETY: the caller's.
+            unsafe {
+                match (level, precision) {
+                    (Level::Portable, Precision::F32) => $body::<Portable<false>>($($arg),*),
+                    (Level::Portable, Precision::Bf16) => $body::<Portable<true>>($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    (Level::Avx2, Precision::F32) => avx2($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    (Level::Avx2, Precision::Bf16) => avx2_bf16($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    (Level::Avx512 | Level::Avx512Bf16, Precision::F32) => avx512($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    (Level::Avx512, Precision::Bf16) => avx512_bf16($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    (Level::Avx512Bf16, Precision::Bf16) => avx512_pairs($($arg),*),
+                    #[cfg(not(target_arch = "x86_64"))]
+                    _ => unreachable!("a level of another processor"),
+                }
+            }
+        }
+    };
+    (@ $args:tt $body:ident $($name:ident: $format:ty, $features:literal;)*) => {
+        $($crate::format::per_format!(# $args $body $name, $format, $features);)*
+    };
+    (# ($($arg:ident: $ty:ty),*) $body:ident $name:ident, $format:ty, $features:literal) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        unsafe fn $name($($arg: $ty),*) {
+            use $crate::format::*;
+            // SAFETY: the caller's.
+            unsafe { $body::<$format>($($arg),*) }
+        }
+    };
+}
+pub(crate) use per_format;

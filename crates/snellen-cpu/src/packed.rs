@@ -129,15 +129,11 @@ impl Packed {
         self.lines.resize(shape.total_words(b.rows(), b.cols()).div_ceil(16), Line([0; 16]));
         let lines_of_group = shape.panels_of_group() * shape.panel_words(b.rows()).div_ceil(16).max(1);
         let level = self.level;
-        let empty = || [0; WIDEST * PIECE];
-        let pack = |piece: &mut Piece, (group, lines): (usize, &mut [Line])| {
-            fill(level, shape, b, group * shape.panels_of_group(), lines, piece);
-        };
+        let pack = |(group, lines): (usize, &mut [Line])| fill(level, shape, b, group * shape.panels_of_group(), lines);
         if parallel {
-            self.lines.par_chunks_mut(lines_of_group).enumerate().for_each_init(empty, pack);
+            self.lines.par_chunks_mut(lines_of_group).enumerate().for_each(pack);
         } else {
-            let mut piece = empty();
-            self.lines.chunks_mut(lines_of_group).enumerate().for_each(|group| pack(&mut piece, group));
+            self.lines.chunks_mut(lines_of_group).enumerate().for_each(pack);
         }
     }
 
@@ -186,7 +182,7 @@ impl Packed {
 }
 
 /// The most columns of a panel.
-const WIDEST: usize = 64;
+pub(crate) const WIDEST: usize = 64;
 /// Rows of the operand that are rounded at a time, a multiple of every format's depth.
 const PIECE: usize = 16;
 /// Values that are copied at once: every panel's columns are a multiple.
@@ -194,25 +190,19 @@ const EIGHT: usize = 8;
 /// Rows and columns that are exchanged at once.
 const SIDE: usize = 4;
 
-/// Some rows of a panel.
-type Piece = [u32; WIDEST * PIECE];
-
 per_level! {
-    /// Writes the panels of `b` from `first` on that `lines` are for; by way of `piece`, where values are rounded.
-    fn fill(
-        s: Panels,
-        b: View<'_, f32>,
-        first: usize,
-        lines: &mut [Line],
-        piece: &mut Piece,
-    ) {
+    /// Writes the panels of `b` from `first` on that `lines` are for.
+    fn fill(s: Panels, b: View<'_, f32>, first: usize, lines: &mut [Line]) {
         let words = flat(lines);
         let mut done = 0;
         if s.depth == 1 && !s.halves && b.row(0, 0, b.cols()).is_some() {
             done = fill_together(s, b, first, words);
         }
-        let panels = words.chunks_mut(s.panel_words(b.rows()).max(1)).enumerate();
-        panels.skip(done).for_each(|(p, words)| fill_one(s, b, first + p, words, piece));
+        let of_panel = s.panel_words(b.rows()).max(1);
+        let rest = words.get_mut(done * of_panel..).unwrap_or_default();
+        for (p, words) in rest.chunks_mut(of_panel).enumerate() {
+            fill_one(s, b, first + done + p, words);
+        }
     }
 }
 
@@ -235,7 +225,7 @@ fn fill_together(s: Panels, b: View<'_, f32>, first: usize, words: &mut [u32]) -
 
 /// Writes panel `p`.
 #[inline(always)]
-fn fill_one(s: Panels, b: View<'_, f32>, p: usize, words: &mut [u32], piece: &mut Piece) {
+fn fill_one(s: Panels, b: View<'_, f32>, p: usize, words: &mut [u32]) {
     let (rows, cols, first) = (b.rows(), b.cols(), p * s.width());
     if first >= cols {
         return;
@@ -246,11 +236,13 @@ fn fill_one(s: Panels, b: View<'_, f32>, p: usize, words: &mut [u32], piece: &mu
     if s.depth == 1 && !s.halves {
         return gather(b, 0..rows, first, present, &mut words[..rows * step], step);
     }
+    // Values are rounded a piece at a time.
+    let mut piece = [0; WIDEST * PIECE];
     for row in (0..rows).step_by(PIECE) {
         let n = PIECE.min(rows - row);
         piece[n * full..n.next_multiple_of(s.depth) * full].fill(0);
         gather(b, row..row + n, first, present, &mut piece[..n * full], full);
-        write(s, piece, full, &mut words[row / s.depth * step..][..n.div_ceil(s.depth) * step]);
+        write(s, &piece, full, &mut words[row / s.depth * step..][..n.div_ceil(s.depth) * step]);
     }
 }
 

@@ -1,9 +1,7 @@
 //! Products of matrices, cut into tasks.
 
 use crate::block::{Block, Finish, ROWS, Shared, block, with_left};
-#[cfg(target_arch = "x86_64")]
-use crate::format::{Avx2, Avx512, Avx512Pairs};
-use crate::format::{Portable, Precision};
+use crate::format::{Precision, per_format};
 use crate::packed::{Packed, Panels};
 use crate::view::extent;
 use crate::{Level, View};
@@ -120,50 +118,15 @@ fn check(out: &[f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: &Fini
 /// As [`block()`] says; that the processor has the instructions was checked when the operand was packed.
 unsafe fn run(task: &Block<'_>) {
     // SAFETY: the caller's.
-    with_left(|left| unsafe { run_with(task, left) });
+    with_left(|left| unsafe { run_with(task.b.level, task.b.precision, task, left) });
 }
 
-/// The same with the left operand's memory.
-///
-/// # Safety
-/// As [`block()`] says.
-pub(crate) unsafe fn run_with(task: &Block<'_>, left: &mut [u32]) {
-    macro_rules! compiled {
-        ($($name:ident: $format:ty, $features:literal;)*) => {
-            $(#[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = $features)]
-            unsafe fn $name(task: &Block<'_>, left: &mut [u32]) {
-                // SAFETY: the caller's.
-                unsafe { block::<$format>(task, left) }
-            })*
-        };
-    }
-    compiled! {
-        avx2: Avx2<false>, "avx2,fma";
-        avx2_bf16: Avx2<true>, "avx2,fma";
-        avx512: Avx512<false>, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma";
-        avx512_bf16: Avx512<true>, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma";
-        avx512_pairs: Avx512Pairs, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma";
-    }
-    // SAFETY: the caller's.
-    unsafe {
-        match (task.b.level, task.b.precision) {
-            (Level::Portable, Precision::F32) => block::<Portable<false>>(task, left),
-            (Level::Portable, Precision::Bf16) => block::<Portable<true>>(task, left),
-            #[cfg(target_arch = "x86_64")]
-            (Level::Avx2, Precision::F32) => avx2(task, left),
-            #[cfg(target_arch = "x86_64")]
-            (Level::Avx2, Precision::Bf16) => avx2_bf16(task, left),
-            #[cfg(target_arch = "x86_64")]
-            (Level::Avx512 | Level::Avx512Bf16, Precision::F32) => avx512(task, left),
-            #[cfg(target_arch = "x86_64")]
-            (Level::Avx512, Precision::Bf16) => avx512_bf16(task, left),
-            #[cfg(target_arch = "x86_64")]
-            (Level::Avx512Bf16, Precision::Bf16) => avx512_pairs(task, left),
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => unreachable!("a level of another processor"),
-        }
-    }
+per_format! {
+    /// The same with the left operand's memory.
+    ///
+    /// # Safety
+    /// As [`block()`] says.
+    unsafe fn run_with(task: &Block<'_>, left: &mut [u32]) by block;
 }
 
 /// `out = finish(a b)` on this thread.

@@ -102,7 +102,7 @@ macro_rules! kernels {
             rows::layer_norm_sums(level, x, eps, dy, gain, bias);
         }
         fn softmax(level: Level, x: &mut [$f], width: usize) {
-            rows::softmax(level, x, width, width);
+            rows::softmax(level, x, width);
         }
         fn softmax_gradient(level: Level, y: &[$f], dx: &mut [$f], width: usize) {
             rows::softmax_gradient(level, y, dx, width);

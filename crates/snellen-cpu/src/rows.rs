@@ -4,7 +4,7 @@ use crate::Real;
 use crate::level::per_level;
 
 /// Running sums kept side by side: faster than one, more accurate, and in a fixed order.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// The sum of `f` over pairs of `x` and `y`, which are of one length.
 #[inline(always)]
@@ -92,10 +92,9 @@ per_level! {
         }
     }
 
-    /// Softmax of every row, in place. A row is `width` values and begins every `stride`.
-    pub fn softmax[F: Real](x: &mut [F], width: usize, stride: usize) {
-        for row in x.chunks_mut(stride) {
-            let row = &mut row[..width];
+    /// Softmax of every row of `width` values, in place.
+    pub fn softmax[F: Real](x: &mut [F], width: usize) {
+        for row in x.chunks_mut(width) {
             let mut most = [F::neg_infinity(); LANES];
             let (chunks, rest) = row.as_chunks::<LANES>();
             for chunk in chunks {
