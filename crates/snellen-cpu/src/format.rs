@@ -251,8 +251,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn words(p: *const f32) -> __m256 {
             unsafe {
-                let values = p.cast::<[f32; 8]>().read_unaligned();
-                transmute(if ROUND { values.map(|x| f32::from_bits(u32::from(to_bf16(x)) << 16)) } else { values })
+                let mut values = p.cast::<[f32; 8]>().read_unaligned();
+                if ROUND {
+                    values.iter_mut().for_each(|x| *x = f32::from_bits(u32::from(to_bf16(*x)) << 16));
+                }
+                transmute(values)
             }
         }
         #[inline(always)]
@@ -357,8 +360,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn words(p: *const f32) -> __m512 {
             unsafe {
-                let values = p.cast::<[f32; 16]>().read_unaligned();
-                transmute(if ROUND { values.map(|x| f32::from_bits(u32::from(to_bf16(x)) << 16)) } else { values })
+                let mut values = p.cast::<[f32; 16]>().read_unaligned();
+                if ROUND {
+                    values.iter_mut().for_each(|x| *x = f32::from_bits(u32::from(to_bf16(*x)) << 16));
+                }
+                transmute(values)
             }
         }
         #[inline(always)]
