@@ -4,7 +4,7 @@ use crate::block::{Last, STEPS, Shared, Tile, by_size};
 use crate::format::{Format, Precision, per_format};
 use crate::left::pack_left;
 use crate::level::set;
-use crate::packed::{LINE, Line, Packed, WIDEST, flat};
+use crate::packed::{LINE, Line, Panels, WIDEST, fill_panels, flat};
 use crate::rows::LANES;
 use crate::{Level, Real, View};
 use rayon::prelude::*;
@@ -47,6 +47,7 @@ pub fn attention<'a>(
     let wide = h.heads * h.units;
     assert_eq!([q.len(), out.len()], [h.sequences * h.queries * wide; 2], "queries and output");
     assert_eq!([k.len(), v.len()], [h.sequences * h.keys * wide; 2], "keys and values");
+    assert!(level.is_supported(), "this processor cannot run {level}");
     if out.is_empty() {
         return;
     }
@@ -58,8 +59,8 @@ pub fn attention<'a>(
     (0..h.sequences * groups).into_par_iter().with_max_len(1).for_each(|task| {
         let (s, first) = (task / groups, task % groups * each);
         // Taken out and put back: a thread that waits may be given another task of this kind.
-        let mut scratch = SCRATCH.take().filter(|s| (s.v.level, s.v.precision) == (level, precision));
-        let scratch_here = scratch.get_or_insert_with(|| Scratch::new(level, precision));
+        let mut scratch = SCRATCH.replace(Scratch::empty());
+        scratch.resize(Panels::at(level, precision), h.keys, h.units);
         let last = h.heads.min(first + each);
         let of_head = |head: usize| {
             let of = |x: &'a [f32], tokens: usize| {
@@ -78,7 +79,7 @@ pub fn attention<'a>(
             unsafe {
                 let out = shared.pointer().add(s * h.queries * wide + head * h.units);
                 let head = Head { q, k, v, causal: h.causal, out, stride: wide };
-                run_head(level, precision, &head, scratch_here);
+                run_head(level, precision, &head, &mut scratch);
             }
         }
         SCRATCH.set(scratch);
@@ -86,25 +87,40 @@ pub fn attention<'a>(
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch::empty()) };
 }
 
 /// Memory of one head.
 struct Scratch {
     /// The keys as a left operand.
     k: Vec<Line>,
-    /// Some queries as a right one.
-    q: Packed,
-    v: Packed,
+    /// Some queries as a right operand.
+    q: Vec<Line>,
+    /// The values as a right operand.
+    v: Vec<Line>,
     /// Scores of all keys (rows) and some queries (columns), and what becomes of them.
     pattern: Vec<Line>,
 }
 
 impl Scratch {
-    fn new(level: Level, precision: Precision) -> Self {
-        let empty = || Packed::empty(level, precision);
-        Self { k: Vec::new(), q: empty(), v: empty(), pattern: Vec::new() }
+    const fn empty() -> Self {
+        Self { k: Vec::new(), q: Vec::new(), v: Vec::new(), pattern: Vec::new() }
     }
+
+    /// Makes room for a head of `keys` keys.
+    fn resize(&mut self, s: Panels, keys: usize, units: usize) {
+        let queries = width(s);
+        let grow = |lines: &mut Vec<Line>, n: usize| lines.resize(lines.len().max(n), Line([0; LINE]));
+        grow(&mut self.k, (keys.next_multiple_of(s.rows_of_tile) * s.steps(units)).div_ceil(LINE));
+        grow(&mut self.q, s.lines(units, queries));
+        grow(&mut self.v, s.lines(keys, units));
+        grow(&mut self.pattern, keys * queries.next_multiple_of(LANES) / LINE);
+    }
+}
+
+/// Queries whose scores are kept at a time.
+fn width(s: Panels) -> usize {
+    s.lanes * s.vectors.min(VECTORS)
 }
 
 /// A head's queries, keys and values, and where its output is and how far its rows are apart.
@@ -121,7 +137,7 @@ per_format! {
     /// Attention of a head.
     ///
     /// # Safety
-    /// The processor can run this level, for which the packed operands are; the output has places for as many rows as there are
+    /// The processor can run this level, and there is room for the head; the output has places for as many rows as there are
     /// queries, which nobody else uses meanwhile.
     unsafe fn run_head(head: &Head<'_>, scratch: &mut Scratch) by attend;
 }
@@ -132,18 +148,18 @@ per_format! {
 unsafe fn attend<F: Format>(head: &Head<'_>, scratch: &mut Scratch) {
     let Head { q, k, v, .. } = *head;
     let Scratch { k: left, q: right, v: values, pattern } = scratch;
+    let shape = Panels::of::<F>();
     let (keys, units) = (k.rows(), k.cols());
-    let (steps, width) = (units.div_ceil(F::DEPTH), F::LANES * F::VECTORS.min(VECTORS));
-    // One step more than there is, so that there always is a place.
-    left.resize((keys.next_multiple_of(F::ROWS) * steps.max(1)).div_ceil(LINE), Line([0; LINE]));
+    let (steps, width) = (shape.steps(units), width(shape));
     pack_left::<F>(k, 0..keys, 0..units, flat(left));
-    values.set(v, false);
-    pattern.resize(pattern.len().max((keys + 1) * width.next_multiple_of(LANES) / LINE), Line([0; LINE]));
+    // SAFETY: the caller's.
+    unsafe { fill_panels::<F>(v, 0, flat(values)) };
     let factors = [1.0 / (units as f32).sqrt(); WIDEST];
     let scaled = Last { bias: null(), activation: None, gain: factors.as_ptr(), add: null() };
     for first in (0..q.rows()).step_by(width) {
         let n = width.min(q.rows() - first);
-        right.set(q.from_row(first, n).transposed(), false);
+        // SAFETY: the caller's.
+        unsafe { fill_panels::<F>(q.from_row(first, n).transposed(), 0, flat(right)) };
         let cols = n.next_multiple_of(F::LANES);
         let stride = cols.next_multiple_of(LANES);
         let scores = &mut flat(pattern)[..keys * stride];
@@ -153,7 +169,7 @@ unsafe fn attend<F: Format>(head: &Head<'_>, scratch: &mut Scratch) {
             steps,
             a: flat(left).as_ptr(),
             a_step: F::ROWS,
-            b: right.lines.as_ptr().cast(),
+            b: flat(right).as_ptr(),
             out: scores.as_mut_ptr(),
             stride,
             cols,
@@ -190,12 +206,12 @@ unsafe fn attend<F: Format>(head: &Head<'_>, scratch: &mut Scratch) {
             ..tile
         };
         for row in (0..n).step_by(F::ROWS) {
-            for panel in 0..units.div_ceil(values.shape.width()) {
-                let (start, vectors) = values.shape.panel(panel, keys, units);
-                let col = panel * values.shape.width();
+            for panel in 0..units.div_ceil(shape.width()) {
+                let (start, vectors) = shape.panel(panel, keys, units);
+                let col = panel * shape.width();
                 // SAFETY: the caller's; a row of the pattern has `stride` words, of which these are some.
                 unsafe {
-                    let (a, b) = (tile.a.add(row), values.lines.as_ptr().cast::<u32>().add(start));
+                    let (a, b) = (tile.a.add(row), flat(values).as_ptr().add(start));
                     let out = head.out.add((first + row) * head.stride + col);
                     let cols = (vectors * F::LANES).min(units - col);
                     tiles::<F>(F::ROWS.min(n - row), vectors, Tile { a, b, out, cols, ..tile });

@@ -13,7 +13,7 @@ use crate::activation::activate_row;
 use crate::block::{Block, Finish, Tile, block, tile, with_left};
 use crate::format::{Format, Precision, to_bf16};
 use crate::level::set;
-use crate::packed::{Line, Packed, Panels};
+use crate::packed::{Line, Packed, Panels, fill_panels};
 use crate::product::{Job, products_by};
 use crate::{Activation, Level, View};
 use proptest::prelude::*;
@@ -138,12 +138,19 @@ unsafe fn run<F: Format>(task: &Block<'_>) {
     });
 }
 
+/// Packs in an emulated format.
+unsafe fn fill<F: Format>(_: Level, _: Precision, b: View<'_, f32>, first: usize, words: &mut [u32]) {
+    // SAFETY: the caller's.
+    unsafe { fill_panels::<F>(b, first, words) };
+}
+
 /// A product in an emulated format, into memory full of sevens that ends with the last value.
 fn emulated<F: Format>(a: View<'_, f32>, b: View<'_, f32>, stride: usize, finish: Finish<'_>) -> Vec<f32> {
     let precision = if F::ROUNDS { Precision::Bf16 } else { Precision::F32 };
     let mut packed = Packed { shape: Panels::of::<F>(), ..Packed::empty(Level::Portable, precision) };
     packed.lines = vec![Line([u32::MAX; 16]); 40];
-    packed.set(b, false);
+    // SAFETY: of the format whose shape it has, which is plain code.
+    unsafe { packed.set_by(fill::<F>, b, false) };
     let mut out = vec![7.0; (a.rows() - 1) * stride + b.cols()];
     // SAFETY: packed for F, which is plain code.
     unsafe { products_by(run::<F>, &mut [Job { out: &mut out, stride, a, b: &packed, finish }]) };

@@ -2,13 +2,11 @@
 //! step, then those of the next. It is packed anew by every task, so this has to cost little beside the products.
 
 use crate::View;
-use crate::format::{Format, to_bf16};
+use crate::format::Format;
 use crate::packed::LINE;
+use crate::words::{VALUES, weave, word_of};
 use std::array::from_fn;
 use std::ops::Range;
-
-/// The most values that make a line of words.
-const VALUES: usize = 2 * LINE;
 
 /// Packs `cols` of `rows` of `a`. What a last tile lacks in rows nobody reads.
 #[inline(always)]
@@ -74,7 +72,8 @@ fn pack_rows<F: Format, const M: usize>(rows: [&[f32]; M], next: [&[f32]; M], to
             let next = next.as_ptr().wrapping_add(start);
             (0..F::DEPTH).for_each(|line| F::prefetch::<false>(next.wrapping_add(line * LINE).cast()));
         });
-        pack_line::<F, M>(rows.map(|row| &row[start..start + each]), to);
+        // SAFETY: every row has a line's values from here on, and `to` M lines.
+        unsafe { weave::<F, M>(rows.map(|row| row[start..start + each].as_ptr()), to.as_mut_ptr(), M) };
     }
     if start < rows[0].len() {
         // Whole lines, of which only what is needed is kept.
@@ -83,28 +82,10 @@ fn pack_rows<F: Format, const M: usize>(rows: [&[f32]; M], next: [&[f32]; M], to
             values[..row.len() - start].copy_from_slice(&row[start..]);
         }
         let mut line = [[0; LINE]; M];
-        pack_line::<F, M>(values.each_ref().map(|values| &values[..each]), line.as_flattened_mut());
+        // SAFETY: there are as many values as make a line of any format, and M lines.
+        unsafe { weave::<F, M>(values.each_ref().map(|values| values.as_ptr()), line.as_mut_ptr().cast(), M) };
         let to = &mut to[start / F::DEPTH * M..];
         to.copy_from_slice(&line.as_flattened()[..to.len()]);
-    }
-}
-
-/// A line of words of every row.
-#[inline(always)]
-fn pack_line<F: Format, const M: usize>(rows: [&[f32]; M], to: &mut [u32]) {
-    assert!(to.len() == LINE * M && rows.iter().all(|row| row.len() == LINE * F::DEPTH), "a line");
-    // SAFETY: asserted above; formats of a processor run where it has their instructions.
-    unsafe {
-        if F::DEPTH == 1 && !F::ROUNDS {
-            return interleave(rows.map(|row| row.as_ptr().cast()), to);
-        }
-        let mut words = [[0u32; LINE]; M];
-        for (words, row) in words.iter_mut().zip(rows) {
-            for i in (0..LINE).step_by(F::LANES) {
-                F::store(words.as_mut_ptr().add(i).cast(), F::words(row.as_ptr().add(i * F::DEPTH)));
-            }
-        }
-        interleave(words.each_ref().map(|words| words.as_ptr()), to);
     }
 }
 
@@ -115,58 +96,5 @@ fn pack_columns<'a, F: Format, const M: usize>(column: impl Fn(usize) -> Option<
     for (k, to) in to.as_chunks_mut::<M>().0.iter_mut().enumerate() {
         let (x, y) = (column(k * F::DEPTH), if F::DEPTH == 2 { column(2 * k + 1) } else { [0.0; M] });
         *to = from_fn(|i| word_of::<F>(x[i], y[i]));
-    }
-}
-
-/// A line of words of M rows: the first of all rows, then the second of all.
-///
-/// # Safety
-/// There is a line at every pointer, and M of them in `to`.
-#[inline(always)]
-unsafe fn interleave<const M: usize>(rows: [*const u32; M], to: &mut [u32]) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: SSE is part of x86-64; the caller's.
-    unsafe {
-        use std::arch::x86_64::{
-            _mm_castps_si128, _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storel_epi64, _mm_storeu_ps,
-            _mm_unpackhi_ps, _mm_unpacklo_ps,
-        };
-        for k in (0..LINE).step_by(4) {
-            let r = rows.map(|row| _mm_loadu_ps(row.add(k).cast()));
-            let place = |step: usize, row: usize| to.as_ptr().cast_mut().add((k + step) * M + row).cast::<f32>();
-            // Pairs of rows: of the first two steps, and of the last two.
-            for i in (0..M - 1).step_by(4) {
-                let (low, high) = (_mm_unpacklo_ps(r[i], r[i + 1]), _mm_unpackhi_ps(r[i], r[i + 1]));
-                if i + 3 < M {
-                    let (low_2, high_2) = (_mm_unpacklo_ps(r[i + 2], r[i + 3]), _mm_unpackhi_ps(r[i + 2], r[i + 3]));
-                    _mm_storeu_ps(place(0, i), _mm_movelh_ps(low, low_2));
-                    _mm_storeu_ps(place(1, i), _mm_movehl_ps(low_2, low));
-                    _mm_storeu_ps(place(2, i), _mm_movelh_ps(high, high_2));
-                    _mm_storeu_ps(place(3, i), _mm_movehl_ps(high_2, high));
-                } else {
-                    _mm_storel_epi64(place(0, i).cast(), _mm_castps_si128(low));
-                    _mm_storel_epi64(place(1, i).cast(), _mm_castps_si128(_mm_movehl_ps(low, low)));
-                    _mm_storel_epi64(place(2, i).cast(), _mm_castps_si128(high));
-                    _mm_storel_epi64(place(3, i).cast(), _mm_castps_si128(_mm_movehl_ps(high, high)));
-                }
-            }
-        }
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    for (k, to) in to.as_chunks_mut::<M>().0.iter_mut().enumerate() {
-        // SAFETY: the caller's.
-        *to = from_fn(|i| unsafe { rows[i].add(k).read() });
-    }
-}
-
-/// A word: a value, or two where a step takes two.
-#[inline(always)]
-fn word_of<F: Format>(x: f32, next: f32) -> u32 {
-    if F::DEPTH == 2 {
-        u32::from(to_bf16(x)) | u32::from(to_bf16(next)) << 16
-    } else if F::ROUNDS {
-        u32::from(to_bf16(x)) << 16
-    } else {
-        x.to_bits()
     }
 }

@@ -28,6 +28,7 @@ mod product;
 mod real;
 pub mod rows;
 mod view;
+mod words;
 
 pub use activation::Activation;
 pub use attention::{Heads, attention};

@@ -5,12 +5,12 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::format::{Avx2, Avx512, Avx512Pairs};
-use crate::format::{Format, Portable, Precision, to_bf16};
-use crate::level::per_level;
+use crate::format::{Format, Portable, Precision, per_format, to_bf16};
+use crate::words::{VALUES, weave, word_of};
 use crate::{Level, View};
 use rayon::prelude::*;
 use std::array::from_fn;
-use std::ops::Range;
+use std::ptr::null;
 
 /// Words of a cache line.
 pub(crate) const LINE: usize = 16;
@@ -85,13 +85,14 @@ impl Panels {
 
     /// Words of a full panel, in whole lines.
     pub(crate) fn panel_words(self, rows: usize) -> usize {
-        (self.steps(rows) * self.vectors * self.words).next_multiple_of(16)
+        (self.steps(rows) * self.vectors * self.words).next_multiple_of(LINE)
     }
 
-    fn total_words(self, rows: usize, cols: usize) -> usize {
+    /// Lines of an operand.
+    pub(crate) fn lines(self, rows: usize, cols: usize) -> usize {
         let last = cols.div_ceil(self.width()).saturating_sub(1);
         let (start, vectors) = self.panel(last, rows, cols);
-        start + self.steps(rows) * vectors * self.words
+        (start + self.steps(rows) * vectors * self.words).div_ceil(LINE)
     }
 
     /// Where panel `p` begins, in words, and how many vectors it has.
@@ -121,15 +122,31 @@ impl Packed {
 
     /// Packs `b` into the memory that is there.
     pub(crate) fn set(&mut self, b: View<'_, f32>, parallel: bool) {
+        // SAFETY: `fill` has the format that is packed for, on a processor that was asked for it.
+        unsafe { self.set_by(fill, b, parallel) };
+    }
+
+    /// The same by way of `fill`, so that tests can put a format of their own in its place.
+    ///
+    /// # Safety
+    /// `fill` packs as `shape` says.
+    pub(crate) unsafe fn set_by(
+        &mut self,
+        fill: unsafe fn(Level, Precision, View<'_, f32>, usize, &mut [u32]),
+        b: View<'_, f32>,
+        parallel: bool,
+    ) {
         let shape = self.shape;
         // A view may repeat its rows, and so be larger than memory; below, extents are multiplied without a look.
         let most = b.rows().saturating_add(16).saturating_mul(b.cols().saturating_add(WIDEST));
         assert!(most <= isize::MAX as usize / 4, "{} x {} values are too many to pack", b.rows(), b.cols());
         (self.rows, self.cols) = (b.rows(), b.cols());
-        self.lines.resize(shape.total_words(b.rows(), b.cols()).div_ceil(16), Line([0; 16]));
-        let lines_of_group = shape.panels_of_group() * shape.panel_words(b.rows()).div_ceil(16).max(1);
-        let level = self.level;
-        let pack = |(group, lines): (usize, &mut [Line])| fill(level, shape, b, group * shape.panels_of_group(), lines);
+        self.lines.resize(shape.lines(b.rows(), b.cols()), Line([0; LINE]));
+        let group = shape.panels_of_group();
+        let lines_of_group = (group * shape.panel_words(b.rows()) / LINE).max(1);
+        let (level, precision) = (self.level, self.precision);
+        // SAFETY: the caller's.
+        let pack = |(i, lines): (usize, &mut [Line])| unsafe { fill(level, precision, b, i * group, flat(lines)) };
         if parallel {
             self.lines.par_chunks_mut(lines_of_group).enumerate().for_each(pack);
         } else {
@@ -183,142 +200,142 @@ impl Packed {
 
 /// The most columns of a panel.
 pub(crate) const WIDEST: usize = 64;
-/// Rows of the operand that are rounded at a time, a multiple of every format's depth.
-const PIECE: usize = 16;
-/// Values that are copied at once: every panel's columns are a multiple.
-const EIGHT: usize = 8;
-/// Rows and columns that are exchanged at once.
+/// Columns that are woven at a time.
 const SIDE: usize = 4;
 
-per_level! {
-    /// Writes the panels of `b` from `first` on that `lines` are for.
-    fn fill(s: Panels, b: View<'_, f32>, first: usize, lines: &mut [Line]) {
-        let words = flat(lines);
-        let mut done = 0;
-        if s.depth == 1 && !s.halves && b.row(0, 0, b.cols()).is_some() {
-            done = fill_together(s, b, first, words);
-        }
-        let of_panel = s.panel_words(b.rows()).max(1);
-        let rest = words.get_mut(done * of_panel..).unwrap_or_default();
-        for (p, words) in rest.chunks_mut(of_panel).enumerate() {
-            fill_one(s, b, first + done + p, words);
-        }
-    }
+per_format! {
+    /// Writes the panels of `b` from `first` on that `words` have places for.
+    ///
+    /// # Safety
+    /// The processor can run this level.
+    unsafe fn fill(b: View<'_, f32>, first: usize, words: &mut [u32]) by fill_panels;
 }
 
-/// Writes panels that are full, as many as a group has, row after row; how many.
+/// [`fill`] in a format.
+///
+/// # Safety
+/// The processor has the instructions of `F`.
 #[inline(always)]
-fn fill_together(s: Panels, b: View<'_, f32>, first: usize, words: &mut [u32]) -> usize {
-    let (from, of_panel) = (first * s.width(), s.panel_words(b.rows()));
-    let full = (b.cols().saturating_sub(from) / s.width()).min(s.panels_of_group());
-    for k in 0..b.rows() {
-        let row = b.row(k, from, full * s.width()).unwrap_or(&[]);
-        for (p, values) in row.chunks_exact(s.width()).enumerate() {
-            let to = &mut words[p * of_panel + k * s.width()..][..s.width()];
-            for (to, from) in to.as_chunks_mut::<EIGHT>().0.iter_mut().zip(values.as_chunks::<EIGHT>().0) {
-                *to = from.map(f32::to_bits);
-            }
-        }
-    }
-    full
-}
-
-/// Writes panel `p`.
-#[inline(always)]
-fn fill_one(s: Panels, b: View<'_, f32>, p: usize, words: &mut [u32]) {
-    let (rows, cols, first) = (b.rows(), b.cols(), p * s.width());
-    if first >= cols {
+pub(crate) unsafe fn fill_panels<F: Format>(b: View<'_, f32>, first: usize, words: &mut [u32]) {
+    let shape = Panels::of::<F>();
+    let (rows, cols) = (b.rows(), b.cols());
+    let (of_panel, steps) = (shape.panel_words(rows).max(1), shape.steps(rows));
+    let lying = b.row(0, 0, cols).is_some();
+    let upright = b.transposed().row(0, 0, rows).is_some();
+    if rows == 0 {
         return;
     }
-    let (_, vectors) = s.panel(p, rows, cols);
-    let (full, step) = (vectors * s.lanes, vectors * s.words);
-    let present = full.min(cols - first);
-    if s.depth == 1 && !s.halves {
-        return gather(b, 0..rows, first, present, &mut words[..rows * step], step);
-    }
-    // Values are rounded a piece at a time.
-    let mut piece = [0; WIDEST * PIECE];
-    for row in (0..rows).step_by(PIECE) {
-        let n = PIECE.min(rows - row);
-        piece[n * full..n.next_multiple_of(s.depth) * full].fill(0);
-        gather(b, row..row + n, first, present, &mut piece[..n * full], full);
-        write(s, &piece, full, &mut words[row / s.depth * step..][..n.div_ceil(s.depth) * step]);
-    }
-}
-
-/// Reads `rows` of `b`, `present` columns of each from `first` on, and as many zeros as `to` has places for in rows of `width`.
-#[inline(always)]
-fn gather(b: View<'_, f32>, rows: Range<usize>, first: usize, present: usize, to: &mut [u32], width: usize) {
-    if present < width {
-        to.chunks_exact_mut(width).for_each(|to| to[present..].fill(0));
-    }
-    if b.row(rows.start, first, present).is_some() {
-        for (k, to) in rows.zip(to.chunks_exact_mut(width)) {
-            let (eights, rest) = b.row(k, first, present).unwrap_or(&[]).as_chunks::<EIGHT>();
-            for (to, from) in to.as_chunks_mut::<EIGHT>().0.iter_mut().zip(eights) {
-                *to = from.map(f32::to_bits);
-            }
-            to[eights.len() * EIGHT..].iter_mut().zip(rest).for_each(|(to, from)| *to = from.to_bits());
+    for (i, words) in words.chunks_mut(of_panel).enumerate() {
+        let (col, (_, vectors)) = ((first + i) * shape.width(), shape.panel(first + i, rows, cols));
+        let step = vectors * shape.words;
+        if step == 0 {
+            break;
         }
-        return;
-    }
-    let columns = b.transposed();
-    let (mut wide, mut long) = (0, 0);
-    if columns.row(first, rows.start, rows.len()).is_some() {
-        (wide, long) = (present / SIDE * SIDE, rows.len() / SIDE * SIDE);
-        for j in (0..wide).step_by(SIDE) {
-            let four: [&[f32]; SIDE] = from_fn(|i| columns.row(first + j + i, rows.start, long).unwrap_or(&[]));
-            for k in (0..long).step_by(SIDE) {
-                exchange(four, k, &mut to[k * width + j..], width);
-            }
-        }
-    }
-    for (k, to) in to.chunks_exact_mut(width).enumerate() {
-        for (j, to) in to.iter_mut().enumerate().take(present).skip(if k < long { wide } else { 0 }) {
-            *to = b.at(rows.start + k, first + j).to_bits();
-        }
-    }
-}
-
-/// Four values of each column from `k` on, as rows of `to` that begin every `width` places.
-#[inline(always)]
-fn exchange(columns: [&[f32]; SIDE], k: usize, to: &mut [u32], width: usize) {
-    let four = columns.map(|column| &column[k..k + SIDE]);
-    let to = &mut to[..(SIDE - 1) * width + SIDE];
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    {
-        use std::arch::x86_64::{
-            _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
-        };
-        // SAFETY: SSE is part of x86-64; the slices above have four values each, and places for the last of four rows.
+        let words = &mut words[..steps * step];
+        // SAFETY: the caller's.
         unsafe {
-            let [a, b, c, d] = four.map(|column| _mm_loadu_ps(column.as_ptr()));
-            let (ab, cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
-            let (ab_after, cd_after) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
-            let to = to.as_mut_ptr().cast::<f32>();
-            _mm_storeu_ps(to, _mm_movelh_ps(ab, cd));
-            _mm_storeu_ps(to.add(width), _mm_movehl_ps(cd, ab));
-            _mm_storeu_ps(to.add(2 * width), _mm_movelh_ps(ab_after, cd_after));
-            _mm_storeu_ps(to.add(3 * width), _mm_movehl_ps(cd_after, ab_after));
+            if lying {
+                fill_lying::<F>(b, col, words, step);
+            } else if upright && !F::HALVES {
+                fill_upright::<F>(b.transposed(), col, words, step);
+            } else {
+                fill_any::<F>(b, col, words, step);
+            }
         }
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    for (j, column) in four.into_iter().enumerate() {
-        column.iter().enumerate().for_each(|(k, x)| to[k * width + j] = x.to_bits());
     }
 }
 
-/// Writes the steps of a piece, whose rows begin every `width` words.
+/// A panel from `col` on whose rows lie side by side.
 #[inline(always)]
-fn write(s: Panels, piece: &[u32], width: usize, to: &mut [u32]) {
-    let bf16 = |word: u32| u32::from(to_bf16(f32::from_bits(word)));
-    let words_of_step = width / s.lanes * s.words;
-    for (to, rows) in to.chunks_exact_mut(words_of_step).zip(piece.chunks_exact(s.depth * width)) {
-        if s.depth == 2 {
-            let (even, odd) = rows.split_at(width);
-            to.iter_mut().zip(even.iter().zip(odd)).for_each(|(to, (a, b))| *to = bf16(*a) | bf16(*b) << 16);
+unsafe fn fill_lying<F: Format>(b: View<'_, f32>, col: usize, words: &mut [u32], step: usize) {
+    let present = (b.cols() - col).min(WIDEST);
+    let (whole, each) = (present / F::LANES * F::LANES, Panels::of::<F>().words);
+    let zeros = [0f32; WIDEST];
+    for (k, to) in words.chunks_exact_mut(step).enumerate() {
+        let upper = b.row(k * F::DEPTH, col, present).unwrap_or(&zeros);
+        let lower = if F::DEPTH == 2 && 2 * k + 1 < b.rows() { b.row(2 * k + 1, col, present) } else { None };
+        let lower = lower.unwrap_or(&zeros);
+        let (to, last) = to.split_at_mut(to.len().min(whole / F::LANES * each));
+        // SAFETY: the caller's; all are as long as a vector.
+        unsafe {
+            for (j, to) in to.chunks_exact_mut(each).enumerate() {
+                let (upper, lower) = (&upper[j * F::LANES..][..F::LANES], &lower[j * F::LANES..][..F::LANES]);
+                write::<F>(upper.as_ptr(), lower.as_ptr(), to);
+            }
+            if !last.is_empty() {
+                let mut ends = [[0f32; WIDEST]; 2];
+                for (end, from) in ends.iter_mut().zip([upper, lower]) {
+                    end[..present - whole].copy_from_slice(&from[whole..present]);
+                }
+                write::<F>(ends[0].as_ptr(), ends[1].as_ptr(), last);
+            }
+        }
+    }
+}
+
+/// A vector of words from rows that lie one under another.
+///
+/// # Safety
+/// The processor has the instructions of `F`; there are a vector's values at both pointers, and places for its words.
+#[inline(always)]
+unsafe fn write<F: Format>(upper: *const f32, lower: *const f32, to: &mut [u32]) {
+    // SAFETY: the caller's.
+    unsafe {
+        if F::HALVES {
+            for (i, to) in to.iter_mut().enumerate() {
+                let pair = upper.cast::<[f32; 2]>().add(i).read_unaligned();
+                *to = u32::from(to_bf16(pair[0])) | u32::from(to_bf16(pair[1])) << 16;
+            }
         } else {
-            to.iter_mut().zip(rows.as_chunks::<2>().0).for_each(|(to, [a, b])| *to = bf16(*a) | bf16(*b) << 16);
+            F::store(to.as_mut_ptr().cast(), F::stacked(F::load(upper), F::load(lower)));
+        }
+    }
+}
+
+/// A panel from `row` on of an operand that is the transpose of `b`, whose rows lie side by side.
+#[inline(always)]
+unsafe fn fill_upright<F: Format>(b: View<'_, f32>, row: usize, words: &mut [u32], step: usize) {
+    let each = LINE * F::DEPTH;
+    for (start, to) in (0..b.cols()).step_by(each).zip(words.chunks_mut(LINE * step)) {
+        let n = each.min(b.cols() - start);
+        for j in (0..step).step_by(SIDE) {
+            let there = b.rows().saturating_sub(row + j).min(SIDE);
+            // SAFETY: the caller's; a line's values are at every pointer, and places for a line of words.
+            unsafe {
+                if there == SIDE && n == each {
+                    let mut from = [null(); SIDE];
+                    for (i, from) in from.iter_mut().enumerate() {
+                        *from = b.row(row + j + i, start, n).unwrap_or(&[]).as_ptr();
+                    }
+                    weave::<F, SIDE>(from, to[j..][..(LINE - 1) * step + SIDE].as_mut_ptr(), step);
+                    continue;
+                }
+                let mut values = [[0f32; VALUES]; SIDE];
+                for (i, values) in values.iter_mut().enumerate().take(there) {
+                    values[..n].copy_from_slice(b.row(row + j + i, start, n).unwrap_or(&[]));
+                }
+                let mut line = [[0u32; SIDE]; LINE];
+                weave::<F, SIDE>(from_fn(|i| values[i].as_ptr()), line.as_mut_ptr().cast(), SIDE);
+                for (to, from) in to.chunks_exact_mut(step).zip(&line) {
+                    to[j..j + SIDE].copy_from_slice(from);
+                }
+            }
+        }
+    }
+}
+
+/// A panel from `col` on, value by value.
+#[inline(always)]
+fn fill_any<F: Format>(b: View<'_, f32>, col: usize, words: &mut [u32], step: usize) {
+    for (k, to) in words.chunks_exact_mut(step).enumerate() {
+        for (j, to) in to.iter_mut().enumerate() {
+            let at = |row: usize, col: usize| if row < b.rows() && col < b.cols() { b.at(row, col) } else { 0.0 };
+            *to = if F::HALVES {
+                word_of::<F>(at(k, col + 2 * j), 0.0) >> 16 | word_of::<F>(at(k, col + 2 * j + 1), 0.0)
+            } else {
+                let next = if F::DEPTH == 2 { at(2 * k + 1, col + j) } else { 0.0 };
+                word_of::<F>(at(k * F::DEPTH, col + j), next)
+            };
         }
     }
 }
