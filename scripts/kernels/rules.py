@@ -169,8 +169,21 @@ def called(one, held, function):
         return None
     if not one.is_call and not one.is_jump:
         return None
+    if one.symbol or "(" in one.operands[0]:
+        return one.symbol or one.operands[0]
     register = next(iter(registers(one.operands[0])), None)
-    return one.symbol or (held.get(register) if "(" not in one.operands[0] else None) or one.operands[0]
+    return held.get(register) or only_function_in(register, function) or one.operands[0]
+
+
+def only_function_in(register, function):
+    """The function whose address a register is loaded with, where there is one and no other.
+
+    That it still holds it is taken on trust: registers that are called through hold nothing else in compiled Rust but what
+    comes out of tables of methods, which is called where it lies.
+    """
+    loads = (one for one in function.instructions if one.name == "mov" and one.symbol and not one.stores)
+    found = {one.symbol for one in loads if registers(one.operands[-1])[:1] == [register]}
+    return found.pop() if len(found) == 1 else None
 
 
 def expected(format, tile):

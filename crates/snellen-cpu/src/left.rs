@@ -7,6 +7,7 @@ use crate::packed::LINE;
 use crate::words::{VALUES, weave, word_of};
 use std::array::from_fn;
 use std::ops::Range;
+use std::ptr::null;
 
 /// Packs `cols` of `rows` of `a`. What a last tile lacks in rows nobody reads.
 #[inline(always)]
@@ -31,8 +32,12 @@ fn pack_tiles<F: Format, const M: usize>(a: View<'_, f32>, rows: Range<usize>, c
         // One tile after the other: its rows are read from end to end, which the processor sees coming, and meanwhile those of
         // the next tile are asked for.
         for (first, tile) in tiles {
-            let [now, next] = [first, first + M].map(|first| from_fn(|i| row(first + i).unwrap_or(&[])));
-            pack_rows::<F, M>(now, next, &mut tile[..steps * M]);
+            let (mut now, mut next): ([&[f32]; M], [&[f32]; M]) = ([&[]; M], [&[]; M]);
+            for i in 0..M {
+                now[i] = row(first + i).unwrap_or(&[]);
+                next[i] = row(first + M + i).unwrap_or(&[]);
+            }
+            pack_rows::<F, M>(&now, &next, &mut tile[..steps * M]);
         }
         return;
     }
@@ -64,16 +69,19 @@ fn pack_tiles<F: Format, const M: usize>(a: View<'_, f32>, rows: Range<usize>, c
 
 /// Rows whose values lie side by side, all of one length; `next` will be packed next.
 #[inline(always)]
-fn pack_rows<F: Format, const M: usize>(rows: [&[f32]; M], next: [&[f32]; M], to: &mut [u32]) {
+fn pack_rows<F: Format, const M: usize>(rows: &[&[f32]; M], next: &[&[f32]; M], to: &mut [u32]) {
     let each = LINE * F::DEPTH;
     let start = rows[0].len() / each * each;
     for (start, to) in (0..start).step_by(each).zip(to.chunks_exact_mut(LINE * M)) {
-        next.iter().for_each(|next| {
-            let next = next.as_ptr().wrapping_add(start);
-            (0..F::DEPTH).for_each(|line| F::prefetch::<false>(next.wrapping_add(line * LINE).cast()));
-        });
+        let mut from = [null(); M];
+        for i in 0..M {
+            from[i] = rows[i][start..start + each].as_ptr();
+            for line in 0..F::DEPTH {
+                F::prefetch::<false>(next[i].as_ptr().wrapping_add(start + line * LINE).cast());
+            }
+        }
         // SAFETY: every row has a line's values from here on, and `to` M lines.
-        unsafe { weave::<F, M>(rows.map(|row| row[start..start + each].as_ptr()), to.as_mut_ptr(), M) };
+        unsafe { weave::<F, M>(from, to.as_mut_ptr(), M) };
     }
     if start < rows[0].len() {
         // Whole lines, of which only what is needed is kept.
@@ -82,8 +90,12 @@ fn pack_rows<F: Format, const M: usize>(rows: [&[f32]; M], next: [&[f32]; M], to
             values[..row.len() - start].copy_from_slice(&row[start..]);
         }
         let mut line = [[0; LINE]; M];
+        let mut from = [null(); M];
+        for i in 0..M {
+            from[i] = values[i].as_ptr();
+        }
         // SAFETY: there are as many values as make a line of any format, and M lines.
-        unsafe { weave::<F, M>(values.each_ref().map(|values| values.as_ptr()), line.as_mut_ptr().cast(), M) };
+        unsafe { weave::<F, M>(from, line.as_mut_ptr().cast(), M) };
         let to = &mut to[start / F::DEPTH * M..];
         to.copy_from_slice(&line.as_flattened()[..to.len()]);
     }

@@ -9,7 +9,6 @@ use crate::format::{Format, Portable, Precision, per_format, to_bf16};
 use crate::words::{VALUES, weave, word_of};
 use crate::{Level, View};
 use rayon::prelude::*;
-use std::array::from_fn;
 use std::ptr::null;
 
 /// Words of a cache line.
@@ -315,7 +314,8 @@ unsafe fn fill_upright<F: Format>(b: View<'_, f32>, row: usize, words: &mut [u32
                     values[..n].copy_from_slice(b.row(row + j + i, start, n).unwrap_or(&[]));
                 }
                 let mut line = [[0u32; SIDE]; LINE];
-                weave::<F, SIDE>(from_fn(|i| values[i].as_ptr()), line.as_mut_ptr().cast(), SIDE);
+                let from = [values[0].as_ptr(), values[1].as_ptr(), values[2].as_ptr(), values[3].as_ptr()];
+                weave::<F, SIDE>(from, line.as_mut_ptr().cast(), SIDE);
                 for (to, from) in to.chunks_exact_mut(step).zip(&line) {
                     to[j..j + SIDE].copy_from_slice(from);
                 }

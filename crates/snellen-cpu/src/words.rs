@@ -2,7 +2,7 @@
 
 use crate::format::{Format, to_bf16};
 use crate::packed::LINE;
-use std::array::from_fn;
+use std::ptr::null;
 
 /// The most values that make a line of words.
 pub(crate) const VALUES: usize = 2 * LINE;
@@ -29,7 +29,7 @@ pub(crate) unsafe fn weave<F: Format, const M: usize>(rows: [*const f32; M], to:
     // SAFETY: the caller's.
     unsafe {
         if F::DEPTH == 1 && !F::ROUNDS {
-            return transpose::<M>(rows.map(<*const f32>::cast), to, stride);
+            return transpose::<M>(&rows, to, stride);
         }
         let mut words = [[0u32; LINE]; M];
         for (words, row) in words.iter_mut().zip(rows) {
@@ -37,16 +37,20 @@ pub(crate) unsafe fn weave<F: Format, const M: usize>(rows: [*const f32; M], to:
                 F::store(words.as_mut_ptr().add(i).cast(), F::words(row.add(i * F::DEPTH)));
             }
         }
-        transpose::<M>(from_fn(|i| words[i].as_ptr()), to, stride);
+        let mut from = [null(); M];
+        for i in 0..M {
+            from[i] = words[i].as_ptr().cast();
+        }
+        transpose::<M>(&from, to, stride);
     }
 }
 
-/// Rows of a line of words as columns, whose values are `stride` apart.
+/// Rows of a line of words (whatever they are, by pointers to f32) as columns, whose values are `stride` apart.
 ///
 /// # Safety
 /// There is a line at every pointer, and M places at every `stride` of a line of them.
 #[inline(always)]
-unsafe fn transpose<const M: usize>(rows: [*const u32; M], to: *mut u32, stride: usize) {
+unsafe fn transpose<const M: usize>(rows: &[*const f32; M], to: *mut u32, stride: usize) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: SSE is part of x86-64; the caller's.
     unsafe {
@@ -56,8 +60,8 @@ unsafe fn transpose<const M: usize>(rows: [*const u32; M], to: *mut u32, stride:
         };
         for k in (0..LINE).step_by(4) {
             let mut r = [_mm_setzero_ps(); M];
-            for (r, row) in r.iter_mut().zip(&rows) {
-                *r = _mm_loadu_ps(row.add(k).cast());
+            for (r, row) in r.iter_mut().zip(rows) {
+                *r = _mm_loadu_ps(row.add(k));
             }
             let to = to.add(k * stride);
             // Pairs of rows: of the first two steps, and of the last two.
@@ -83,7 +87,7 @@ unsafe fn transpose<const M: usize>(rows: [*const u32; M], to: *mut u32, stride:
     for k in 0..LINE {
         for (i, row) in rows.iter().enumerate() {
             // SAFETY: the caller's.
-            unsafe { to.add(k * stride + i).write(row.add(k).read()) };
+            unsafe { to.add(k * stride + i).write(row.add(k).read().to_bits()) };
         }
     }
 }
