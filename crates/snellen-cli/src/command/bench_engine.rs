@@ -1,5 +1,6 @@
 //! `snellen bench-engine`
 
+use super::verify::verdict;
 use crate::{clock, terminal};
 use clap::Args;
 use serde_json::{Value, json};
@@ -39,6 +40,9 @@ pub struct BenchEngine {
     /// Measure one case, each time a line on standard input says how many runs to make; print `ready`, then seconds a run
     #[arg(long, conflicts_with_all = ["rounds", "json"])]
     on_demand: bool,
+    /// Say in one line whether this machine reaches what its level should, by forwards of vit-b-32 in either type; end with 1 where not
+    #[arg(long, conflicts_with_all = ["model", "dtype", "batch", "hook", "train", "on_demand", "json"])]
+    verify: bool,
     /// Of the weights and images
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -60,6 +64,9 @@ struct Case<'a> {
 pub fn run(args: &BenchEngine) -> Result<()> {
     if args.on_demand && [args.model.len(), args.dtype.len(), args.batch.len()] != [1; 3] {
         return Err(Error::mismatch("--on-demand", "one model, one dtype and one batch", "several"));
+    }
+    if args.verify {
+        return verify(args);
     }
     let mut rows = Vec::new();
     let mut measure = |case: &Case<'_>, once: &mut dyn FnMut() -> Result<()>| -> Result<()> {
@@ -85,6 +92,20 @@ pub fn run(args: &BenchEngine) -> Result<()> {
         terminal::say(serde_json::to_string_pretty(&rows).map_err(|e| Error::malformed("json", e))?)?;
     }
     Ok(())
+}
+
+fn verify(args: &BenchEngine) -> Result<()> {
+    let (model, batch, mut reached) = ("vit-b-32", 8, Vec::new());
+    for dtype in Precision::ALL {
+        let (config, towers) = open(model, dtype, args.seed)?;
+        let mut forward = Forward::new(&towers, &config, (batch as usize, args.seed), Vec::new());
+        let case = Case { model, operation: "forward", dtype, batch, flops: forward.flops() };
+        let row = measurement(&case, args.rounds, &mut || forward.run())?;
+        reached.push((dtype, row["fraction_of_peak"].as_f64().unwrap_or_default()));
+    }
+    let (line, result) = verdict(Level::current(), rayon::current_num_threads(), &reached);
+    terminal::say(line)?;
+    result
 }
 
 /// Hands every forward that is asked for to `measure`.

@@ -11,6 +11,7 @@ mod record;
 mod scenes;
 mod sites;
 mod study;
+mod verify;
 
 use clap::Subcommand;
 use snellen::engine::Level;
