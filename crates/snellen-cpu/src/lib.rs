@@ -7,6 +7,8 @@
 //! Work is cut into pieces, but every value is made by the same operations in the same order: the same input gives the same
 //! bytes however many threads there are and whatever other rows are beside a row.
 //!
+//! [`resample`] is how pictures are resized before a model sees them, in integers: the same bytes on every level.
+//!
 //! All `unsafe` of this workspace is here: calls of functions compiled for instructions whose presence was asserted, and
 //! pointers into matrices whose extents were.
 
@@ -26,6 +28,7 @@ mod packed;
 mod peak;
 mod product;
 mod real;
+pub mod resample;
 pub mod rows;
 mod view;
 mod words;

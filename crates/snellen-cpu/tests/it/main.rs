@@ -4,6 +4,7 @@
 
 mod attention;
 mod limits;
+mod pictures;
 mod products;
 mod rows;
 

@@ -46,11 +46,11 @@ pub fn read_object_covers(
 
 fn read_mask(path: &Path) -> Result<GrayImage> {
     let bytes = picture::read_bytes(path, MAX_FILE_BYTES)?;
-    let mask = Decoded::read(path, &bytes)?;
+    let mut mask = Decoded::read(path, &bytes)?;
     if !matches!(mask.mode, Mode::Grey | Mode::Bilevel) {
         return Err(Error::mismatch(path.display(), "an 8-bit grey mask", format!("{:?}", mask.mode)));
     }
-    GrayImage::from_raw(mask.width as u32, mask.height as u32, mask.data)
+    GrayImage::from_raw(mask.width as u32, mask.height as u32, std::mem::take(&mut mask.data))
         .ok_or_else(|| Error::mismatch(path.display(), "a byte a pixel", "fewer"))
 }
 

@@ -32,18 +32,10 @@ impl Picture {
     /// When it is larger than [`MAX_FILE_BYTES`], [`Decoded::read`] refuses it, or [`Preprocessing::apply`] does.
     pub fn read(path: &Path, preprocessing: &Preprocessing) -> Result<Self> {
         let bytes = read_bytes(path, MAX_FILE_BYTES)?;
-        Self::prepare(&path.display().to_string(), &Decoded::read(path, &bytes)?, blake3::hash(&bytes), preprocessing)
-    }
-
-    /// As the model sees `picture`, whose file stands at `place` and has this `hash`.
-    pub(super) fn prepare(
-        place: &str,
-        picture: &Decoded,
-        hash: blake3::Hash,
-        preprocessing: &Preprocessing,
-    ) -> Result<Self> {
-        let pixels = preprocessing.apply(picture).map_err(|source| Error::malformed(place, source))?;
-        Ok(Self { pixels, width: picture.width as u32, height: picture.height as u32, hash })
+        let picture = Decoded::read(path, &bytes)?;
+        let pixels = preprocessing.apply(&picture).map_err(|source| Error::malformed(path.display(), source))?;
+        let (width, height) = (picture.width as u32, picture.height as u32);
+        Ok(Self { pixels, width, height, hash: blake3::hash(&bytes) })
     }
 }
 
@@ -64,13 +56,8 @@ pub fn read_rgb(path: &Path) -> Result<RgbImage> {
 pub fn read_pixels(paths: &[PathBuf], preprocessing: &Preprocessing) -> Result<Tensor<f32>> {
     let pictures: Vec<Result<Picture>> = paths.par_iter().map(|path| Picture::read(path, preprocessing)).collect();
     let pictures = pictures.into_iter().collect::<Result<Vec<_>>>()?;
-    Ok(stack(pictures.iter().map(|picture| picture.pixels.as_slice()), preprocessing.image))
-}
-
-/// `[image, 3, row, column]` with `side` rows and columns.
-pub(super) fn stack<'a>(pictures: impl ExactSizeIterator<Item = &'a [f32]>, side: usize) -> Tensor<f32> {
-    let shape = [pictures.len(), 3, side, side];
-    Tensor::new(shape, pictures.flatten().copied().collect())
+    let pixels: Vec<&[f32]> = pictures.iter().map(|picture| picture.pixels.as_slice()).collect();
+    Ok(Tensor::new([pixels.len(), 3, preprocessing.image, preprocessing.image], pixels.concat()))
 }
 
 /// The file at `path`, of at most `most` bytes.

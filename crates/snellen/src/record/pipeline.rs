@@ -4,10 +4,10 @@
 //! [`AHEAD`] batches wait, one is being prepared and one is with the engine, so memory is fixed. Batches come in order, and a
 //! refusal takes the place of its batch: whatever the threads, the first refused image is the one that is reported.
 
-use super::Picture;
 use super::cover::{read_cover, scene_cover};
 use super::images::ImageRow;
 use super::source::{Content, Image, Source};
+use crate::engine::Tensor;
 use crate::model::{Decoded, Preprocessing, VisionConfig};
 use crate::scene::render;
 use crate::{Error, Result};
@@ -29,11 +29,16 @@ pub(super) struct Preparation<'a> {
     pub masked: bool,
 }
 
-/// A picture that is ready for the engine.
+/// Pictures that are ready for the engine.
+pub(super) struct Batch {
+    pub pictures: Vec<Prepared>,
+    /// `[image, channel, row, column]`.
+    pub pixels: Tensor<f32>,
+}
+
+/// What is known of one of them.
 pub(super) struct Prepared {
     pub row: ImageRow,
-    /// `[channel, row, column]`.
-    pub pixels: Vec<f32>,
     /// The share of every patch that objects cover, where it is needed.
     pub cover: Option<Vec<f64>>,
 }
@@ -45,7 +50,7 @@ pub(super) fn prepare_ahead<'scope, 'env>(
     rows: Range<usize>,
     batch: usize,
     preparation: Preparation<'env>,
-) -> Result<Receiver<Result<Vec<Prepared>>>> {
+) -> Result<Receiver<Result<Batch>>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
     let pool = pool.thread_name(|i| format!("pictures {i}")).build();
     let pool = pool.map_err(|source| Error::malformed("threads for pictures", source))?;
@@ -65,7 +70,7 @@ fn send_batches(
     batch: usize,
     preparation: Preparation<'_>,
     pool: &rayon::ThreadPool,
-    to: &SyncSender<Result<Vec<Prepared>>>,
+    to: &SyncSender<Result<Batch>>,
 ) -> Result<()> {
     let mut images = source.read(rows.clone())?;
     for first in rows.clone().step_by(batch) {
@@ -77,36 +82,41 @@ fn send_batches(
                 break;
             }
         }
-        let prepared: Vec<Result<Prepared>> =
-            pool.install(|| read.into_par_iter().map(|image| prepare(image?, preparation)).collect());
-        let prepared: Result<Vec<_>> = prepared.into_iter().collect();
-        let refused = prepared.is_err();
-        if to.send(prepared).is_err() || refused {
+        let (count, values) = (read.len(), preparation.preprocessing.values());
+        let mut pixels = vec![0.0; count * values];
+        let prepared: Vec<Result<Prepared>> = pool.install(|| {
+            let pictures = read.into_par_iter().zip(pixels.par_chunks_exact_mut(values));
+            pictures.map(|(image, pixels)| prepare(image?, preparation, pixels)).collect()
+        });
+        let pictures: Result<Vec<_>> = prepared.into_iter().collect();
+        let refused = pictures.is_err();
+        let side = preparation.preprocessing.image;
+        let batch = pictures.map(|pictures| Batch { pictures, pixels: Tensor::new([count, 3, side, side], pixels) });
+        if to.send(batch).is_err() || refused {
             break;
         }
     }
     Ok(())
 }
 
-fn prepare(image: Image<'_>, with: Preparation<'_>) -> Result<Prepared> {
+fn prepare(image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32]) -> Result<Prepared> {
     let Image { name, place, content } = image;
-    let (picture, cover) = match content {
+    let (picture, hash, cover) = match content {
         Content::File { bytes, mask } => {
-            let decoded = Decoded::read(Path::new(&place), &bytes)?;
-            let picture = Picture::prepare(&place, &decoded, blake3::hash(&bytes), with.preprocessing)?;
-            let size = [picture.width, picture.height];
+            let picture = Decoded::read(Path::new(&place), &bytes)?;
+            let size = [picture.width as u32, picture.height as u32];
             let mask = mask.filter(|_| with.masked);
             let cover = mask.map(|mask| read_cover(&mask, size, with.preprocessing, with.vision));
-            (picture, cover.transpose()?)
+            (picture, blake3::hash(&bytes), cover.transpose()?)
         }
         Content::Scene { scene, world, canvas } => {
             let drawn = render(&scene, world, canvas);
             let hash = blake3::hash(&drawn);
-            let picture = Picture::prepare(&place, &drawn.into(), hash, with.preprocessing)?;
             let cover = with.masked.then(|| scene_cover(&scene, canvas, with.preprocessing, with.vision));
-            (picture, cover)
+            (drawn.into(), hash, cover)
         }
     };
-    let Picture { pixels, width, height, hash } = picture;
-    Ok(Prepared { row: ImageRow { filename: name, width, height, hash }, pixels, cover })
+    with.preprocessing.apply_into(&picture, pixels).map_err(|source| Error::malformed(&place, source))?;
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    Ok(Prepared { row: ImageRow { filename: name, width, height, hash }, cover })
 }

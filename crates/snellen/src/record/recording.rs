@@ -4,11 +4,11 @@ use super::images::ImageTable;
 use super::journal::Journal;
 use super::part::Part;
 use super::partial::{Partial, Unfinished};
-use super::pipeline::{Preparation, Prepared, prepare_ahead};
+use super::pipeline::{Batch, Preparation, prepare_ahead};
 use super::plan::{ImageList, Plan};
 use super::run::{self, ImagesRecord, ModelRecord, PartRecord, RunManifest};
 use super::source::Source;
-use super::{IMAGES, LABELS, Layout, Progress, Recorder, Selected, StoreWriter, TokenPolicy, picture, select};
+use super::{IMAGES, LABELS, Layout, Progress, Recorder, Selected, StoreWriter, TokenPolicy, select};
 use crate::engine::{Level, Tape};
 use crate::model::Model;
 use crate::output::write_file;
@@ -162,7 +162,7 @@ impl Stages<'_> {
             while done < count {
                 check_cancelled(progress)?;
                 let batch = batches.recv().map_err(|source| Error::malformed("threads for pictures", source))??;
-                done += batch.len();
+                done += batch.pictures.len();
                 self.run_batch(batch, store, journal, &mut tape)?;
                 progress.advance(done, count);
             }
@@ -172,20 +172,18 @@ impl Stages<'_> {
 
     fn run_batch(
         &self,
-        batch: Vec<Prepared>,
+        Batch { pictures, pixels }: Batch,
         store: &mut StoreWriter,
         journal: &mut Journal,
         tape: &mut Tape<f32>,
     ) -> Result<()> {
-        batch.iter().try_for_each(|picture| journal.push(&picture.row))?;
+        pictures.iter().try_for_each(|picture| journal.push(&picture.row))?;
         // A shard is never there without its images.
-        if store.writes_within(batch.len()) {
+        if store.writes_within(pictures.len()) {
             journal.sync()?;
         }
-        let images = batch.iter().map(|picture| picture.pixels.as_slice());
-        let pixels = picture::stack(images, self.model.preprocessing.image);
         let (mut names, mut covers) = (Vec::new(), Vec::new());
-        for picture in batch {
+        for picture in pictures {
             names.push(picture.row.filename);
             covers.extend(picture.cover);
         }

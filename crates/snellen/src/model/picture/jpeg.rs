@@ -5,6 +5,9 @@
 //! decodes here, from mozjpeg's sources. The pure decoders `zune-jpeg` and `jpeg-decoder` differ from it by up to 23/255 and
 //! at more than half of the values where colours are stored at half size, and by up to 3/255 where they are not. Files with
 //! arithmetic coding, 12 bits or lossless coding are refused.
+//!
+//! Its vector code, which takes half the time, is compiled where there is the assembler nasm; elsewhere its plain code. Both
+//! give the same pixels, but of files whose values are absurd, which plain code wraps around far beyond black and white.
 
 use super::{Decoded, Mode, check_size};
 use crate::{Error, Result};
@@ -16,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Bytes that decoding takes per sample: itself, and its coefficient where the file is progressive.
 const BYTES_PER_SAMPLE: usize = 3;
 
-/// Decodes a JPEG file. One that ends before its end marker is refused, as Pillow refuses it.
+/// Decodes the JPEG file at `place`. One that ends before its end marker is refused, as Pillow refuses it.
 pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
     let ended = Cell::new(false);
     let file = Whole { bytes, ended: &ended };

@@ -8,6 +8,7 @@
 
 mod convert;
 mod jpeg;
+pub(super) mod memory;
 mod png;
 
 use super::preprocess::Filter;
@@ -15,6 +16,7 @@ use super::resample;
 use crate::scene::MAX_SIDE;
 use crate::{Error, Result};
 use image::RgbImage;
+use std::ops::Range;
 use std::path::Path;
 
 /// The most memory that decoding or resizing one picture may take, in bytes.
@@ -112,27 +114,35 @@ impl Decoded {
     /// Resized in its own mode to `to` rows and columns, as `Image.resize` does it: palettes and two levels by nearest
     /// neighbour whatever the filter, opacity multiplied into the colours first.
     pub(super) fn resized(&self, to: [usize; 2], filter: Filter) -> Self {
+        self.resized_within(to, to.map(|length| 0..length), filter)
+    }
+
+    /// The rows and columns `part` of what is [`resized`](Self::resized) to `to`.
+    pub(super) fn resized_within(&self, to: [usize; 2], part: [Range<usize>; 2], filter: Filter) -> Self {
         let from = [self.height, self.width];
+        let size = [part[0].len(), part[1].len()];
+        let at = [part[0].start as i64, part[1].start as i64];
+        let whole = |data| self.with(to, data).window(at, size, &self.mode.filled(0));
         if from == to {
-            return self.clone();
+            return self.window(at, size, &self.mode.filled(0));
         }
         let data = match self.mode {
-            Mode::Bilevel | Mode::Palette => resample::nearest(&self.data, self.mode.bytes(), from, to),
-            mode if filter == Filter::Nearest => resample::nearest(&self.data, mode.bytes(), from, to),
-            Mode::Grey16 => resample::grey16(&self.data, from, to, filter),
+            Mode::Bilevel | Mode::Palette => return whole(resample::nearest(&self.data, self.mode.bytes(), from, to)),
+            mode if filter == Filter::Nearest => return whole(resample::nearest(&self.data, mode.bytes(), from, to)),
+            Mode::Grey16 => return whole(resample::grey16(&self.data, from, to, filter)),
             Mode::GreyAlpha => {
-                let resized = resample::resample::<2>(&convert::premultiplied::<2>(&self.data), from, to, filter);
+                let resized = resample::resample::<2>(&convert::premultiplied::<2>(&self.data), from, to, part, filter);
                 convert::divided::<2>(resized)
             }
             Mode::Rgba => {
-                let resized = resample::resample::<4>(&convert::premultiplied::<4>(&self.data), from, to, filter);
+                let resized = resample::resample::<4>(&convert::premultiplied::<4>(&self.data), from, to, part, filter);
                 convert::divided::<4>(resized)
             }
-            Mode::Grey => resample::resample::<1>(&self.data, from, to, filter),
-            Mode::Rgb => resample::resample::<3>(&self.data, from, to, filter),
-            Mode::Cmyk => resample::resample::<4>(&self.data, from, to, filter),
+            Mode::Grey => resample::resample::<1>(&self.data, from, to, part, filter),
+            Mode::Rgb => resample::resample::<3>(&self.data, from, to, part, filter),
+            Mode::Cmyk => resample::resample::<4>(&self.data, from, to, part, filter),
         };
-        self.with(to, data)
+        self.with(size, data)
     }
 
     /// The part of `size` rows and columns that begins at row `top` and column `left`, either of which may lie outside;
@@ -153,10 +163,17 @@ impl Decoded {
 }
 
 /// Which of `count` places from `start` on lie within 0 to `length`, counted from `start`.
-fn overlap(start: i64, count: usize, length: usize) -> std::ops::Range<usize> {
+fn overlap(start: i64, count: usize, length: usize) -> Range<usize> {
     let from = (-start).clamp(0, count as i64);
     let to = (length as i64 - start).clamp(from, count as i64);
     from as usize..to as usize
+}
+
+/// Pixels are [kept](memory) for the next picture.
+impl Drop for Decoded {
+    fn drop(&mut self) {
+        memory::put(std::mem::take(&mut self.data));
+    }
 }
 
 impl From<RgbImage> for Decoded {

@@ -10,13 +10,16 @@ mod open_clip;
 mod resize;
 mod transformers;
 
-use super::picture::{Decoded, Mode};
+use super::picture::{Decoded, Mode, memory};
 use crate::scene::mask::Region;
 use crate::{Error, Result};
 use image::RgbImage;
 pub use resize::Resize;
 use serde::{Deserialize, Serialize};
+use std::array::from_fn;
 use std::borrow::Cow;
+use std::mem::take;
+use std::ops::Range;
 
 /// The [`source`](Preprocessing::source) of what the model's own files say.
 pub const MODEL: &str = "model";
@@ -148,22 +151,35 @@ impl Preprocessing {
     /// # Errors
     /// When it would be too large or nothing after resizing.
     pub fn apply(&self, picture: &Decoded) -> Result<Vec<f32>> {
-        let pixels = self.pixels(picture)?;
-        let plane = self.image * self.image;
-        let mut out = Vec::with_capacity(3 * plane);
-        for channel in 0..3 {
-            let (mean, std) = (self.mean[channel] as f32, self.std[channel] as f32);
-            let values: Vec<f32> =
-                (0..256).map(|value| ((f64::from(value) * self.rescale) as f32 - mean) / std).collect();
-            out.extend(pixels.iter().skip(channel).step_by(3).map(|value| values[*value as usize]));
-        }
+        let mut out = vec![0.0; self.values()];
+        self.apply_into(picture, &mut out)?;
         Ok(out)
+    }
+
+    /// Values of a picture after [`apply`](Self::apply).
+    pub(crate) fn values(&self) -> usize {
+        3 * self.image * self.image
+    }
+
+    /// The same as [`apply`](Self::apply), into `out`, which is for [`values`](Self::values).
+    pub(crate) fn apply_into(&self, picture: &Decoded, out: &mut [f32]) -> Result<()> {
+        let pixels = self.pixels(picture)?;
+        for (channel, plane) in out.chunks_exact_mut(self.image * self.image).enumerate() {
+            let (mean, std) = (self.mean[channel] as f32, self.std[channel] as f32);
+            let values: [f32; 256] = from_fn(|value| ((value as f64 * self.rescale) as f32 - mean) / std);
+            for (out, pixel) in plane.iter_mut().zip(pixels.as_chunks::<3>().0) {
+                *out = values[pixel[channel] as usize];
+            }
+        }
+        memory::put(pixels);
+        Ok(())
     }
 
     /// `picture` -> `image` rows of as many pixels, of three bytes each.
     fn pixels(&self, picture: &Decoded) -> Result<Vec<u8>> {
         let rgb = |data| Decoded::from_rgb([picture.height, picture.width], data);
         let mut now = match self.colour {
+            _ if picture.mode == Mode::Rgb && picture.clear.is_none() => Cow::Borrowed(picture),
             Colour::OnWhite => Cow::Owned(rgb(picture.rgb_on_white())),
             Colour::Dropped => Cow::Owned(rgb(picture.rgb())),
             Colour::Last => Cow::Borrowed(picture),
@@ -174,13 +190,20 @@ impl Preprocessing {
             resize::check([side; 2])?;
             now = Cow::Owned(Decoded::from_rgb([now.height, now.width], now.rgb()).window(start, [side; 2], &colour));
         }
-        for resize in &self.resize {
+        let mut cropped = false;
+        for (i, resize) in self.resize.iter().enumerate() {
             let to = resize.sides([now.height, now.width]);
             resize::check(to)?;
             resize::check([now.height, to[1]])?;
-            now = Cow::Owned(now.resized(to, self.filter));
+            // What the crop would throw away is not computed.
+            let part = if i + 1 == self.resize.len() { self.cropped(to) } else { None };
+            cropped = part.is_some();
+            now = Cow::Owned(match part {
+                Some(part) => now.resized_within(to, part, self.filter),
+                None => now.resized(to, self.filter),
+            });
         }
-        if let Some(crop) = self.crop {
+        if let (Some(crop), false) = (self.crop, cropped) {
             let start = self.start([now.height, now.width]);
             now = Cow::Owned(now.window(start, crop.size, &now.mode.filled(crop.fill)));
         }
@@ -189,9 +212,18 @@ impl Preprocessing {
             return Err(Error::mismatch("picture", expected, format!("{} x {}", now.height, now.width)));
         }
         Ok(match now {
-            Cow::Owned(now) if now.mode == Mode::Rgb => now.data,
+            Cow::Owned(mut now) if now.mode == Mode::Rgb => take(&mut now.data),
             now => now.rgb(),
         })
+    }
+
+    /// The rows and columns of a resized picture of `size` that the crop leaves, where it pads nothing.
+    fn cropped(&self, size: [usize; 2]) -> Option<[Range<usize>; 2]> {
+        let (crop, start) = (self.crop?, self.start(size));
+        // Below 0 is beyond counting.
+        let part = start.map(|start| usize::try_from(start).unwrap_or(usize::MAX));
+        let part = [0, 1].map(|axis| part[axis]..part[axis].saturating_add(crop.size[axis]));
+        part.iter().zip(size).all(|(part, length)| part.end <= length && part.start <= length).then_some(part)
     }
 
     /// The part of a picture of `width` x `height` pixels that the result shows, in the picture's own pixels; it reaches
