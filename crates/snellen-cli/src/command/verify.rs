@@ -6,12 +6,12 @@ use snellen_cpu::{Level, Precision};
 /// What part of the peak a forward of a ViT-B/32 on 8 images reached where it was measured: on two cores of an AMD EPYC of the
 /// Zen 4 generation in November 2026, by way of `--engine-level`. Nothing is known of plain code.
 const REACHED: [(Level, Precision, f64); 6] = [
-    (Level::Avx2, Precision::F32, 0.84),
-    (Level::Avx2, Precision::Bf16, 0.71),
-    (Level::Avx512, Precision::F32, 0.88),
-    (Level::Avx512, Precision::Bf16, 0.84),
-    (Level::Avx512Bf16, Precision::F32, 0.88),
-    (Level::Avx512Bf16, Precision::Bf16, 0.82),
+    (Level::Avx2, Precision::F32, 0.86),
+    (Level::Avx2, Precision::Bf16, 0.82),
+    (Level::Avx512, Precision::F32, 0.87),
+    (Level::Avx512, Precision::Bf16, 0.85),
+    (Level::Avx512Bf16, Precision::F32, 0.87),
+    (Level::Avx512Bf16, Precision::Bf16, 0.83),
 ];
 /// What other processors, and machines that others share, may lack of it. A kernel whose sums are in memory lacks more than half.
 const SLACK: f64 = 0.7;
@@ -50,7 +50,7 @@ mod tests {
         let (line, result) = of(Level::Avx512Bf16, 0.85, 0.8);
         assert!(result.is_ok() && line.ends_with("as it should be"), "{line}");
         assert!(
-            line.starts_with("avx512-bf16, 2 threads: f32 0.85 of peak (at least 0.62 expected), bf16 0.80"),
+            line.starts_with("avx512-bf16, 2 threads: f32 0.85 of peak (at least 0.61 expected), bf16 0.80"),
             "{line}"
         );
         for (f32, bf16) in [(0.3, 0.8), (0.8, 0.3)] {
