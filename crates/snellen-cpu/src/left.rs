@@ -15,7 +15,6 @@ pub(crate) fn pack_left<F: Format>(a: View<'_, f32>, rows: Range<usize>, cols: R
     match F::ROWS {
         4 => pack_tiles::<F, 4>(a, rows, cols, left),
         6 => pack_tiles::<F, 6>(a, rows, cols, left),
-        12 => pack_tiles::<F, 12>(a, rows, cols, left),
         other => unreachable!("tiles of {other} rows"),
     }
 }
