@@ -159,6 +159,13 @@ class Calls(unittest.TestCase):
         self.assertEqual(self.faults(text), ["a call of g, which is not known here"])
         self.assertEqual(self.faults("call *%rbx\nret"), ["a call of *%rbx, which is not known here"])
 
+    def test_a_register_that_is_loaded_with_one_address_only_holds_it_wherever_ways_meet(self):
+        # Instructions are four bytes apart; the jump passes over the load.
+        ways = "je 8 <f>\nmov 0x0(%rip),%rbx        # 7 <g>\ncall *%rbx\nret"
+        self.assertEqual(self.faults(ways), ["a call of g, which is not known here"])
+        another = "je c <f>\nmov 0x0(%rip),%rbx        # 7 <g>\nmov 0x0(%rip),%rbx        # 7 <h>\ncall *%rbx\nret"
+        self.assertEqual(self.faults(another), ["a call of *%rbx, which is not known here"])
+
     def test_relocations_say_what_is_called(self):
         lines = ["0 <f>:", "   0:\tcall   5 <f+0x5>", "\t\t\t1: R_X86_64_PLT32\t.text._ZN1gE-0x4", "   5:\tret"]
         self.assertEqual(parse(lines)[0].instructions[0].symbol, "_ZN1gE")
