@@ -17,6 +17,7 @@ const PEAKS: usize = 5;
 const SMALL: &str = "small-clip";
 
 /// Arguments of `bench-engine`.
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[derive(Args)]
 pub struct BenchEngine {
     /// vit-l-14, vit-b-32, vit-b-16 and lab (all with random weights), or folders of models, separated by commas
