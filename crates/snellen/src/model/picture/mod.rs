@@ -169,7 +169,7 @@ fn overlap(start: i64, count: usize, length: usize) -> Range<usize> {
     from as usize..to as usize
 }
 
-/// Pixels are [kept](memory) for the next picture.
+/// Memory of pixels is kept for the next picture.
 impl Drop for Decoded {
     fn drop(&mut self) {
         memory::put(std::mem::take(&mut self.data));
