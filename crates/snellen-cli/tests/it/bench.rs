@@ -90,7 +90,7 @@ fn whether_this_machine_is_fast_enough_is_said_in_one_line() {
     let home = Home::new();
     let ran = Ran::from(home.command("bench-engine --verify --rounds 1").output().unwrap());
     let (line, rest) = ran.stdout.split_once('\n').unwrap();
-    assert!(rest.is_empty() && line.contains(" threads: f32 0.") && line.contains(", bf16 0."), "{ran:?}");
+    assert!(rest.is_empty() && line.contains(" threads: f32 ") && line.contains(", bf16 "), "{ran:?}");
     // A machine that is busy is slow.
     assert_eq!(ran.code, Some(i32::from(line.ends_with("slow"))), "{ran:?}");
     assert_eq!(ran.stderr.contains("slower than it should be"), line.ends_with("slow"), "{ran:?}");
