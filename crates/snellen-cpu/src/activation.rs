@@ -34,7 +34,8 @@ const N: usize = 16;
 #[inline(always)]
 fn sigmoids<F: Real, const SET: u8>(x: &mut [F; N]) {
     x.iter_mut().for_each(|x| *x = -*x);
-    F::powers_of_e::<SET>(x);
+    // SAFETY: the callers are compiled for a level, of which `SET` is, and which was asked of the processor.
+    unsafe { F::powers_of_e::<SET>(x) };
     x.iter_mut().for_each(|e| *e = F::one() / (F::one() + *e));
 }
 
@@ -54,7 +55,8 @@ fn activate_16<F: Real, const SET: u8>(kind: Activation, x: &mut [F; N]) {
         Activation::QuickGelu => e.iter_mut().for_each(|e| *e *= F::of(-QUICK)),
         Activation::Silu => e.iter_mut().for_each(|e| *e = -*e),
     }
-    F::powers_of_e::<SET>(&mut e);
+    // SAFETY: as above.
+    unsafe { F::powers_of_e::<SET>(&mut e) };
     for (x, e) in x.iter_mut().zip(&e) {
         *x /= F::one() + *e;
     }
@@ -74,7 +76,8 @@ fn chain_16<F: Real, const SET: u8>(kind: Activation, x: &[F; N], dy: &mut [F; N
         Activation::Silu => {}
     }
     match kind {
-        Activation::Gelu => F::powers_of_e::<SET>(&mut s),
+        // SAFETY: as above.
+        Activation::Gelu => unsafe { F::powers_of_e::<SET>(&mut s) },
         _ => sigmoids::<F, SET>(&mut s),
     }
     let all = dy.iter_mut().zip(x).zip(&s);

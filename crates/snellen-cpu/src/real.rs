@@ -22,7 +22,10 @@ pub trait Real:
     /// `e^x`; for `f32` to 2e-7 of its value between -87 and 88, flushed to 0 below and held at `e^88` above.
     fn power_of_e<const SET: u8>(self) -> Self;
     /// [`Real::power_of_e`] of 16 values: the same function of each wherever it stands, if not to the last bit that of a single one.
-    fn powers_of_e<const SET: u8>(x: &mut [Self; 16]) {
+    ///
+    /// # Safety
+    /// The processor has the instructions that `SET` says.
+    unsafe fn powers_of_e<const SET: u8>(x: &mut [Self; 16]) {
         x.iter_mut().for_each(|x| *x = x.power_of_e::<SET>());
     }
     /// The values as `f32`, in place where they are `f32` already.
@@ -339,10 +342,10 @@ impl Real for f32 {
         if x < -87.0 { 0.0 } else { value }
     }
     #[inline(always)]
-    fn powers_of_e<const SET: u8>(x: &mut [Self; 16]) {
+    unsafe fn powers_of_e<const SET: u8>(x: &mut [Self; 16]) {
         #[cfg(target_arch = "x86_64")]
         if SET == set::AVX512 {
-            // SAFETY: what is compiled with AVX-512 in its set runs where there is AVX-512.
+            // SAFETY: the caller's.
             return unsafe { powers_of_e_avx512(x) };
         }
         x.iter_mut().for_each(|x| *x = x.power_of_e::<SET>());
@@ -397,7 +400,8 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f")]
     fn powers_of_avx512(x: &mut [f32; 16]) {
-        Real::powers_of_e::<{ set::AVX512 }>(x);
+        // SAFETY: called where there is AVX-512.
+        unsafe { Real::powers_of_e::<{ set::AVX512 }>(x) };
     }
 
     #[test]

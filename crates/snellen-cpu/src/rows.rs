@@ -112,11 +112,13 @@ per_level! {
             let (chunks, rest) = row.as_chunks_mut::<LANES>();
             for chunk in chunks {
                 chunk.iter_mut().for_each(|x| *x -= most);
-                F::powers_of_e::<SET>(chunk);
+                // SAFETY: `SET` is of the level that this is compiled for, which was asked of the processor.
+                unsafe { F::powers_of_e::<SET>(chunk) };
             }
             if !rest.is_empty() {
                 last.iter_mut().for_each(|x| *x -= most);
-                F::powers_of_e::<SET>(&mut last);
+                // SAFETY: as above.
+                unsafe { F::powers_of_e::<SET>(&mut last) };
                 rest.copy_from_slice(&last[..rest.len()]);
             }
             let scale = F::one() / sum(row, row, |x, _| x);
