@@ -9,7 +9,7 @@
 //! Its vector code, which takes half the time, is compiled where there is the assembler nasm; elsewhere its plain code. Both
 //! give the same pixels, but of files whose values are absurd, which plain code wraps around far beyond black and white.
 
-use super::{Decoded, Mode, check_size};
+use super::{Decoded, Mode, check_size, memory};
 use crate::{Error, Result};
 use mozjpeg::{ColorSpace, Decompress};
 use std::cell::Cell;
@@ -49,7 +49,13 @@ fn decompress(place: &str, file: Whole<'_>) -> Result<Decoded> {
         _ => return Err(Error::mismatch(place, "1, 3 or 4 components", components)),
     };
     let mut file = file.to_colorspace(space).map_err(malformed)?;
-    let mut data: Vec<u8> = file.read_scanlines().map_err(malformed)?;
+    let mut data = memory::take(width * height * components);
+    let whole = data.len();
+    // What was in the memory before must not be taken for pixels.
+    let written = file.read_scanlines_into(&mut data).map_err(malformed)?.len();
+    if written != whole {
+        return Err(Error::mismatch(place, format!("{whole} values"), written));
+    }
     file.finish().map_err(malformed)?;
     if mode == Mode::Cmyk {
         // Whoever writes such files stores 255 for no ink.

@@ -3,8 +3,8 @@
 
 use std::cell::RefCell;
 
-/// The most vectors that a thread keeps.
-const KEPT: usize = 8;
+/// The most vectors that a thread keeps: a picture is decoded into one, resized into another by way of a third.
+const KEPT: usize = 4;
 
 /// The most bytes that one of them has.
 const LARGEST: usize = 1 << 23;
