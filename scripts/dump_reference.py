@@ -6,7 +6,7 @@ came out, so that Snellen can be compared with it site by site.
 
     python dump_reference.py --model PATH_OR_HUB_ID --out reference.safetensors
         [--library transformers|open_clip] [--images 2] [--seed 0]
-        [--captions FILE] [--sites all|PATTERN,...]
+        [--captions FILE] [--sites all|PATTERN,...] [--preprocessing pil|torchvision]
 
 It needs numpy, torch, Pillow, safetensors, and either transformers (5.x) or
 open_clip_torch (3.x). A model's sites can be large: `--sites` takes patterns
@@ -25,13 +25,20 @@ What is read
 
 What is written
     input.picture.{i}    u8 [height, width, 3]; absent where the checkpoint has
-                         no preprocessor_config.json
+                         no image processor (preprocessor_config.json, or
+                         processor_config.json with one)
     input.pixel_values   f32 [image, 3, height, width]; the pictures as the
-                         library prepares them with Pillow, or else noise.
+                         checkpoint's processor prepares them, with Pillow
+                         unless --preprocessing says torchvision; or else noise.
                          LLaVA-NeXT, Idefics3 and SmolVLM cut an image into
                          tiles: here is only the one that shows all of it.
-    input.input_ids      i64 [text, token]; the captions' ids, or else random
-                         ones; absent without a text tower
+    input.input_ids      i64 [text, token]; the captions' ids as the checkpoint's
+                         tokenizer makes them (tokenizer.json, vocab.json with
+                         merges.txt, spiece.model), or else random ones; absent
+                         without a text tower
+    input.attention_mask i64 [text, token]; 1 for text and 0 for padding, where
+                         the tokenizer returns it to a text tower that is not
+                         causal, which uses it
 
     The sites, f32. Those of the text tower have the prefix `text.`:
 
@@ -42,7 +49,7 @@ What is written
     blocks.{l}.hook_resid_pre, hook_resid_mid, hook_resid_post
     blocks.{l}.attn.hook_q, hook_k, hook_v, hook_z   [image, token, head, unit]; q is not scaled
     blocks.{l}.attn.hook_attn_scores, hook_pattern   [image, head, query, key]; scores are scaled,
-                                   and -inf where causally masked
+                                   and -inf where masked
     blocks.{l}.hook_attn_out, hook_mlp_out   what is added to the residual stream, after any layer scale
     blocks.{l}.mlp.hook_pre        before the activation function
     blocks.{l}.mlp.hook_pre_linear the other factor of a gated MLP
@@ -55,11 +62,15 @@ What is written
     logits_per_image               [image, text] with scale and bias
 
     Tokens are the class token, if any, then registers, then patches.
-    Texts get no attention mask, except the causal one where the model has it.
+    Where attention is causal, texts get no other mask.
 
     The header's metadata: `format` = "snellen-reference", `schema` = "1",
     `source` (the library and its version), `model_type` ("open_clip" for
-    open_clip), and `captions` (a JSON list) where captions were tokenised.
+    open_clip), `versions` (JSON, of the libraries), `weights` (JSON, the SHA-256
+    of each file of weights); `processor` and `backend` ("pil" or "torchvision")
+    where pictures were prepared, else `without_pixels` (why not); `tokenizer`
+    and `captions` (a JSON list) where captions were tokenised, else
+    `without_ids`.
 
 Before anything is written, the script asserts that the sites fit together:
 that the scores' softmax is the pattern, that pattern, values and output map
@@ -69,6 +80,7 @@ has to agree within 1e-4 of the site's root mean square.
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import sys
@@ -82,9 +94,12 @@ from PIL import Image
 from torch import Tensor
 
 from reference.recording import Reference, Refusal, record
-from reference.checkpoint import find_file, read_json
+from reference.checkpoint import find_file, hash_weights, read_json
 from reference.of_transformers import load_transformers
 from reference.of_open_clip import load_open_clip
+
+# Libraries that inputs and activations depend on.
+LIBRARIES = ["transformers", "open_clip_torch", "timm", "tokenizers", "sentencepiece", "torch", "torchvision", "pillow", "numpy"]
 
 CAPTIONS = ["a photo of a cat", "Two red circles, next to a blue square!", "an empty street at night"]
 
@@ -124,11 +139,13 @@ def make_inputs(reference: Reference, images: int, seed: int, captions: list[str
         shape = (images, 3, reference.image_size, reference.image_size)
         inputs["input.pixel_values"] = torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
     if reference.tokenize is not None:
-        inputs["input.input_ids"] = reference.tokenize(captions)
+        inputs["input.input_ids"], mask = reference.tokenize(captions)
+        if mask is not None:
+            inputs["input.attention_mask"] = mask
     elif reference.text is not None:
         inputs["input.input_ids"] = reference.random_ids(rng)
     for name, tensor in inputs.items():
-        kind = torch.uint8 if "picture" in name else torch.int64 if "ids" in name else torch.float32
+        kind = torch.uint8 if "picture" in name else torch.int64 if "ids" in name or "mask" in name else torch.float32
         assert tensor.dtype == kind, (name, tensor.dtype)
     return inputs
 
@@ -144,9 +161,37 @@ def choose_library(model: str) -> str:
     raise Refusal(f"{model} has neither a config.json with a model_type nor an open_clip_config.json")
 
 
-def load(model: str, library: str | None = None) -> Reference:
+def load(model: str, library: str | None = None, backend: str | None = None) -> Reference:
     loaders = {"transformers": load_transformers, "open_clip": load_open_clip}
-    return loaders[library or choose_library(model)](model)
+    return loaders[library or choose_library(model)](model, backend)
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that are installed."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+def describe(reference: Reference, model: str, captions: list[str]) -> dict[str, str]:
+    """The metadata: who made the reference, of what, and what it lacks."""
+    metadata = {
+        "format": "snellen-reference",
+        "schema": "1",
+        "source": reference.source,
+        "model_type": reference.model_type,
+        "versions": json.dumps(versions()),
+        "weights": json.dumps(hash_weights(model)),
+    }
+    if reference.prepare is not None:
+        metadata |= {"processor": reference.processor, "backend": reference.backend}
+    if reference.tokenize is not None:
+        metadata |= {"tokenizer": reference.tokenizer, "captions": json.dumps(captions)}
+    return metadata | {f"without_{kind}": why for kind, why in reference.without.items()}
 
 
 def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -183,6 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of pictures, noise and random ids")
     parser.add_argument("--captions", type=Path, help="a text file with one caption per line")
     parser.add_argument("--sites", default="all", help="patterns of names, separated by commas")
+    parser.add_argument("--preprocessing", choices=["pil", "torchvision"], help="what pictures are resized with (default: pil)")
     options = parser.parse_args(arguments)
     if options.images < 1:
         parser.error("--images must be at least 1")
@@ -194,23 +240,19 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"{options.captions} holds no captions")
 
     try:
-        reference = load(options.model, options.library)
+        reference = load(options.model, options.library, options.preprocessing)
         inputs = make_inputs(reference, options.images, options.seed, captions)
-        sites = record(reference, inputs["input.pixel_values"], inputs.get("input.input_ids"), options.sites)
+        ids, mask = inputs.get("input.input_ids"), inputs.get("input.attention_mask")
+        sites = record(reference, inputs["input.pixel_values"], ids, options.sites, mask)
     except Refusal as reason:
         print(f"dump_reference.py: {reason}", file=sys.stderr)
         return 1
 
-    metadata = {
-        "format": "snellen-reference",
-        "schema": "1",
-        "source": reference.source,
-        "model_type": reference.model_type,
-    }
-    if reference.tokenize is not None:
-        metadata["captions"] = json.dumps(captions)
+    metadata = describe(reference, options.model, captions)
     write(options.out, inputs | sites.tensors, metadata)
     print(f"{options.out}: {len(sites.tensors)} sites of {reference.model_type}, from {reference.source}")
+    for kind, why in reference.without.items():
+        print(f"{kind} can't be compared: {why}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """The files of a checkpoint, in a folder or on the Hub."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -29,6 +30,25 @@ def find_file(model: str, name: str) -> Path | None:
 
 def read_json(path: Path | None) -> dict:
     return {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+
+
+def hash_weights(model: str) -> dict[str, str]:
+    """SHA-256 of the files of weights, by name: those of the first kind that is there."""
+    kinds = ["model.safetensors.index.json", "model.safetensors", "open_clip_model.safetensors"]
+    kinds += ["open_clip_pytorch_model.bin", "pytorch_model.bin"]
+    if find_file(model, "open_clip_config.json") is not None:
+        kinds.sort(key=lambda kind: not kind.startswith("open_clip"))
+    for kind in kinds:
+        path = find_file(model, kind)
+        if path is None:
+            continue
+        names = sorted(set(read_json(path)["weight_map"].values())) if kind.endswith(".index.json") else [kind]
+        hashes = {}
+        for name in names:
+            with open(find_file(model, name), "rb") as file:
+                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return hashes
+    return {}
 
 
 def read_tensors(model: str, prefixes: list[str]) -> dict[str, Tensor]:

@@ -146,8 +146,11 @@ def open_clip_text_tower(model: nn.Module) -> Tower:
     )
 
 
-def open_clip_tokenize(model: str, name: str, settings: dict) -> Callable[[list[str]], Tensor] | None:
-    """open_clip's tokenizer; for CLIP's byte-pair encoding the one that the checkpoint brings.
+Tokenize = Callable[[list[str]], Tensor]
+
+
+def open_clip_tokenize(model: str, name: str, settings: dict) -> tuple[Tokenize, str] | None:
+    """open_clip's tokenizer and its class; for CLIP's byte-pair encoding the one that the checkpoint brings.
 
     open_clip carries CLIP's vocabulary itself, which only fits checkpoints of
     that size. The ids are the same, and so is the padding with zeros.
@@ -156,10 +159,11 @@ def open_clip_tokenize(model: str, name: str, settings: dict) -> Callable[[list[
 
     context = settings.get("context_length", 77)
     own = open_clip.get_tokenizer(name)
-    if find_file(model, "tokenizer.json") is None:
-        return own if settings.get("hf_tokenizer_name") or settings.get("vocab_size", 49408) == 49408 else None
+    kind = type(own).__name__
     if settings.get("hf_tokenizer_name"):
-        return own
+        return own, kind
+    if find_file(model, "tokenizer.json") is None:
+        return (own, kind) if settings.get("vocab_size", 49408) == 49408 else None
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -175,11 +179,14 @@ def open_clip_tokenize(model: str, name: str, settings: dict) -> Callable[[list[
             raise Refusal("the checkpoint's tokenizer.json and open_clip's own tokenizer give different ids")
         return ids
 
-    return tokenize
+    return tokenize, f"{kind}, with the checkpoint's {type(tokenizer).__name__}"
 
 
-def load_open_clip(model: str) -> Reference:
+def load_open_clip(model: str, backend: str | None = None) -> Reference:
     import open_clip
+
+    if backend not in (None, "pil"):
+        raise Refusal("open_clip resizes with Pillow only")
 
     name = f"local-dir:{model}" if Path(model).is_dir() else f"hf-hub:{model}"
     config = read_json(find_file(model, "open_clip_config.json")).get("model_cfg")
@@ -205,7 +212,12 @@ def load_open_clip(model: str) -> Reference:
     def scale_cosines(cosines: Tensor) -> Tensor:
         return cosines * loaded.logit_scale.exp() + (0 if loaded.logit_bias is None else loaded.logit_bias)
 
+    def tokenize(captions: list[str]) -> tuple[Tensor, None]:
+        return found[0](captions), None
+
     size = visual.image_size
+    found = open_clip_tokenize(model, name, settings)
+    without = {} if found else {"ids": "the checkpoint has no tokenizer.json, and open_clip's own has another vocabulary"}
     return Reference(
         model_type="open_clip",
         source=f"open_clip {open_clip.__version__}",
@@ -213,7 +225,11 @@ def load_open_clip(model: str) -> Reference:
         image_size=size[0] if isinstance(size, (tuple, list)) else size,
         prepare=lambda pictures: torch.stack([prepare(picture) for picture in pictures]),
         text=open_clip_text_tower(loaded),
-        tokenize=open_clip_tokenize(model, name, settings),
+        tokenize=tokenize if found else None,
+        processor=f"open_clip's {type(prepare).__name__}",
+        backend="pil",
+        tokenizer=found[1] if found else None,
+        without=without,
         random_ids=random_ids,
         logits=lambda pixels, ids: loaded.get_logits(pixels, ids)[0],
         scale_cosines=scale_cosines,

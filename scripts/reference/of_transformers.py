@@ -1,13 +1,11 @@
 """Checkpoints that `transformers` reads."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from reference.checkpoint import find_file, random_clip_ids, read_tensors
+from reference.checkpoint import find_file, random_clip_ids, read_json, read_tensors
 from reference.recording import Attention, Block, Head, Mlp, Reference, Refusal, Tower, torch_attention
 
 
@@ -109,10 +107,10 @@ def siglip_text_tower(model: nn.Module) -> Tower:
     text = model.text_model
 
     def forward(input_ids: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = model.get_text_features(input_ids=input_ids)
+        outputs = model.get_text_features(input_ids=input_ids, attention_mask=tower.mask)
         return outputs.last_hidden_state, outputs.pooler_output
 
-    return Tower(
+    tower = Tower(
         prefix="text.",
         blocks=hf_blocks(text),
         embed=text.embeddings.token_embedding,
@@ -121,6 +119,7 @@ def siglip_text_tower(model: nn.Module) -> Tower:
         forward=forward,
         embedding=lambda normalized, _inputs: text.head(normalized[:, -1]),
     )
+    return tower
 
 
 def idefics_vision_tower(model: nn.Module) -> Tower:
@@ -214,46 +213,63 @@ def vision_tower_only(model: str, config) -> nn.Module:
     return tower
 
 
-def hf_prepare(model: str, model_type: str) -> Callable[[list[Image.Image]], Tensor] | None:
-    """The checkpoint's image processor, the one that uses Pillow."""
+def hf_prepare(reference: Reference, model: str, backend: str | None) -> None:
+    """The checkpoint's own image processor, whichever file describes it; the one that uses Pillow, unless asked otherwise."""
     from transformers import AutoImageProcessor
 
-    if find_file(model, "preprocessor_config.json") is None:
-        return None
-    processor = AutoImageProcessor.from_pretrained(model, backend="pil")
-    if getattr(processor, "backend", None) != "pil":
-        raise Refusal(f"the checkpoint's {type(processor).__name__} does not use Pillow")
+    alone = find_file(model, "preprocessor_config.json") is not None
+    inside = "image_processor" in read_json(find_file(model, "processor_config.json"))
+    if not alone and not inside:
+        reference.without["pixels"] = (
+            "the checkpoint has no image processor: neither preprocessor_config.json nor processor_config.json with one"
+        )
+        return
+    processor = AutoImageProcessor.from_pretrained(model, backend=backend or "pil")
+    reference.processor, reference.backend = type(processor).__name__, getattr(processor, "backend", None)
+    if reference.backend != (backend or "pil"):
+        raise Refusal(f"the checkpoint's {reference.processor} does not use {backend or 'pil'}, but {reference.backend}")
     # Which of the images that the processor makes of a picture shows all of it.
-    whole = {"llava_next": 0, "idefics3": -1, "smolvlm": -1}.get(model_type)
+    whole = {"llava_next": 0, "idefics3": -1, "smolvlm": -1}.get(reference.model_type)
 
     def prepare(pictures: list[Image.Image]) -> Tensor:
         # One at a time, since tiles of several images are padded to the same number.
         rows = []
         for picture in pictures:
-            values = processor([picture], return_tensors="np")["pixel_values"][0]
+            values = processor([picture], return_tensors="pt")["pixel_values"][0]
             rows.append(np.asarray(values if whole is None else values[whole], dtype=np.float32))
         return torch.from_numpy(np.stack(rows))
 
-    return prepare
+    reference.prepare = prepare
 
 
-def hf_tokenize(model: str, model_type: str, context: int) -> Callable[[list[str]], Tensor] | None:
-    """The checkpoint's tokenizer. SigLIP was trained on captions padded to the full length."""
+# What a tokenizer is read from: the first that is there, all of its files.
+TOKENIZERS = [["tokenizer.json"], ["vocab.json", "merges.txt"], ["spiece.model"], ["tokenizer.model"]]
+
+
+def hf_tokenize(reference: Reference, model: str, context: int) -> None:
+    """The checkpoint's own tokenizer. SigLIP was trained on captions padded to the full length.
+
+    A text tower without causal attention is given the mask that the tokenizer returns, if it returns one.
+    """
     from transformers import AutoTokenizer
 
-    if find_file(model, "tokenizer.json") is None:
-        return None
+    if not any(all(find_file(model, name) is not None for name in files) for files in TOKENIZERS):
+        listed = ", ".join(" with ".join(files) for files in TOKENIZERS)
+        reference.without["ids"] = f"the checkpoint has no tokenizer: none of {listed}"
+        return
     tokenizer = AutoTokenizer.from_pretrained(model)
-    padding = "max_length" if model_type == "siglip" else True
+    reference.tokenizer = type(tokenizer).__name__
+    bidirectional = reference.model_type in ("siglip", "siglip2")
 
-    def tokenize(captions: list[str]) -> Tensor:
+    def tokenize(captions: list[str]) -> tuple[Tensor, Tensor | None]:
+        padding = "max_length" if bidirectional else True
         encoded = tokenizer(captions, padding=padding, truncation=True, max_length=context, return_tensors="pt")
-        return encoded["input_ids"]
+        return encoded["input_ids"], encoded.get("attention_mask") if bidirectional else None
 
-    return tokenize
+    reference.tokenize = tokenize
 
 
-def load_transformers(model: str) -> Reference:
+def load_transformers(model: str, backend: str | None = None) -> Reference:
     import transformers
 
     if int(transformers.__version__.split(".")[0]) < 5:
@@ -308,15 +324,18 @@ def load_transformers(model: str) -> Reference:
         source=f"transformers {transformers.__version__}",
         vision=vision,
         image_size=image_size,
-        prepare=hf_prepare(model, model_type),
+        prepare=None,
         model=loaded,
     )
+    hf_prepare(reference, model, backend)
     if text is not None:
         settings = config.text_config
         reference.text = text
-        reference.tokenize = hf_tokenize(model, model_type, settings.max_position_embeddings)
+        hf_tokenize(reference, model, settings.max_position_embeddings)
         reference.random_ids = lambda rng: random_hf_ids(rng, model_type, settings)
-        reference.logits = lambda pixels, ids: loaded(pixel_values=pixels, input_ids=ids).logits_per_image
+        reference.logits = lambda pixels, ids: loaded(
+            pixel_values=pixels, input_ids=ids, attention_mask=text.mask
+        ).logits_per_image
         reference.scale_cosines = lambda cosines: cosines * loaded.logit_scale.exp() + getattr(loaded, "logit_bias", 0)
     return reference
 

@@ -4,7 +4,7 @@ import fnmatch
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -90,6 +90,8 @@ class Tower:
     head: Head | None = None
     # Where the last layer norm follows pooling: the pooling.
     pool_first: Callable[[Tensor], Tensor] | None = None
+    # Which tokens attention sees, [text, token]; all where there is none.
+    mask: Tensor | None = None
 
 
 @dataclass
@@ -104,7 +106,14 @@ class Reference:
     # Pictures to pixel values; none where the checkpoint does not say.
     prepare: Callable[[list[Image.Image]], Tensor] | None
     text: Tower | None = None
-    tokenize: Callable[[list[str]], Tensor] | None = None
+    # Captions to ids, and to a mask where the text tower is given one; none where the checkpoint has no tokenizer.
+    tokenize: Callable[[list[str]], tuple[Tensor, Tensor | None]] | None = None
+    # The classes that prepare and tokenize, and what the first resizes with: "pil" or "torchvision".
+    processor: str | None = None
+    backend: str | None = None
+    tokenizer: str | None = None
+    # Why there are no pictures ("pixels") or no captions ("ids").
+    without: dict[str, str] = field(default_factory=dict)
     random_ids: Callable[[np.random.Generator], Tensor] | None = None
     # The library's own logits, and the logits of embeddings of length one.
     logits: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -198,7 +207,7 @@ def keep_input(handles: list, module: nn.Module, store: dict, key: str) -> None:
 
 
 def record_attention(
-    sites: Sites, name: str, attention: Attention, queries: Tensor, tokens: Tensor, causal: bool
+    sites: Sites, name: str, attention: Attention, queries: Tensor, tokens: Tensor, causal: bool, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The sites of an attention pattern; returns the pattern and the output."""
     q = attention.query(queries).unflatten(-1, (attention.heads, -1))
@@ -208,6 +217,10 @@ def record_attention(
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
         scores = scores.masked_fill(later, -math.inf)
+    if mask is not None:
+        # The libraries add the least float instead; of a text that is all padding every score becomes the same.
+        seen = mask.bool()[:, None, None, :]
+        scores = scores.masked_fill(~seen, -math.inf).masked_fill(~seen.any(-1, keepdim=True), 0.0)
     pattern = scores.softmax(-1)
     z = torch.einsum("bhqk,bkhd->bqhd", pattern, v)
     for site, tensor in [
@@ -222,7 +235,9 @@ def record_attention(
     return pattern, attention.out(z.flatten(2))
 
 
-def record_block(handles: list, sites: Sites, name: str, block: Block, causal: bool, residual: dict) -> None:
+def record_block(
+    handles: list, sites: Sites, name: str, block: Block, causal: bool, mask: Tensor | None, residual: dict
+) -> None:
     """Adds hooks that record a block, and check it when it returns."""
     seen: dict[str, Tensor] = {}
     keep_input(handles, block.module, seen, "resid_pre")
@@ -236,7 +251,7 @@ def record_block(handles: list, sites: Sites, name: str, block: Block, causal: b
 
     def attention_hook(_module, _arguments, output):
         pattern, out = record_attention(
-            sites, name + "attn.", block.attention, seen["normalized1"], seen["normalized1"], causal
+            sites, name + "attn.", block.attention, seen["normalized1"], seen["normalized1"], causal, mask
         )
         agree(out, first(output), name + "attn.hook_z through the output map")
         weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
@@ -294,7 +309,7 @@ def record_tower(tower: Tower, inputs: Tensor, sites: Sites) -> Tensor | None:
             keep_input(handles, tower.head.mlp.last, seen, "post")
             keep_output(handles, tower.head.mlp.module, seen, "mlp")
         for index, block in enumerate(tower.blocks):
-            record_block(handles, sites, f"{prefix}blocks.{index}.", block, tower.causal, residual)
+            record_block(handles, sites, f"{prefix}blocks.{index}.", block, tower.causal, tower.mask, residual)
         returned_tokens, returned_embedding = tower.forward(inputs)
     if residual.get("blocks") != len(tower.blocks):
         raise Refusal(f"the library ran {residual.get('blocks', 0)} of {len(tower.blocks)} blocks")
@@ -351,8 +366,16 @@ def record_head(head: Head, tokens: Tensor, seen: dict, sites: Sites) -> Tensor:
 
 
 @torch.no_grad()
-def record(reference: Reference, pixel_values: Tensor, input_ids: Tensor | None, patterns: str = "all") -> Sites:
+def record(
+    reference: Reference,
+    pixel_values: Tensor,
+    input_ids: Tensor | None,
+    patterns: str = "all",
+    mask: Tensor | None = None,
+) -> Sites:
     """Every wanted site of every tower."""
+    if reference.text is not None:
+        reference.text.mask = mask
     sites = Sites(patterns)
     image = record_tower(reference.vision, pixel_values, sites)
     if reference.text is not None:

@@ -1,4 +1,5 @@
-//! Exit codes: 0 fine, 1 failed, 2 usage (given by `clap`), 3 bad input, 130 interrupted.
+//! Exit codes: 0 fine, 1 failed, 2 usage (given by `clap`), 3 bad input, 4 nothing differs but not everything was compared
+//! (`parity`), 130 interrupted.
 
 use snellen::Error;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ pub fn code(result: snellen::Result<()>) -> ExitCode {
     eprintln!("snellen: {}", error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" "));
     ExitCode::from(match &error {
         Error::Interrupted { .. } => 130,
+        Error::NotCompared { .. } => 4,
         error if error.is_bad_input() => 3,
         _ => 1,
     })

@@ -106,13 +106,18 @@ impl Download for Downloads {
     }
 
     fn note(&self, what: &str) {
-        // Nothing is lost if nobody hears it.
-        let _ = writeln!(std::io::stderr(), "snellen: {what}");
+        note(what);
     }
 
     fn is_cancelled(&self) -> bool {
         interrupted().load(Ordering::SeqCst)
     }
+}
+
+/// Writes a line to standard error that is no error.
+pub fn note(what: &str) {
+    // Nothing is lost if nobody hears it.
+    let _ = writeln!(std::io::stderr(), "snellen: {what}");
 }
 
 /// Writes a line to standard output.

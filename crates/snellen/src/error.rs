@@ -61,6 +61,14 @@ pub enum Error {
         /// How it differs.
         summary: String,
     },
+    /// A comparison that was not made, or not of everything.
+    #[error("{place}: not compared: {what}")]
+    NotCompared {
+        /// What should have been compared with.
+        place: String,
+        /// The kinds that were not.
+        what: String,
+    },
     /// What ended a piece of work of which something remains.
     #[error("{source}; {kept}")]
     Unfinished {
@@ -108,7 +116,7 @@ impl Error {
                     | std::io::ErrorKind::UnexpectedEof
             ),
             Self::Unfinished { source, .. } => source.is_bad_input(),
-            Self::Network { .. } | Self::Disagrees { .. } | Self::Interrupted { .. } => false,
+            Self::Network { .. } | Self::Disagrees { .. } | Self::NotCompared { .. } | Self::Interrupted { .. } => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::Result;
-use snellen::exam::{Stages, measure_given, measure_run};
+use snellen::exam::{Acts, Second, Stages, measure_given, measure_run};
 use snellen::measure::Confidence;
 use snellen::measure::encodes::Criterion;
 use snellen::measure::factorial::UnitClass;
@@ -20,6 +20,9 @@ pub struct Measure {
     /// Activations of your own: a safetensors, .npy or .npz file with a tensor [image, unit] for each site, named after it
     #[arg(long, value_name = "FILE", requires = "labels", requires = "out")]
     acts: Option<PathBuf>,
+    /// The tensors of --acts to measure, of any type of number; where not given, all matrices of floats with a row per row of the labels
+    #[arg(long, value_name = "NAME,...", conflicts_with = "run")]
+    tensors: Vec<String>,
     /// What the images of --acts show, in the order of its rows
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
     labels: Option<PathBuf>,
@@ -29,6 +32,9 @@ pub struct Measure {
     /// A second encoder's embeddings [image, width] of the images, for the monosemanticity score: safetensors, .npy or .npz
     #[arg(long, value_name = "FILE")]
     embeddings: Option<PathBuf>,
+    /// The tensor of --embeddings; where not given, image_embeds or the only one that can be embeddings
+    #[arg(long, value_name = "NAME", requires = "embeddings")]
+    embeddings_tensor: Option<String>,
     /// The adjusted p that a unit's choosing half may not exceed
     #[arg(long, default_value_t = 0.05)]
     q: f64,
@@ -50,21 +56,24 @@ pub struct Measure {
 pub fn run(args: &Measure) -> Result<()> {
     let confidence = Confidence::new(args.confidence)?;
     let criterion = Criterion { q: args.q, min_effect: args.min_effect, confidence, seed: args.seed };
-    let second = args.embeddings.as_deref();
+    let second = args.embeddings.as_deref().map(|file| Second { file, tensor: args.embeddings_tensor.as_deref() });
     let bars = Bars::new();
     let bar = bars.begin("measuring units");
-    let (units, folder) = match (&args.run, &args.acts, &args.labels, &args.out) {
+    let (measured, folder) = match (&args.run, &args.acts, &args.labels, &args.out) {
         (Some(run), ..) => (measure_run(run, second, &criterion, bar.as_ref())?, run.clone()),
         (None, Some(acts), Some(labels), Some(out)) => {
             let staged = StagedDir::begin(out)?;
-            let units = measure_given(acts, labels, second, staged.path(), &criterion, bar.as_ref())?;
-            (units, staged.publish()?)
+            let acts = Acts { file: acts, tensors: &args.tensors, labels };
+            let measured = measure_given(acts, second, staged.path(), &criterion, bar.as_ref())?;
+            (measured, staged.publish()?)
         }
         _ => return Err(snellen::Error::mismatch("measure", "--run, or --acts with --labels and --out", "neither")),
     };
     drop(bar);
+    let units = &measured.units;
+    measured.notes.iter().for_each(|note| terminal::note(note));
     if args.json {
-        let json = serde_json::to_string_pretty(&units).map_err(|e| snellen::Error::malformed("json", e))?;
+        let json = serde_json::to_string_pretty(units).map_err(|e| snellen::Error::malformed("json", e))?;
         return terminal::say(json);
     }
     let classes = UnitClass::ALL.into_iter().filter(|class| units.sites.iter().any(|s| s.classes.contains_key(class)));

@@ -3,7 +3,8 @@
 use crate::models::{self, Load};
 use crate::terminal;
 use clap::Args;
-use snellen::model::parity::{Parity as Compared, parity};
+use serde_json::{Value, json};
+use snellen::model::parity::{Line, Made, Parity as Compared, Verdict, Weights, parity};
 use snellen::{Error, Result};
 use std::path::PathBuf;
 
@@ -38,7 +39,7 @@ pub struct Parity {
     print_script: bool,
 }
 
-/// Runs `snellen parity`; a model that does not agree is a failure.
+/// Runs `snellen parity`; a model that does not agree is a failure, and so is a comparison that was not made.
 pub fn run(args: &Parity) -> Result<()> {
     let (Some(model), Some(reference)) = (&args.model, &args.reference) else {
         return terminal::say(script().trim_end());
@@ -46,14 +47,23 @@ pub fn run(args: &Parity) -> Result<()> {
     let model = args.load.open(model)?;
     let compared = parity(&model, reference, args.tolerance)?;
     if args.json {
-        terminal::say(serde_json::to_string_pretty(&compared).map_err(|e| Error::malformed("json", e))?)?;
+        let malformed = |e| Error::malformed("json", e);
+        let mut json = json!({
+            "verdict": compared.verdict(), "not_compared": compared.not_compared(), "lines": compared.lines(),
+        });
+        if let (Value::Object(all), Value::Object(more)) = (&mut json, serde_json::to_value(&compared).map_err(malformed)?) {
+            all.extend(more);
+        }
+        terminal::say(serde_json::to_string_pretty(&json).map_err(malformed)?)?;
     } else {
         table(&compared)?;
     }
-    if compared.holds() {
-        return Ok(());
+    let place = reference.display().to_string();
+    match compared.verdict() {
+        Verdict::Agrees => Ok(()),
+        Verdict::NotCompared => Err(Error::NotCompared { place, what: compared.not_compared().join(", ") }),
+        Verdict::Differs => Err(Error::Disagrees { place, summary: differs(&compared) }),
     }
-    Err(Error::Disagrees { place: reference.display().to_string(), summary: summary(&compared) })
 }
 
 /// The script in one file: every module in place of its import.
@@ -65,50 +75,59 @@ fn script() -> String {
 }
 
 fn table(compared: &Compared) -> Result<()> {
-    terminal::say(format!("against {}\n", compared.source))?;
-    let verdict = |agrees: bool| if agrees { "" } else { "  <-- differs" };
-    if let Some(pixels) = &compared.pixels {
-        let line = format!(
-            "{} pictures: at most {:.3}/255 off, {:.3} % of values exact",
-            pixels.pictures,
-            pixels.max_steps,
-            100.0 * pixels.exact
-        );
-        terminal::say(format!("{line}{}", verdict(pixels.agrees())))?;
-    }
-    if let Some(captions) = &compared.captions {
-        let agrees = captions.same == captions.captions;
-        let line = format!("{} of {} captions: same token ids", captions.same, captions.captions);
-        terminal::say(format!("{line}{}", verdict(agrees)))?;
-    }
+    terminal::say(made(&compared.made))?;
+    terminal::say(match &compared.weights {
+        Weights::Same => "made from the same files of weights".to_owned(),
+        Weights::Other(name) => format!("made from another {name}  <-- differs"),
+        Weights::Unknown(why) => format!("made from unknown weights: {why}"),
+    })?;
     terminal::say(format!("\n{:<36} {:>12} {:>12} {:>12}", "site", "max error", "RMS", "max / RMS"))?;
     for site in &compared.sites {
         let line = format!("{:<36} {:>12.3e} {:>12.3e} {:>12.3e}", site.site, site.max_error, site.rms, site.relative);
         let shape = site.other_shape.as_ref().map(|other| format!("  shape {other:?}, expected {:?}", site.shape));
-        let agrees = verdict(site.agrees(compared.tolerance));
-        terminal::say(format!("{line}{agrees}{}", shape.unwrap_or_default()))?;
+        let verdict = if site.agrees(compared.tolerance) { "" } else { "  <-- differs" };
+        terminal::say(format!("{line}{verdict}{}", shape.unwrap_or_default()))?;
     }
-    terminal::say(format!("\n{}", summary(compared)))
+    for (names, what) in [(&compared.missing, "not in the reference"), (&compared.unknown, "no site of this model")] {
+        names.iter().try_for_each(|name| terminal::say(format!("{:<36} {what}", printable(name))))?;
+    }
+    terminal::say("")?;
+    for Line { kind, verdict, says } in compared.lines() {
+        terminal::say(format!("{kind:<8} {:<14} {}", verdict.name(), printable(&says)))?;
+    }
+    let not_compared = compared.not_compared();
+    if not_compared.is_empty() { Ok(()) } else { terminal::say(format!("not compared: {}", not_compared.join(", "))) }
 }
 
-fn summary(compared: &Compared) -> String {
-    let agree = compared.sites.iter().filter(|site| site.agrees(compared.tolerance)).count();
-    let worst = compared.sites.iter().max_by(|a, b| a.relative.total_cmp(&b.relative));
-    let worst =
-        worst.map_or(String::new(), |w| format!("; the largest error is {:.1e} of its RMS, at {}", w.relative, w.site));
-    let unknown = match &compared.unknown[..] {
-        [] => String::new(),
-        [first, ..] => format!("; {} tensors are no site of this model, such as `{first}`", compared.unknown.len()),
+/// Who made the reference, and with what.
+fn made(made: &Made) -> String {
+    let by = match (&made.processor, &made.backend) {
+        (Some(processor), Some(backend)) => format!("; pixels by {processor} ({backend})"),
+        (Some(processor), None) => format!("; pixels by {processor}"),
+        (None, _) => String::new(),
     };
-    let pixels = compared.pixels.as_ref().filter(|pixels| !pixels.agrees());
-    let pixels =
-        pixels.map_or(String::new(), |p| format!("; pictures are prepared differently, {:.1}/255 off", p.max_steps));
-    let captions = compared.captions.as_ref().filter(|captions| captions.same < captions.captions);
-    let captions = captions
-        .map_or(String::new(), |c| format!("; {} of {} captions get other token ids", c.captions - c.same, c.captions));
-    let total = compared.sites.len();
-    format!(
-        "{agree} of {total} sites agree within {:.0e} of their RMS{worst}{pixels}{captions}{unknown}",
-        compared.tolerance
-    )
+    let ids = made.tokenizer.as_ref().map_or(String::new(), |tokenizer| format!("; ids by {tokenizer}"));
+    let versions: Vec<String> = made.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let versions = if versions.is_empty() { String::new() } else { format!(" ({})", versions.join(", ")) };
+    format!("against {}{by}{ids}{versions}", made.source)
+}
+
+/// A name from a file, as a terminal takes it.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// What differs, and what was not compared beside it.
+fn differs(compared: &Compared) -> String {
+    let lines = compared.lines();
+    let differing = lines.iter().filter(|line| line.verdict == Verdict::Differs);
+    let mut parts: Vec<String> = differing.map(|line| format!("{} differ: {}", line.kind, printable(&line.says))).collect();
+    if let Weights::Other(name) = &compared.weights {
+        parts.push(format!("the reference was made from another {name}"));
+    }
+    let not_compared = compared.not_compared();
+    if !not_compared.is_empty() {
+        parts.push(format!("not compared: {}", not_compared.join(", ")));
+    }
+    parts.join("; ")
 }

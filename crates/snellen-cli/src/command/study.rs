@@ -32,9 +32,12 @@ pub struct Study {
     /// Folder of images with labels.csv for --model; the study's own pictures, drawn anew, where not given
     #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
     images: Option<PathBuf>,
-    /// Safetensors file with image embeddings, a row per image: what follows from embeddings alone
+    /// Safetensors, .npy or .npz file with image embeddings, a row per image: what follows from embeddings alone
     #[arg(long, value_name = "FILE", requires = "labels")]
     embeddings: Option<PathBuf>,
+    /// The tensor of --embeddings; where not given, image_embeds or the only one that can be embeddings
+    #[arg(long, value_name = "NAME", requires = "embeddings", visible_alias = "tensors")]
+    embeddings_tensor: Option<String>,
     /// What the images of --embeddings show, in the order of its rows
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     labels: Option<PathBuf>,
@@ -113,7 +116,8 @@ pub fn run(args: &Study) -> Result<()> {
 fn of_embeddings(path: &Path, labels: &Path, args: &Study, bars: &Bars) -> Result<Done> {
     let _bar = bars.begin("120 pairs");
     let truth = Truth::of(&read_labels(labels)?, &labels.display().to_string())?;
-    let embeddings = Embeddings::read(path, truth.images(), args.width)?;
+    let embeddings = Embeddings::read(path, args.embeddings_tensor.as_deref(), truth.images(), args.width)?;
+    embeddings.notes().iter().for_each(|note| terminal::note(note));
     from_embeddings(&embeddings, &truth, args.config())
 }
 

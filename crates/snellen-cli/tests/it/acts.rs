@@ -125,7 +125,7 @@ fn concepts_pairs_and_sites_have_tables_of_their_own() {
 fn activations_that_do_not_fit_are_refused_and_nothing_is_written() {
     let home = home();
     write(&home, &[("a", &[1.0; 119 * 2], 2)]);
-    home.refuse(ACTS, &["acts.safetensors", "tensor \"a\"", "[119, 2]", "[120, units]"]);
+    home.refuse(ACTS, &["acts.safetensors", "tensor \"a\"", "120 rows, one for each row of labels.csv, got 119 ([119, 2])"]);
     fs::write(home.path("acts.safetensors"), b"\xff\xff\xff\xff\xff\xff\xff\x7f{}").unwrap();
     home.refuse(ACTS, &["acts.safetensors"]);
     fs::write(home.path("labels.csv"), "filename,a_0\n1,x\n1,x\n").unwrap();
@@ -139,7 +139,57 @@ fn activations_that_do_not_fit_are_refused_and_nothing_is_written() {
     (0..240).for_each(|i| acts[i] = (i * i % 83) as f32);
     acts[7] = f32::NAN;
     write(&home, &[("a", &acts, 2)]);
-    assert!(home.succeed(ACTS).contains("non_finite"));
+    let ran = home.run(ACTS);
+    assert!(ran.code == Some(0) && ran.stdout.contains("non_finite"), "{ran:?}");
+    let says = "tensor \"a\": 1 numbers are not finite, the first (NaN) at row 4, column 2; 1 units are `non_finite`";
+    assert!(ran.stderr.contains(says) && ran.stderr.lines().count() == 1, "{ran:?}");
+}
+
+#[test]
+fn tensors_are_chosen_and_the_others_are_said_to_be_left_alone() {
+    let home = home();
+    let acts: Vec<u8> = (0..240).flat_map(|i| ((i * i % 83) as f32).to_le_bytes()).collect();
+    let labels: Vec<u8> = (0..120_i64).flat_map(|i| (i % 2).to_le_bytes()).collect();
+    let view = |dtype, shape: &[usize], data| TensorView::new(dtype, shape.to_vec(), data).unwrap();
+    let tensors = [
+        ("acts", view(Dtype::F32, &[120, 2], &acts)),
+        ("labels", view(Dtype::I64, &[120], &labels)),
+        ("onehot", view(Dtype::I64, &[120, 1], &labels)),
+    ];
+    fs::write(home.path("acts.safetensors"), serialize(tensors, None).unwrap()).unwrap();
+    let ran = home.run(&format!("{ACTS} --json"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let left = "snellen: acts.safetensors: left alone: \"labels\" (i64 [120]), \"onehot\" (i64 [120, 1])\n";
+    assert_eq!(ran.stderr, left);
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((json["sites"].as_array().unwrap().len(), &json["sites"][0]["site"]), (1, &"acts".into()));
+    // By name, of any type of number.
+    let named = "measure --acts acts.safetensors --labels labels.csv --tensors onehot,acts --out named --json";
+    let json: Value = serde_json::from_str(&home.run(named).stdout).unwrap();
+    let sites: Vec<&str> = json["sites"].as_array().unwrap().iter().map(|site| site["site"].as_str().unwrap()).collect();
+    assert_eq!(sites, ["onehot", "acts"]);
+    let args = "measure --acts acts.safetensors --labels labels.csv --out x --tensors";
+    home.refuse(&format!("{args} labels"), &["\"labels\": expected a matrix [image, unit], got i64 [120]; x[:, None]"]);
+    home.refuse(&format!("{args} layer"), &["\"layer\"", "no such name", "\"acts\" (f32 [120, 2])"]);
+    // The same for a second encoder's file.
+    fs::copy(home.path("acts.safetensors"), home.path("second.safetensors")).unwrap();
+    let second = "measure --acts acts.safetensors --labels labels.csv --tensors acts --embeddings second.safetensors --out y";
+    let ran = home.run(second);
+    assert!(ran.code == Some(3) && ran.stderr.contains("row 1: expected numbers that are not all 0"), "{ran:?}");
+    let ran = home.run(&format!("{second} --embeddings-tensor other"));
+    assert!(ran.code == Some(3) && ran.stderr.contains("\"other\": expected a tensor of this file"), "{ran:?}");
+    assert_eq!(home.run("measure --run r --tensors a").code, Some(2));
+}
+
+#[test]
+fn files_of_other_formats_are_named_for_what_they_are() {
+    let home = home();
+    fs::write(home.path("acts.safetensors"), b"PAR1\x15\x04").unwrap();
+    home.refuse(ACTS, &["acts.safetensors", "a Parquet file", "pandas.read_parquet('acts.safetensors')"]);
+    fs::write(home.path("acts.safetensors"), "u0,u1\n1,2\n").unwrap();
+    home.refuse(ACTS, &["a CSV file", "pandas.read_csv"]);
+    let study = "study 2508.16652 --embeddings acts.safetensors --labels labels.csv";
+    assert!(home.run(study).stderr.contains("labels.csv"), "labels are looked at first");
 }
 
 #[test]

@@ -74,7 +74,11 @@ fn a_model_agrees_with_its_library() {
         let table = home.succeed(PARITY);
         let compared = parse(&home.succeed(&format!("{PARITY} --json")));
         let sites = compared["sites"].as_array().unwrap();
-        assert!(table.contains(&format!("\n{0} of {0} sites agree within 1e-4", sites.len())), "{family}: {table}");
+        assert!(table.contains(&format!("\nsites    agrees         {0} of {0} sites agree within 1e-4", sites.len())), "{family}: {table}");
+        assert!(table.contains("\npixels   agrees         2 pictures: at most 0.000/255 off, 100.000 % of values exact"), "{family}: {table}");
+        let kinds: Vec<&str> = compared["lines"].as_array().unwrap().iter().map(|line| line["kind"].as_str().unwrap()).collect();
+        assert_eq!((kinds, &compared["verdict"]), (vec!["pixels", "ids", "sites"], &json!("agrees")), "{family}");
+        assert_eq!(compared["not_compared"], json!([]), "{family}");
         assert!(sites.len() > 15, "{family}");
         let listed = parse(&home.succeed("sites --model model --json"));
         assert_eq!(sites.len(), listed["sites"].as_array().unwrap().len(), "{family}");
@@ -82,16 +86,99 @@ fn a_model_agrees_with_its_library() {
             assert!(site["relative"].as_f64().unwrap() < 1e-4, "{family}: {site}");
             assert!(table.contains(site["site"].as_str().unwrap()), "{family}: {table}");
         }
-        assert_eq!(compared["pixels"]["exact"], 1.0, "{family}");
-        let captions = &compared["captions"];
-        assert_eq!(captions["same"], captions["captions"], "{family}");
-        // Its tokenizer is not needed for that.
+        assert_eq!(compared["pixels"]["found"]["exact"], 1.0, "{family}");
+        let ids = &compared["ids"];
+        if family.starts_with("dinov2") || family == "llava_next" {
+            assert_eq!(ids, "nothing", "{family}");
+        } else {
+            assert_eq!((&ids["found"]["same"], &ids["found"]["captions"]), (&json!(3), &json!(3)), "{family}");
+        }
+        // Without a tokenizer sites still agree, and that is not agreement.
         if home.path("model/tokenizer.json").exists() {
             fs::remove_file(home.path("model/tokenizer.json")).unwrap();
-            let without = parse(&home.succeed(&format!("{PARITY} --json")));
-            assert_eq!((&without["sites"], &without["captions"]), (&compared["sites"], &Value::Null), "{family}");
+            let ran = uncompared(&home, &format!("{PARITY} --json"), "ids");
+            assert_eq!(parse(&ran.stdout)["sites"], compared["sites"], "{family}");
         }
     }
+}
+
+/// What was not compared: its own exit code, and one line that ends with the kinds.
+fn uncompared(home: &Home, args: &str, kinds: &str) -> Ran {
+    let ran = home.run(args);
+    assert_eq!(ran.code, Some(4), "{args}: {ran:?}");
+    assert_eq!(ran.stderr, format!("snellen: reference.safetensors: not compared: {kinds}\n"), "{args}");
+    if args.contains("--json") {
+        let compared = parse(&ran.stdout);
+        assert_eq!(compared["verdict"], "not compared");
+        assert_eq!(compared["not_compared"], json!(kinds.split(", ").collect::<Vec<_>>()));
+    } else {
+        assert_eq!(ran.stdout.lines().last(), Some(format!("not compared: {kinds}").as_str()), "{args}");
+    }
+    ran
+}
+
+/// Changes what a reference says of itself.
+fn say(path: &Path, edit: &dyn Fn(&mut Value)) {
+    let (mut header, data) = header(path);
+    edit(&mut header["__metadata__"]);
+    fs::write(path, crate::weights::with_header(&header, &data)).unwrap();
+}
+
+#[test]
+fn what_a_reference_lacks_is_said_and_is_no_agreement() {
+    let home = home("clip_f16");
+    let path = home.path("reference.safetensors");
+    let sound = fs::read(&path).unwrap();
+    let without = |edit: &dyn Fn(&mut Weights), kinds: &str| {
+        fs::write(&path, &sound).unwrap();
+        change(&path, edit);
+        uncompared(&home, &format!("{PARITY} --json"), kinds);
+        uncompared(&home, PARITY, kinds)
+    };
+    let ran = without(&|w| w.0.retain(|t| !t.0.starts_with("input.picture")), "pixels");
+    assert!(ran.stdout.contains("\npixels   not compared   the reference holds no pictures"), "{}", ran.stdout);
+    let ran = without(&|w| w.0.retain(|t| t.0 != "input.picture.1"), "pixels");
+    assert!(ran.stdout.contains("the reference holds 1 of the 2 pictures"), "{}", ran.stdout);
+    let ran = without(&|w| w.0.retain(|t| t.0 != "image_embeds" && t.0 != "blocks.0.hook_resid_mid"), "sites");
+    assert!(ran.stdout.contains("2 are not in the reference, such as `blocks.0.hook_resid_mid`"), "{}", ran.stdout);
+    assert!(ran.stdout.lines().any(|line| line.starts_with("image_embeds ") && line.ends_with("not in the reference")));
+    let ran = without(&|w| w.0.retain(|t| !t.0.starts_with("text.") && t.0 != "input.input_ids"), "ids, sites");
+    assert!(ran.stdout.contains("\nids      not compared   the reference holds no token ids"), "{}", ran.stdout);
+    // Captions that are not there; and why, as the reference says itself, without what a terminal would obey.
+    fs::write(&path, &sound).unwrap();
+    say(&path, &|says| {
+        says.as_object_mut().unwrap().remove("captions");
+        says["without_ids"] = "no tokenizer\u{1b}[2J there".into();
+        says["processor"] = "CLIPImageProcessorPil".into();
+        says["backend"] = "pil".into();
+        says["versions"] = "{\"torch\": \"2.15.0\"}".into();
+    });
+    let ran = uncompared(&home, PARITY, "ids");
+    assert!(ran.stdout.contains("\nids      not compared   no tokenizer[2J there\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("; pixels by CLIPImageProcessorPil (pil) (torch 2.15.0)\n"), "{}", ran.stdout);
+    // What differs beside it is a difference.
+    change(&path, &|w| {
+        w.0.retain(|t| !t.0.starts_with("input.picture"));
+        w.tensor("image_embeds").3[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    differ(&home, PARITY, &["sites differ: ", "the largest error is inf of its RMS, at image_embeds", "not compared: pixels, ids"]);
+}
+
+#[test]
+fn a_reference_of_other_weights_is_noticed() {
+    let home = home("siglip2_left");
+    let path = home.path("reference.safetensors");
+    assert!(home.succeed(PARITY).contains("\nmade from the same files of weights\n"));
+    assert_eq!(parse(&home.succeed(&format!("{PARITY} --json")))["weights"], "same");
+    say(&path, &|says| says["weights"] = format!("{{\"model.safetensors\": \"{}\"}}", "0".repeat(64)).into());
+    differ(&home, PARITY, &["the reference was made from another model.safetensors"]);
+    say(&path, &|says| says["weights"] = "{\"../model/model.safetensors\": \"0\"}".into());
+    assert!(home.succeed(PARITY).contains("made from unknown weights: the model's files of weights are called otherwise"));
+    // Another mask is another input.
+    change(&path, &|w| w.tensor("input.attention_mask").3[..8].copy_from_slice(&1_i64.to_le_bytes()));
+    differ(&home, PARITY, &["ids differ: ", "sites differ: "]);
+    change(&path, &|w| w.tensor("input.attention_mask").3[..8].copy_from_slice(&2_i64.to_le_bytes()));
+    home.refuse(PARITY, &["tensor `input.attention_mask`: expected 0 or 1"]);
 }
 
 /// Comparisons that do not hold: exit code 1, the table, and one line that says where.
@@ -127,10 +214,10 @@ fn a_model_that_differs_is_not_said_to_agree() {
     home.succeed(&format!("{PARITY} --tolerance 0.1"));
     fs::write(&path, &sound).unwrap();
     // Other pixels, and other ids, than the library made of the same.
-    differ(&home, &format!("{PARITY} --preprocessing study"), &["pictures are prepared differently"]);
+    differ(&home, &format!("{PARITY} --preprocessing study"), &["pixels differ: 2 pictures: at most "]);
     let other_id = |w: &mut Weights| w.tensor("input.input_ids").3[..8].copy_from_slice(&9_i64.to_le_bytes());
     change(&home.path("reference.safetensors"), &other_id);
-    differ(&home, PARITY, &["1 of ", " captions get other token ids"]);
+    differ(&home, PARITY, &["ids differ: 2 of 3 captions get the same token ids (allowed: all)"]);
 }
 
 #[test]

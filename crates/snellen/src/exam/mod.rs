@@ -19,4 +19,5 @@ mod wording;
 
 pub use maps::unit_maps;
 pub use sitting::{ExamConfig, Stages, examine};
-pub use units::{measure_given, measure_run};
+pub use second::Second;
+pub use units::{Acts, Measured, measure_given, measure_run};

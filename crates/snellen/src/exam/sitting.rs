@@ -133,7 +133,8 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
     drop(stage);
     let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
     let stage = stages.begin("measuring units");
-    let (mut measured, pairs) = units::measure(&run, None, &criterion, stage.as_ref())?;
+    let (measured, pairs) = units::measure(&run, None, &criterion, stage.as_ref())?;
+    let mut measured = measured.units;
     // What answers are made of is the embedding alone.
     let embedding = pairs.iter().find(|of| of.site.starts_with("image_embeds"));
     let embedding = embedding.and_then(|of| Some((of.site.as_str(), of.geometry.as_ref()?)));

@@ -4,7 +4,7 @@ use super::blocks::{Array, BLOCK_VALUES};
 use super::cards::Cards;
 use super::given::Given;
 use super::maps::unit_maps;
-use super::second::SecondEncoder;
+use super::second::{Second, SecondEncoder};
 use crate::measure::Design;
 use crate::measure::co_encoding::co_encoding;
 use crate::measure::concepts_table::{SiteConcepts, write_concepts};
@@ -31,21 +31,21 @@ const PAIRS: usize = 8;
 /// Measures every array of the recording in `run`, writes `unit_concepts.parquet`, `units.parquet`, `pairs.parquet`, `concepts.parquet` and
 /// `sites.parquet` there, and sums up.
 ///
-/// `second` is a file with a second encoder's embeddings of the images, for the monosemanticity score.
+/// `second` are a second encoder's embeddings of the images, for the monosemanticity score.
 ///
 /// # Errors
 /// When the images had no labels, or a file is malformed.
-pub fn measure_run(run: &Path, second: Option<&Path>, by: &Criterion, progress: &dyn Progress) -> Result<Units> {
-    measure(run, second, by, progress).map(|(units, _)| units)
+pub fn measure_run(run: &Path, second: Option<Second<'_>>, by: &Criterion, progress: &dyn Progress) -> Result<Measured> {
+    measure(run, second, by, progress).map(|(measured, _)| measured)
 }
 
 /// As [`measure_run`], with the pairs of every site.
 pub(super) fn measure(
     run: &Path,
-    second: Option<&Path>,
+    second: Option<Second<'_>>,
     criterion: &Criterion,
     progress: &dyn Progress,
-) -> Result<(Units, Vec<SitePairs>)> {
+) -> Result<(Measured, Vec<SitePairs>)> {
     let labels = run.join(crate::record::LABELS);
     if !labels.is_file() {
         return Err(Error::mismatch(run.display(), "a run with labels.csv: its images had labels", "none"));
@@ -61,32 +61,55 @@ pub(super) fn measure(
         measuring.site(name, array.path(), &Array::open(&store, array, BLOCK_VALUES)?, shown, progress)?;
     }
     progress.advance(arrays.len(), arrays.len());
-    measuring.finish(run)
+    let notes = measuring.notes();
+    let (units, pairs) = measuring.finish(run)?;
+    Ok((Measured { units, notes }, pairs))
 }
 
-/// Measures activations of others: the tensors `[image, unit]` of the file at `activations` (safetensors, .npy or .npz), whose rows are
-/// those of the labels at `labels`; writes the same tables into the existing folder `out`. `second` as in [`measure_run`].
+/// Activations of others, to be measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Acts<'a> {
+    /// Safetensors, .npy or .npz with tensors `[image, unit]`.
+    pub file: &'a Path,
+    /// The tensors to measure, in this order; where empty, all that can only be activations.
+    pub tensors: &'a [String],
+    /// What the images show, in the order of the rows.
+    pub labels: &'a Path,
+}
+
+/// What was measured, and what is worth a line about the files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// The sum of it.
+    pub units: Units,
+    /// Tensors that were left alone, numbers that are not finite.
+    pub notes: Vec<String>,
+}
+
+/// Measures activations of others, whose rows are those of their labels; writes the same tables into the existing folder `out`.
+/// `second` as in [`measure_run`].
 ///
 /// # Errors
 /// When a file is malformed, or a tensor has not a row for each image.
 pub fn measure_given(
-    activations: &Path,
-    labels: &Path,
-    second: Option<&Path>,
+    acts: Acts<'_>,
+    second: Option<Second<'_>>,
     out: &Path,
     criterion: &Criterion,
     progress: &dyn Progress,
-) -> Result<Units> {
-    let labels = read_labels(labels)?;
-    let given = Given::open(activations, labels.rows.len())?;
+) -> Result<Measured> {
+    let labels = read_labels(acts.labels)?;
+    let mut given = Given::open(acts.file, acts.tensors, labels.rows.len(), acts.labels)?;
     let mut measuring = Measuring::begin(&labels, second, criterion)?;
-    for (done, name) in given.names.iter().enumerate() {
-        progress.advance(done, given.names.len());
+    let names = given.names.clone();
+    for (done, name) in names.iter().enumerate() {
+        progress.advance(done, names.len());
         let array = Array::of(given.matrix(name)?);
         measuring.site([name.clone(), String::new()], name.clone(), &array, true, progress)?;
     }
-    progress.advance(given.names.len(), given.names.len());
-    measuring.finish(out).map(|(units, _)| units)
+    progress.advance(names.len(), names.len());
+    let notes = [given.notes, measuring.notes()].concat();
+    Ok(Measured { units: measuring.finish(out)?.0, notes })
 }
 
 /// Sites, measured one after another.
@@ -108,7 +131,7 @@ struct Measuring<'a> {
 }
 
 impl<'a> Measuring<'a> {
-    fn begin(labels: &LabelTable, second: Option<&Path>, criterion: &'a Criterion) -> Result<Self> {
+    fn begin(labels: &LabelTable, second: Option<Second<'_>>, criterion: &'a Criterion) -> Result<Self> {
         let design = Design::from_labels(labels)?;
         let units = Units {
             concepts: design.concepts().iter().map(ToString::to_string).collect(),
@@ -133,9 +156,14 @@ impl<'a> Measuring<'a> {
             pairs: Vec::new(),
             factors: labels.factors.iter().map(|factor| factor.name.clone()).collect(),
             superposition: Superposition::of(labels, criterion)?,
-            second: second.map(|path| SecondEncoder::open(path, labels.rows.len())).transpose()?,
+            second: second.map(|second| SecondEncoder::open(second, labels.rows.len())).transpose()?,
             ms_by_chance: None,
         })
+    }
+
+    /// What is worth a line about the second encoder's file.
+    fn notes(&self) -> Vec<String> {
+        self.second.iter().flat_map(|second| second.notes.clone()).collect()
     }
 
     /// Measures one site; `path` is what tables call it.

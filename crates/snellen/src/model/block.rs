@@ -105,6 +105,17 @@ impl<F: Real> Mlp<F> {
     }
 }
 
+/// Which tokens a token attends to.
+#[derive(Clone, Copy)]
+pub(super) enum Sees<'a> {
+    /// All of its sequence.
+    All,
+    /// Those before it, and itself.
+    Earlier,
+    /// Those that are true, `[row, key]`.
+    Only(&'a [bool]),
+}
+
 /// Attention from one sequence to another, or to itself.
 pub(super) struct Attention<F: Real> {
     pub(super) q: Linear<F>,
@@ -140,7 +151,7 @@ impl<F: Real> Attention<F> {
         &self,
         tape: &mut Tape<F>,
         (from, to): (&Tensor<F>, &Tensor<F>),
-        causal: bool,
+        sees: Sees<'_>,
         site: &dyn Fn(BlockPoint) -> Site,
         watch: &mut Watch<'_>,
     ) -> Step<Pending<'_, F>> {
@@ -153,8 +164,12 @@ impl<F: Real> Attention<F> {
         };
         let (q, k, v) = (by_head(q, BlockPoint::Q)?, by_head(k, BlockPoint::K)?, by_head(v, BlockPoint::V)?);
         let looked_at = [BlockPoint::AttnScores, BlockPoint::Pattern].into_iter().any(|point| watch.wants(site(point)));
-        let mut z = if looked_at || tape.records() {
+        let causal = matches!(sees, Sees::Earlier);
+        let mut z = if looked_at || tape.records() || matches!(sees, Sees::Only(_)) {
             let mut scores = ops::scores(tape, &q, &k, causal, self.precision);
+            if let Sees::Only(seen) = sees {
+                scores = ops::hide(tape, &scores, seen);
+            }
             watch.visit(site(BlockPoint::AttnScores), &mut scores)?;
             let mut pattern = ops::softmax(tape, &scores);
             watch.visit(site(BlockPoint::Pattern), &mut pattern)?;
@@ -219,13 +234,13 @@ impl<F: Real> Block<F> {
         &self,
         tape: &mut Tape<F>,
         mut x: Tensor<F>,
-        (tower, layer, causal): (Tower, usize, bool),
+        (tower, layer, sees): (Tower, usize, Sees<'_>),
         watch: &mut Watch<'_>,
     ) -> Step<Tensor<F>> {
         let site = |point| Site { tower, point: Point::Block(layer, point) };
         watch.visit(site(BlockPoint::ResidPre), &mut x)?;
         let normal = self.ln1.forward(tape, &x);
-        let out = self.attention.forward(tape, (&normal, &normal), causal, &site, watch)?;
+        let out = self.attention.forward(tape, (&normal, &normal), sees, &site, watch)?;
         drop(normal);
         let out = scaled(tape, out, self.scale1.as_ref());
         let mut x = watch.pass(tape, site(BlockPoint::AttnOut), out)?.add(tape, &x).make(tape);

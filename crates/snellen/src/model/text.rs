@@ -1,6 +1,6 @@
 //! The text tower: token ids to text embeddings.
 
-use super::block::{Block, Linear, Norm};
+use super::block::{Block, Linear, Norm, Sees};
 use super::checkpoint::Parameters;
 use super::hook::{Step, Watch};
 use super::tokenizer::Tokens;
@@ -45,8 +45,13 @@ impl<F: Real> TextTower<F> {
         let mut positions = ops::repeat(tape, &self.positions, x.dim(0), x.dim(1));
         watch.visit(Site::text(Point::PosEmbed), &mut positions)?;
         let mut x = ops::add(tape, &x, &positions);
+        let sees = match tokens.mask() {
+            Some(mask) => Sees::Only(mask),
+            None if self.causal => Sees::Earlier,
+            None => Sees::All,
+        };
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(tape, x, (Tower::Text, layer, self.causal), watch)?;
+            x = block.forward(tape, x, (Tower::Text, layer, sees), watch)?;
         }
         let mut x = self.ln_final.forward(tape, &x);
         watch.visit(Site::text(Point::LnFinal), &mut x)?;

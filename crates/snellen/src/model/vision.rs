@@ -1,6 +1,6 @@
 //! The vision tower: pixels to tokens, and to one embedding where the model has one.
 
-use super::block::{Attention, Block, Linear, Mlp, Norm};
+use super::block::{Attention, Block, Linear, Mlp, Norm, Sees};
 use super::checkpoint::Parameters;
 use super::hook::{Step, Watch};
 use super::positions::fit;
@@ -81,7 +81,7 @@ impl<F: Real> VisionTower<F> {
             watch.visit(Site::vision(Point::LnPre), &mut x)?;
         }
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(tape, x, (Tower::Vision, layer, false), watch)?;
+            x = block.forward(tape, x, (Tower::Vision, layer, Sees::All), watch)?;
         }
         let last = |tape: &mut Tape<F>, x: &Tensor<F>, watch: &mut Watch<'_>| {
             let mut x = self.ln_final.forward(tape, x);
@@ -131,7 +131,7 @@ impl<F: Real> Head<F> {
     fn forward(&self, tape: &mut Tape<F>, x: &Tensor<F>, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
         let site = |point| Site::vision(Point::Head(point));
         let query = ops::repeat(tape, &self.query, x.dim(0), 1);
-        let mut attn_out = self.attention.forward(tape, (&query, x), false, &site, watch)?.make(tape);
+        let mut attn_out = self.attention.forward(tape, (&query, x), Sees::All, &site, watch)?.make(tape);
         watch.visit(site(BlockPoint::AttnOut), &mut attn_out)?;
         let normal = self.norm.forward(tape, &attn_out);
         let mlp_out = self.mlp.forward(tape, &normal, &site, watch)?;

@@ -1,6 +1,6 @@
 //! Embeddings as they are handed to us: one tensor in a file, a row per image.
 
-use crate::tensors::Tensors;
+use crate::tensors::{Tensors, left_alone};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -15,6 +15,7 @@ pub const WIDTH: usize = 768;
 pub struct Embeddings {
     width: usize,
     values: Vec<f64>,
+    notes: Vec<String>,
 }
 
 impl Embeddings {
@@ -31,24 +32,33 @@ impl Embeddings {
             let here = format!("{place}: row {}, column {}", at / width + 1, at % width + 1);
             return Err(Error::mismatch(here, "a finite number", values[at]));
         }
-        Ok(Self { width, values })
+        Ok(Self { width, values, notes: Vec::new() })
     }
 
-    /// Reads `image_embeds`, or the only tensor, of the file at `path` (safetensors, .npy or .npz): a row for each of
-    /// `images` images, `width` numbers each.
+    /// Reads the tensor called `tensor` of the file at `path` (safetensors, .npy or .npz), else `image_embeds`, else the only one that
+    /// can be embeddings: a row for each of `images` images, `width` numbers each.
     ///
     /// # Errors
-    /// When the file is no such thing, or holds a number that is not finite.
-    pub fn read(path: &Path, images: usize, width: usize) -> Result<Self> {
+    /// When the file is no such thing, or holds a number that is not finite: with its row and column.
+    pub fn read(path: &Path, tensor: Option<&str>, images: usize, width: usize) -> Result<Self> {
         let tensors = Tensors::open(path)?;
-        let name = tensors.one(TENSOR)?;
+        let chosen = tensors.choose_one(tensor, TENSOR, images)?;
+        let name = chosen.names[0].as_str();
         let (place, shape) = (tensors.place(name), tensors.shape(name)?);
         if shape != [images, width] {
             let expected = format!("[{images}, {width}]: a row per row of the labels, {width} numbers each");
-            return Err(Error::mismatch(place, expected, format!("{shape:?}")));
+            let helps = if shape[0] == images { format!("; `--width {}` takes them", shape[1]) } else { String::new() };
+            return Err(Error::mismatch(place, expected, format!("{shape:?}{helps}")));
         }
         let values = tensors.numbers(name, |x| x)?;
-        Self::new(width, values, &place)
+        let left = &chosen.left_alone;
+        let notes = if left.is_empty() { Vec::new() } else { vec![left_alone(path, left)] };
+        Ok(Self { notes, ..Self::new(width, values, &place)? })
+    }
+
+    /// What is worth a line about the file: what was left alone.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Number of rows.

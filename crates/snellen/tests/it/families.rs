@@ -73,8 +73,15 @@ impl Reference {
         )
     }
     fn ids(&self) -> Option<Vec<Vec<u32>>> {
+        self.rows("input.input_ids")
+    }
+    fn mask(&self) -> Option<Vec<Vec<bool>>> {
+        let rows = self.rows("input.attention_mask")?;
+        Some(rows.into_iter().map(|row| row.into_iter().map(|seen| seen == 1).collect()).collect())
+    }
+    fn rows(&self, name: &str) -> Option<Vec<Vec<u32>>> {
         let file = SafeTensors::deserialize(&self.0).unwrap();
-        let view = file.tensor("input.input_ids").ok()?;
+        let view = file.tensor(name).ok()?;
         let flat: Vec<u32> =
             view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as u32).collect();
         Some(flat.chunks(view.shape()[1]).map(<[u32]>::to_vec).collect())
@@ -100,7 +107,8 @@ fn run(model: &Model, reference: &Reference, hook: &mut dyn Hook) -> (Vec<f32>, 
     let mut tape = Tape::off();
     let image = model.towers.embed_images(&mut tape, &reference.tensor("input.pixel_values"), hook).unwrap();
     let text = reference.ids().map(|ids| {
-        let tokens = Tokens::new(&ids, model.config.text().unwrap(), "ids").unwrap();
+        let mask = reference.mask();
+        let tokens = Tokens::masked(&ids, mask.as_deref(), model.config.text().unwrap(), "ids").unwrap();
         model.towers.embed_texts(&mut tape, &tokens, hook).unwrap().data().to_vec()
     });
     (image.data().to_vec(), text)

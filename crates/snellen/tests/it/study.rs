@@ -30,7 +30,7 @@ fn paper(test: &str) -> Option<(Embeddings, Truth)> {
     }
     let truth = Truth::of(&read_labels(&folder.join("labels.csv")).unwrap(), "labels.csv").unwrap();
     let file = folder.join("embeddings.safetensors");
-    Some((Embeddings::read(&file, truth.images(), embeddings::WIDTH).unwrap(), truth))
+    Some((Embeddings::read(&file, None, truth.images(), embeddings::WIDTH).unwrap(), truth))
 }
 
 fn f(value: &Value) -> f64 {
@@ -366,7 +366,7 @@ fn embeddings_that_are_none_are_refused_with_their_place() {
     use safetensors::tensor::{TensorView, serialize};
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("e.safetensors");
-    let read = || Embeddings::read(&path, 2, 3);
+    let read = || Embeddings::read(&path, None, 2, 3);
     let write = |tensors: &[(&str, safetensors::Dtype, [usize; 2], Vec<u8>)]| {
         let views = tensors
             .iter()
@@ -385,17 +385,20 @@ fn embeddings_that_are_none_are_refused_with_their_place() {
     assert_eq!(read().unwrap().row(1), [1.0; 3]);
 
     write(&[("a", F32, [2, 3], good.clone()), ("b", F32, [2, 3], good.clone())]);
-    refuses(read(), &["e.safetensors", "`image_embeds`", "\"a\", \"b\""]);
+    refuses(read(), &["e.safetensors", "`image_embeds`", "\"a\" (f32 [2, 3]), \"b\" (f32 [2, 3])"]);
     write(&[("e", F32, [3, 2], good.clone())]);
     refuses(read(), &["tensor \"e\"", "[2, 3]", "[3, 2]"]);
-    write(&[("e", I32, [2, 3], good.clone())]);
-    refuses(read(), &["f16, bf16, f32 or f64", "I32"]);
+    write(&[("labels", I32, [2, 3], good.clone()), ("e", F32, [2, 3], good.clone())]);
+    assert_eq!((read().unwrap().row(1), read().unwrap().notes().len()), (&[4.0, 5.0, 6.5][..], 1));
+    let named = |name: &str| Embeddings::read(&path, Some(name), 2, 3);
+    assert_eq!(named("e").unwrap().row(1), [4.0, 5.0, 6.5]);
+    refuses(named("f"), &["tensor \"f\"", "no such name", "\"labels\" (i32 [2, 3])"]);
     for (wrong, says) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
         write(&[("e", F32, [2, 3], f32s(&[1.0, 2.0, 3.0, 4.0, wrong, 6.0]))]);
         refuses(read(), &["tensor \"e\": row 2, column 2", says]);
     }
     write(&[]);
-    refuses(read(), &["0 tensors"]);
+    refuses(read(), &["no tensor"]);
     for bytes in [&b"not this"[..], &[0xff; 16], b""] {
         std::fs::write(&path, bytes).unwrap();
         refuses(read(), &["e.safetensors"]);

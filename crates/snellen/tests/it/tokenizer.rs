@@ -111,6 +111,108 @@ fn without_its_model_siglip_takes_what_is_there() {
     assert!(Tokenizer::load(&home.path(), &siglip()).unwrap().is_none());
 }
 
+/// `vocab.json` and `merges.txt` of the tokenizer in `tokens/clip`, in a folder.
+fn two_files(files: &Value) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let model = &read_json(&fixtures("tokens/clip/tokenizer.json"))["model"];
+    let merges: Vec<String> = model["merges"].as_array().unwrap().iter().map(|pair| match pair {
+        Value::String(pair) => pair.clone(),
+        pair => format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),
+    }).collect();
+    fs::write(home.path().join("vocab.json"), model["vocab"].to_string()).unwrap();
+    fs::write(home.path().join("merges.txt"), format!("#version: 0.2\n{}\n", merges.join("\n"))).unwrap();
+    for (name, value) in files.as_object().unwrap() {
+        fs::write(home.path().join(name), value.to_string()).unwrap();
+    }
+    home
+}
+
+/// Of a CLIP that is read at its tokenizer's end token.
+fn clip() -> ModelConfig {
+    let mut clip = config("clip/quick_gelu", "clip", 77);
+    clip.text.as_mut().unwrap().pooling = snellen::model::config::TextPooling::First(1213);
+    clip
+}
+
+#[test]
+fn a_vocabulary_and_its_merges_give_the_ids_of_transformers() {
+    let all = read_json(&fixtures("tokens/clip_files.json"));
+    let texts: Vec<String> = serde_json::from_value(all["texts"].clone()).unwrap();
+    let cases = all["cases"].as_object().unwrap();
+    assert_eq!(cases.len(), 7);
+    for (name, case) in cases {
+        let home = two_files(&case["files"]);
+        let tokenizer = Tokenizer::load(&home.path(), &clip()).unwrap().unwrap();
+        let expected: Vec<Vec<u32>> = serde_json::from_value(case["ids"].clone()).unwrap();
+        for ((text, got), expected) in texts.iter().zip(rows(&tokenizer, &texts)).zip(&expected) {
+            assert_eq!(got, *expected, "{name}: {text:?}");
+        }
+    }
+    let home = two_files(&json!({}));
+    let tokenizer = Tokenizer::load(&home.path(), &clip()).unwrap().unwrap();
+    assert_rows("two files", &rows(&tokenizer, &captions()), &expected("clip"));
+}
+
+#[test]
+fn a_vocabulary_that_is_none_is_refused() {
+    let refused = |edit: &dyn Fn(&Path)| {
+        let home = two_files(&json!({}));
+        edit(home.path());
+        let error = Tokenizer::load(&home.path(), &clip()).err().expect("a refusal");
+        assert!(error.is_bad_input(), "{error}");
+        error.to_string()
+    };
+    let write = |name: &'static str, text: &'static str| move |home: &Path| fs::write(home.join(name), text).unwrap();
+    let without = refused(&|home| fs::remove_file(home.join("merges.txt")).unwrap());
+    assert!(without.contains("merges.txt: expected a file"), "{without}");
+    for (name, text, says) in [
+        ("merges.txt", "a b\na b c\n", "merges.txt:2: expected two tokens"),
+        ("merges.txt", "no such\n", "vocab.json"),
+        ("vocab.json", "[]", "vocab.json: expected an object"),
+        ("vocab.json", "{\"a\": -1}", "vocab.json: expected an object"),
+        ("tokenizer_config.json", "{\"bos_token\": 3}", "`bos_token`: expected a token"),
+        ("tokenizer_config.json", "{\"added_tokens_decoder\": {\"x\": \"y\"}}", "`added_tokens_decoder`: expected tokens by id"),
+        ("tokenizer_config.json", "{\"padding_side\": \"left\"}", "`padding_side`: expected \"right\""),
+    ] {
+        let said = refused(&write(name, text));
+        assert!(said.contains(says), "{name} {text}: {said}");
+    }
+}
+
+/// SigLIP 2's class pads on the left and returns a mask, unless its files say otherwise.
+#[test]
+fn padding_and_mask_are_those_of_the_class() {
+    let tokenizer = |edit: &dyn Fn(&mut Value)| {
+        let home = tempfile::tempdir().unwrap();
+        for name in ["tokenizer.json", "tokenizer_config.json"] {
+            let mut json = read_json(&fixtures("families/siglip2_left").join(name));
+            if name == "tokenizer_config.json" {
+                edit(&mut json);
+            }
+            fs::write(home.path().join(name), json.to_string()).unwrap();
+        }
+        Tokenizer::load(&home.path(), &config("families/siglip2_left", "siglip", 8)).unwrap().unwrap()
+    };
+    let tokens = |edit: &dyn Fn(&mut Value)| tokenizer(edit).encode_truncated(&["a"]).unwrap();
+    let text = tokens(&|json| json["padding_side"] = json!("right"));
+    let length = text.ids().iter().position(|id| *id == 1).unwrap() + 1;
+    let (ids, padding) = text.ids().split_at(length);
+    assert!(length < 8 && padding.iter().all(|id| *id == 0), "{text:?}");
+    let seen = |left: bool| (0..8).map(|at| if left { at >= 8 - length } else { at < length }).collect::<Vec<_>>();
+    assert_eq!(text.mask().unwrap(), seen(false));
+    let left = tokens(&|_| {});
+    assert_eq!((left.ids(), left.mask().unwrap()), (&[padding, ids].concat()[..], &seen(true)[..]));
+    let unmasked = tokens(&|json| json["model_input_names"] = json!(["input_ids"]));
+    assert_eq!((unmasked.ids(), unmasked.mask()), (left.ids(), None));
+    // Gemma's class pads on the left as well, T5's on the right; both return a mask.
+    let gemma = tokens(&|json| json["tokenizer_class"] = json!("GemmaTokenizer"));
+    assert_eq!((gemma.ids(), gemma.mask()), (left.ids(), left.mask()));
+    let t5 = tokens(&|json| json["tokenizer_class"] = json!("T5Tokenizer"));
+    assert_eq!((t5.ids(), t5.mask()), (text.ids(), text.mask()));
+    // A text that fills all positions hides nothing.
+    assert_eq!(tokenizer(&|_| {}).encode_truncated(&["a ".repeat(90)]).unwrap().mask(), None);
+}
+
 /// The captions of every family's reference, as the library tokenised them.
 #[test]
 fn captions_of_every_family_get_the_ids_of_its_library() {
@@ -128,6 +230,8 @@ fn captions_of_every_family_get_the_ids_of_its_library() {
         let ids: Vec<u32> = view.data().as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as u32).collect();
         for (caption, expected) in captions.iter().zip(ids.chunks(view.shape()[1])) {
             let got = model.tokenizer().unwrap().encode_truncated(&[caption]).unwrap();
+            let masked = file.tensor("input.attention_mask").is_ok();
+            assert_eq!(got.mask().is_some(), masked, "{}: {caption:?}", folder.display());
             let seen =
                 if model.config.text.as_ref().unwrap().sees_padding() { expected.len() } else { got.ends()[0] + 1 };
             assert_eq!(got.ids()[..seen], expected[..seen], "{}: {caption:?}", folder.display());
@@ -162,7 +266,7 @@ fn settings_that_would_change_ids_are_refused() {
         ("tokenizer_class", json!("LlamaTokenizer"), "`tokenizer_class`: expected a class whose ids are known"),
         ("tokenizer_class", json!(7), "`tokenizer_class`: expected a string, got 7"),
         ("auto_map", json!({"AutoTokenizer": "own.py"}), "`auto_map`: expected no code"),
-        ("padding_side", json!("left"), "`padding_side`: expected \"right\", got \"left\""),
+        ("padding_side", json!("middle"), "`padding_side`: expected \"right\" or \"left\", got \"middle\""),
         ("pad_token", json!("<hole>"), "`pad_token`: expected pieces of"),
         ("pad_token", json!(3), "`pad_token`: expected a token"),
         ("eos_token", json!({"content": "<end>"}), "`eos_token`: expected pieces of"),

@@ -55,6 +55,36 @@ pub fn scores<F: Real>(
     })
 }
 
+/// `scores [b, heads, query, key]` with `-inf` where a key is not `seen [b, key]`. Of a sequence without any that is, all scores become 0:
+/// attention is then the same for all.
+pub fn hide<F: Real>(tape: &mut Tape<F>, scores: &Tensor<F>, seen: &[bool]) -> Tensor<F> {
+    let (rows, m) = (scores.dim(1) * scores.dim(2), scores.dim(3));
+    let hidden = |values: &mut [F], instead: F| {
+        values.par_chunks_mut(rows * m).zip(seen.par_chunks(m)).for_each(|(values, seen)| {
+            let none = !seen.contains(&true);
+            for row in values.chunks_mut(m) {
+                let hidden = row.iter_mut().zip(seen).filter(|(_, seen)| !**seen);
+                hidden.for_each(|(value, _)| *value = if none { F::zero() } else { instead });
+            }
+        });
+    };
+    let mut out = tape.buffer(scores.data().len());
+    out.copy_from_slice(scores.data());
+    hidden(&mut out, F::neg_infinity());
+    let out = tape.tensor(scores.shape(), out);
+    let (node, seen) = (scores.node, seen.to_vec());
+    tape.push(out, &[node], move |dy, gradients| {
+        gradients.add(node, |memory| {
+            let mut dx = memory.copy(dy);
+            dx.par_chunks_mut(rows * m).zip(seen.par_chunks(m)).for_each(|(dx, seen)| {
+                let hidden = dx.chunks_mut(m).flat_map(|row| row.iter_mut().zip(seen)).filter(|(_, seen)| !**seen);
+                hidden.for_each(|(dx, _)| *dx = F::zero());
+            });
+            dx
+        });
+    })
+}
+
 /// Softmax over the last axis.
 pub fn softmax<F: Real>(tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
     let n = x.width();

@@ -7,7 +7,7 @@ mod linear;
 mod norm;
 mod tokens;
 
-pub use attention::{attention, mix, scores, softmax};
+pub use attention::{attention, hide, mix, scores, softmax};
 pub use contrastive::contrastive_loss;
 pub use elementwise::{activate, add, multiply, scale};
 pub use linear::{Affine, Pending, linear, linears};

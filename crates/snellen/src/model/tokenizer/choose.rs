@@ -3,7 +3,8 @@
 //! `transformers` decides by `tokenizer_class` of `tokenizer_config.json`, and where that is missing by `model_type`. Classes whose
 //! ids were not compared are refused: what a class does beside its `tokenizer.json` stands in its code only.
 
-use super::padding::{Padding, content};
+use super::bpe::{self, VOCABULARY};
+use super::padding::{Class, Padding, content};
 use super::siglip::{Siglip, Special};
 use super::{Reader, Tokenizer, parse};
 use crate::model::files::{self, Files};
@@ -19,8 +20,12 @@ const PIECES: &str = "spiece.model";
 /// The kinds of tokenizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// `tokenizer.json` as it is, else `vocab.json` and `merges.txt`: CLIP.
+    Clip,
     /// `tokenizer.json` as it is.
     Json,
+    /// The same, padded on the left unless the files say otherwise: Gemma.
+    Gemma,
     /// `tokenizer.json` behind lower-casing: SigLIP 2.
     Lower,
     /// `spiece.model`: SigLIP.
@@ -80,12 +85,13 @@ impl Described {
         let own = config.open_clip_tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.library.is_none());
         match class.map(|class| class.strip_suffix("Fast").unwrap_or(class)) {
             None if config.model_type == "siglip" => Ok(Kind::Siglip),
-            None | Some("CLIPTokenizer") => Ok(Kind::Json),
+            None | Some("CLIPTokenizer") => Ok(Kind::Clip),
             Some(_) if own => {
                 let expected = "\"CLIPTokenizer\", which OpenCLIP takes unless `text_cfg` has `hf_tokenizer_name`";
                 Err(Error::mismatch(self.key("tokenizer_class"), expected, format!("{class:?}")))
             }
-            Some("GemmaTokenizer" | "T5Tokenizer" | "PreTrainedTokenizer" | "TokenizersBackend") => Ok(Kind::Json),
+            Some("GemmaTokenizer") => Ok(Kind::Gemma),
+            Some("T5Tokenizer" | "PreTrainedTokenizer" | "TokenizersBackend") => Ok(Kind::Json),
             Some("Siglip2Tokenizer") => Ok(Kind::Lower),
             Some("SiglipTokenizer") => Ok(Kind::Siglip),
             Some(_) => {
@@ -94,6 +100,19 @@ impl Described {
                 Err(Error::mismatch(self.key("tokenizer_class"), expected, format!("{:?}", class.unwrap_or_default())))
             }
         }
+    }
+}
+
+impl Kind {
+    /// What the class does where the files don't say.
+    fn class(self) -> Class {
+        let token = match self {
+            Self::Clip => Some("<|endoftext|>"),
+            Self::Gemma | Self::Lower => Some("<pad>"),
+            Self::Siglip => Some("</s>"),
+            Self::Json => None,
+        };
+        Class { left: matches!(self, Self::Gemma | Self::Lower), token }
     }
 }
 
@@ -111,14 +130,18 @@ impl Tokenizer {
             && let Some((path, bytes)) = files::read(files, PIECES)?
         {
             let siglip = Siglip::new(&bytes, &path.display().to_string(), &Special::read(&described)?)?;
-            let padding = Padding::of_files(&described, config, text, None, &|token| siglip.id(token))?;
+            let padding = Padding::of_files(&described, config, text, None, kind.class(), &|token| siglip.id(token))?;
             return Ok(Some(Self::new(Reader::Siglip(Box::new(siglip)), padding, cleaning, &path, text)));
         }
-        let Some((path, bytes)) = files::read(files, JSON)? else { return Ok(None) };
+        let found = match files::read(files, JSON)? {
+            None if kind == Kind::Clip => bpe::tokenizer_json(files, &described)?,
+            found => found,
+        };
+        let Some((path, bytes)) = found else { return Ok(None) };
         let inner = parse(&bytes, &path)?;
         let place = path.display().to_string();
         let id = |token: &str| inner.token_to_id(token);
-        let padding = Padding::of_files(&described, config, text, Some((&inner, &place)), &id)?;
+        let padding = Padding::of_files(&described, config, text, Some((&inner, &place)), kind.class(), &id)?;
         let inner = if kind == Kind::Lower { lower(inner) } else { inner };
         Ok(Some(Self::new(Reader::json(inner, &path)?, padding, cleaning, &path, text)))
     }
@@ -142,14 +165,17 @@ pub(in crate::model) fn missing(config: &ModelConfig, folder: &Path) -> Error {
             Error::mismatch(path.display(), format!("the tokenizer.json of `{name}`"), "no such file")
         }
         (Layout::OpenClip | Layout::OpenClipTimm, _) => {
-            let expected = "CLIP's tokenizer, which OpenCLIP carries in its code: the tokenizer.json of \
-                            openai/clip-vit-base-patch32";
+            let expected = "CLIP's tokenizer, which OpenCLIP carries in its code: the tokenizer.json, or vocab.json and merges.txt, \
+                            of openai/clip-vit-base-patch32";
             Error::mismatch(path.display(), expected, "no such file")
         }
         _ if config.model_type == "siglip" => {
             let expected = "spiece.model, or tokenizer.json where the class is not SiglipTokenizer";
             Error::mismatch(folder.join(PIECES).display(), expected, "neither")
         }
-        _ => folder.missing(JSON),
+        _ => {
+            let expected = format!("{JSON}, or {VOCABULARY} and {} where the class is CLIPTokenizer", bpe::MERGES);
+            Error::mismatch(path.display(), expected, "no such file")
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! From texts to token ids: the ids that `transformers`, or OpenCLIP, gives the model.
 //!
 //! Which tokenizer a model has is read from its files (`choose`) and never guessed. Most are complete in their `tokenizer.json`,
-//! which the `tokenizers` library reads. SigLIP's is not: `transformers` reads `spiece.model` for it, and so does `siglip`, by
+//! which the `tokenizers` library reads; CLIP's may be `vocab.json` and `merges.txt` (`bpe`). SigLIP's is not: `transformers` reads `spiece.model` for it, and so does `siglip`, by
 //! SentencePiece's rules (`spiece`, `charsmap`, `unigram`). What OpenCLIP does to a text before its tokenizer sees it is in
 //! `clean`, less two steps: ftfy's repairs and HTML entities. Texts with mojibake, curly quotes, ligatures, full-width letters or
 //! `&amp;` therefore get other ids than in OpenCLIP.
 
+mod bpe;
 mod charsmap;
 mod choose;
 mod clean;
@@ -48,6 +49,8 @@ pub struct Tokens {
     ids: Vec<u32>,
     length: usize,
     ends: Vec<usize>,
+    /// `None` where all are seen.
+    mask: Option<Vec<bool>>,
 }
 
 impl Tokens {
@@ -56,6 +59,14 @@ impl Tokens {
     /// # Errors
     /// When rows are of different lengths, longer than the model's positions, beyond its vocabulary, or without an end.
     pub fn new(rows: &[Vec<u32>], text: &TextConfig, place: &str) -> Result<Self> {
+        Self::masked(rows, None, text, place)
+    }
+
+    /// The same where attention sees only some of the ids: those that are true in `mask`, whose rows are those of `rows`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when the mask is of another shape, or attention is causal, where a mask is not followed.
+    pub fn masked(rows: &[Vec<u32>], mask: Option<&[Vec<bool>]>, text: &TextConfig, place: &str) -> Result<Self> {
         let length = rows.first().map_or(0, Vec::len);
         if length > text.positions {
             return Err(Error::mismatch(place, format!("at most {} tokens", text.positions), length));
@@ -77,7 +88,14 @@ impl Tokens {
             };
             ends.push(end.ok_or_else(none)?);
         }
-        Ok(Self { ids: rows.concat(), length, ends })
+        if mask.is_some_and(|mask| mask.len() != rows.len() || mask.iter().any(|row| row.len() != length)) {
+            return Err(Error::mismatch(place, format!("a mask of {} rows of {length}", rows.len()), "another"));
+        }
+        let mask = mask.map(<[Vec<bool>]>::concat).filter(|mask| mask.contains(&false));
+        if mask.is_some() && text.causal {
+            return Err(Error::mismatch(place, "no attention mask, since attention is causal", "one"));
+        }
+        Ok(Self { ids: rows.concat(), length, ends, mask })
     }
 
     /// Row-major ids, `[text, token]`.
@@ -88,6 +106,11 @@ impl Tokens {
     /// Tokens of each text, padding included.
     pub fn length(&self) -> usize {
         self.length
+    }
+
+    /// Which ids attention sees, `[text, token]`; `None` where all.
+    pub fn mask(&self) -> Option<&[bool]> {
+        self.mask.as_deref()
     }
 
     /// The token of each text that its embedding is read at.
@@ -110,8 +133,8 @@ impl Tokenizer {
     }
 
     /// Token ids of `texts`, special tokens included. Where padding can be seen in an embedding, all texts are padded to the
-    /// model's positions with the padding token, as in training; where attention is causal it cannot, and texts are padded to the
-    /// longest with the id that ends each. A text longer than the model's positions is an error: it would be judged by a part of
+    /// model's positions with the padding token, on the side and with the mask of the library; where attention is causal it cannot,
+    /// and texts are padded to the longest. A text longer than the model's positions is an error: it would be judged by a part of
     /// it.
     pub fn encode(&self, texts: &[impl AsRef<str>]) -> Result<Tokens> {
         self.rows(texts, None)
@@ -136,14 +159,8 @@ impl Tokenizer {
             }
             rows.push(ids);
         }
-        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
-        for row in &mut rows {
-            match self.padding {
-                Padding::Unseen => row.resize(longest, row.last().copied().unwrap_or_default()),
-                Padding::Seen(id) => row.resize(self.text.positions, id),
-            }
-        }
-        Tokens::new(&rows, &self.text, &self.path.display().to_string())
+        let mask = self.padding.apply(&mut rows, self.text.positions);
+        Tokens::masked(&rows, mask.as_deref(), &self.text, &self.path.display().to_string())
     }
 }
 
