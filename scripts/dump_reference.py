@@ -177,6 +177,14 @@ def versions() -> dict[str, str]:
     return found
 
 
+def read_captions(path: Path) -> list[str]:
+    """The lines of a text file, or the texts in a JSON list, which may hold anything."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return [caption for caption in json.loads(text) if isinstance(caption, str)]
+    return [line for line in text.split("\n") if line.strip()]
+
+
 def describe(reference: Reference, model: str, captions: list[str]) -> dict[str, str]:
     """The metadata: who made the reference, of what, and what it lacks."""
     metadata = {
@@ -226,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--library", choices=["transformers", "open_clip"], help="default: from the files")
     parser.add_argument("--images", type=int, default=2, help="how many pictures (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of pictures, noise and random ids")
-    parser.add_argument("--captions", type=Path, help="a text file with one caption per line")
+    parser.add_argument("--captions", type=Path, help="a text file with one caption per line, or a JSON list")
     parser.add_argument("--sites", default="all", help="patterns of names, separated by commas")
     parser.add_argument("--preprocessing", choices=["pil", "torchvision"], help="what pictures are resized with (default: pil)")
     options = parser.parse_args(arguments)
@@ -235,7 +243,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     captions = CAPTIONS
     if options.captions is not None:
-        captions = [line for line in options.captions.read_text(encoding="utf-8").splitlines() if line.strip()]
+        captions = read_captions(options.captions)
         if not captions:
             parser.error(f"{options.captions} holds no captions")
 

@@ -116,7 +116,9 @@ impl Error {
                     | std::io::ErrorKind::UnexpectedEof
             ),
             Self::Unfinished { source, .. } => source.is_bad_input(),
-            Self::Network { .. } | Self::Disagrees { .. } | Self::NotCompared { .. } | Self::Interrupted { .. } => false,
+            Self::Network { .. } | Self::Disagrees { .. } | Self::NotCompared { .. } | Self::Interrupted { .. } => {
+                false
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Measure {
     #[arg(long, value_name = "FILE", requires = "labels", requires = "out")]
     acts: Option<PathBuf>,
     /// The tensors of --acts to measure, of any type of number; where not given, all matrices of floats with a row per row of the labels
-    #[arg(long, value_name = "NAME,...", conflicts_with = "run")]
+    #[arg(long, value_name = "NAME,...", requires = "acts")]
     tensors: Vec<String>,
     /// What the images of --acts show, in the order of its rows
     #[arg(long, value_name = "FILE", conflicts_with = "run")]

@@ -51,7 +51,9 @@ pub fn run(args: &Parity) -> Result<()> {
         let mut json = json!({
             "verdict": compared.verdict(), "not_compared": compared.not_compared(), "lines": compared.lines(),
         });
-        if let (Value::Object(all), Value::Object(more)) = (&mut json, serde_json::to_value(&compared).map_err(malformed)?) {
+        if let (Value::Object(all), Value::Object(more)) =
+            (&mut json, serde_json::to_value(&compared).map_err(malformed)?)
+        {
             all.extend(more);
         }
         terminal::say(serde_json::to_string_pretty(&json).map_err(malformed)?)?;
@@ -121,7 +123,8 @@ fn printable(text: &str) -> String {
 fn differs(compared: &Compared) -> String {
     let lines = compared.lines();
     let differing = lines.iter().filter(|line| line.verdict == Verdict::Differs);
-    let mut parts: Vec<String> = differing.map(|line| format!("{} differ: {}", line.kind, printable(&line.says))).collect();
+    let mut parts: Vec<String> =
+        differing.map(|line| format!("{} differ: {}", line.kind, printable(&line.says))).collect();
     if let Weights::Other(name) = &compared.weights {
         parts.push(format!("the reference was made from another {name}"));
     }

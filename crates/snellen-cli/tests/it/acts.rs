@@ -125,7 +125,10 @@ fn concepts_pairs_and_sites_have_tables_of_their_own() {
 fn activations_that_do_not_fit_are_refused_and_nothing_is_written() {
     let home = home();
     write(&home, &[("a", &[1.0; 119 * 2], 2)]);
-    home.refuse(ACTS, &["acts.safetensors", "tensor \"a\"", "120 rows, one for each row of labels.csv, got 119 ([119, 2])"]);
+    home.refuse(
+        ACTS,
+        &["acts.safetensors", "tensor \"a\"", "120 rows, one for each row of labels.csv, got 119 ([119, 2])"],
+    );
     fs::write(home.path("acts.safetensors"), b"\xff\xff\xff\xff\xff\xff\xff\x7f{}").unwrap();
     home.refuse(ACTS, &["acts.safetensors"]);
     fs::write(home.path("labels.csv"), "filename,a_0\n1,x\n1,x\n").unwrap();
@@ -166,14 +169,16 @@ fn tensors_are_chosen_and_the_others_are_said_to_be_left_alone() {
     // By name, of any type of number.
     let named = "measure --acts acts.safetensors --labels labels.csv --tensors onehot,acts --out named --json";
     let json: Value = serde_json::from_str(&home.run(named).stdout).unwrap();
-    let sites: Vec<&str> = json["sites"].as_array().unwrap().iter().map(|site| site["site"].as_str().unwrap()).collect();
+    let sites: Vec<&str> =
+        json["sites"].as_array().unwrap().iter().map(|site| site["site"].as_str().unwrap()).collect();
     assert_eq!(sites, ["onehot", "acts"]);
     let args = "measure --acts acts.safetensors --labels labels.csv --out x --tensors";
     home.refuse(&format!("{args} labels"), &["\"labels\": expected a matrix [image, unit], got i64 [120]; x[:, None]"]);
     home.refuse(&format!("{args} layer"), &["\"layer\"", "no such name", "\"acts\" (f32 [120, 2])"]);
     // The same for a second encoder's file.
     fs::copy(home.path("acts.safetensors"), home.path("second.safetensors")).unwrap();
-    let second = "measure --acts acts.safetensors --labels labels.csv --tensors acts --embeddings second.safetensors --out y";
+    let second =
+        "measure --acts acts.safetensors --labels labels.csv --tensors acts --embeddings second.safetensors --out y";
     let ran = home.run(second);
     assert!(ran.code == Some(3) && ran.stderr.contains("row 1: expected numbers that are not all 0"), "{ran:?}");
     let ran = home.run(&format!("{second} --embeddings-tensor other"));

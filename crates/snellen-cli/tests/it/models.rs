@@ -74,9 +74,16 @@ fn a_model_agrees_with_its_library() {
         let table = home.succeed(PARITY);
         let compared = parse(&home.succeed(&format!("{PARITY} --json")));
         let sites = compared["sites"].as_array().unwrap();
-        assert!(table.contains(&format!("\nsites    agrees         {0} of {0} sites agree within 1e-4", sites.len())), "{family}: {table}");
-        assert!(table.contains("\npixels   agrees         2 pictures: at most 0.000/255 off, 100.000 % of values exact"), "{family}: {table}");
-        let kinds: Vec<&str> = compared["lines"].as_array().unwrap().iter().map(|line| line["kind"].as_str().unwrap()).collect();
+        assert!(
+            table.contains(&format!("\nsites    agrees         {0} of {0} sites agree within 1e-4", sites.len())),
+            "{family}: {table}"
+        );
+        assert!(
+            table.contains("\npixels   agrees         2 pictures: at most 0.000/255 off, 100.000 % of values exact"),
+            "{family}: {table}"
+        );
+        let kinds: Vec<&str> =
+            compared["lines"].as_array().unwrap().iter().map(|line| line["kind"].as_str().unwrap()).collect();
         assert_eq!((kinds, &compared["verdict"]), (vec!["pixels", "ids", "sites"], &json!("agrees")), "{family}");
         assert_eq!(compared["not_compared"], json!([]), "{family}");
         assert!(sites.len() > 15, "{family}");
@@ -161,7 +168,11 @@ fn what_a_reference_lacks_is_said_and_is_no_agreement() {
         w.0.retain(|t| !t.0.starts_with("input.picture"));
         w.tensor("image_embeds").3[..4].copy_from_slice(&f32::NAN.to_le_bytes());
     });
-    differ(&home, PARITY, &["sites differ: ", "the largest error is inf of its RMS, at image_embeds", "not compared: pixels, ids"]);
+    differ(
+        &home,
+        PARITY,
+        &["sites differ: ", "the largest error is inf of its RMS, at image_embeds", "not compared: pixels, ids"],
+    );
 }
 
 #[test]
@@ -173,7 +184,9 @@ fn a_reference_of_other_weights_is_noticed() {
     say(&path, &|says| says["weights"] = format!("{{\"model.safetensors\": \"{}\"}}", "0".repeat(64)).into());
     differ(&home, PARITY, &["the reference was made from another model.safetensors"]);
     say(&path, &|says| says["weights"] = "{\"../model/model.safetensors\": \"0\"}".into());
-    assert!(home.succeed(PARITY).contains("made from unknown weights: the model's files of weights are called otherwise"));
+    assert!(
+        home.succeed(PARITY).contains("made from unknown weights: the model's files of weights are called otherwise")
+    );
     // Another mask is another input.
     change(&path, &|w| w.tensor("input.attention_mask").3[..8].copy_from_slice(&1_i64.to_le_bytes()));
     differ(&home, PARITY, &["ids differ: ", "sites differ: "]);

@@ -1,8 +1,8 @@
 //! Activations of others: a tensor `[image, unit]` per site, rows in the order of labels.csv.
 
+use crate::Result;
 use crate::measure::Matrix;
 use crate::tensors::{Tensors, left_alone};
-use crate::Result;
 use std::path::Path;
 
 /// The sites of a file.

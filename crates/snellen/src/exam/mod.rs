@@ -18,6 +18,6 @@ mod units;
 mod wording;
 
 pub use maps::unit_maps;
-pub use sitting::{ExamConfig, Stages, examine};
 pub use second::Second;
+pub use sitting::{ExamConfig, Stages, examine};
 pub use units::{Acts, Measured, measure_given, measure_run};

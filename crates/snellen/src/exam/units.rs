@@ -35,7 +35,12 @@ const PAIRS: usize = 8;
 ///
 /// # Errors
 /// When the images had no labels, or a file is malformed.
-pub fn measure_run(run: &Path, second: Option<Second<'_>>, by: &Criterion, progress: &dyn Progress) -> Result<Measured> {
+pub fn measure_run(
+    run: &Path,
+    second: Option<Second<'_>>,
+    by: &Criterion,
+    progress: &dyn Progress,
+) -> Result<Measured> {
     measure(run, second, by, progress).map(|(measured, _)| measured)
 }
 

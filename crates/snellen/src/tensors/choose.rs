@@ -43,7 +43,11 @@ impl Tensors {
         for name in &names {
             let [found, columns] = self.shape(name)?;
             if found != rows {
-                return Err(Error::mismatch(self.place(name), format!("{rows} rows, one for each {whose}"), wrong_rows(found, columns, rows)));
+                return Err(Error::mismatch(
+                    self.place(name),
+                    format!("{rows} rows, one for each {whose}"),
+                    wrong_rows(found, columns, rows),
+                ));
             }
         }
         if names.is_empty() {
@@ -62,13 +66,10 @@ impl Tensors {
             self.find(asked)?;
             return Ok(self.chosen(vec![asked.to_owned()]));
         }
+        let all: Vec<&Described> = self.found.iter().collect();
         let fitting: Vec<&Described> = self.found.iter().filter(|x| x.fits(rows)).collect();
-        let one = self.found.iter().find(|x| x.name == usual).or(match (&self.found[..], &fitting[..]) {
-            ([only], _) => Some(only),
-            (_, [only]) => Some(only),
-            _ => None,
-        });
-        match one {
+        let only = [all, fitting].into_iter().find_map(|some| (some.len() == 1).then(|| some[0]));
+        match self.found.iter().find(|x| x.name == usual).or(only) {
             Some(one) => Ok(self.chosen(vec![one.name.clone()])),
             None => {
                 let expected = format!("a tensor `{usual}`, or only one matrix of floats with {rows} rows");

@@ -18,8 +18,16 @@ pub(super) struct Foreign {
 
 /// Formats by their first bytes.
 const MAGIC: [(&[u8], &str, Way); 19] = [
-    (b"PAR1", "a Parquet file", Way::Numpy("pandas", "pandas.read_parquet(FILE).select_dtypes('number').to_numpy('float32')")),
-    (b"ARROW1", "an Arrow file", Way::Numpy("pandas", "pandas.read_feather(FILE).select_dtypes('number').to_numpy('float32')")),
+    (
+        b"PAR1",
+        "a Parquet file",
+        Way::Numpy("pandas", "pandas.read_parquet(FILE).select_dtypes('number').to_numpy('float32')"),
+    ),
+    (
+        b"ARROW1",
+        "an Arrow file",
+        Way::Numpy("pandas", "pandas.read_feather(FILE).select_dtypes('number').to_numpy('float32')"),
+    ),
     (
         b"\xff\xff\xff\xff",
         "an Arrow stream, as datasets keeps tables",
@@ -28,7 +36,11 @@ const MAGIC: [(&[u8], &str, Way); 19] = [
             "pyarrow.ipc.open_stream(open(FILE, 'rb')).read_all().to_pandas().select_dtypes('number').to_numpy('float32')",
         ),
     ),
-    (b"FEA1", "a Feather file", Way::Numpy("pandas", "pandas.read_feather(FILE).select_dtypes('number').to_numpy('float32')")),
+    (
+        b"FEA1",
+        "a Feather file",
+        Way::Numpy("pandas", "pandas.read_feather(FILE).select_dtypes('number').to_numpy('float32')"),
+    ),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", Way::Numpy("h5py", "h5py.File(FILE)['NAME'][:]")),
     (b"CDF", "a NetCDF file", Way::Numpy("xarray", "xarray.open_dataset(FILE)['NAME'].to_numpy()")),
     (b"MATLAB 5.0", "a MATLAB file", Way::Numpy("scipy.io", "scipy.io.loadmat(FILE)['NAME']")),
@@ -39,7 +51,11 @@ const MAGIC: [(&[u8], &str, Way); 19] = [
     (b"\xfd7zXZ\0", "an xz file", Way::Say("`unxz FILE` unpacks it")),
     (b"\x28\xb5\x2f\xfd", "a Zstandard file", Way::Say("`zstd -d FILE` unpacks it")),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", Way::Say("`7z x FILE` unpacks it")),
-    (b"version https://git-lfs", "what Git LFS leaves in a file's place", Way::Say("`git lfs pull` gets the file itself")),
+    (
+        b"version https://git-lfs",
+        "what Git LFS leaves in a file's place",
+        Way::Say("`git lfs pull` gets the file itself"),
+    ),
     (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "a file of torch.save, a pickle", Way::Torch),
     (b"\x89PNG", "a picture", Way::Say("activations are numbers; `snellen record` makes them from pictures")),
     (b"\xff\xd8\xff", "a picture", Way::Say("activations are numbers; `snellen record` makes them from pictures")),
@@ -59,7 +75,7 @@ enum Way {
 
 /// What the file at `path` is, which begins with `head`; `None` where nothing speaks against safetensors.
 pub(super) fn foreign(path: &Path, head: &[u8]) -> Option<Foreign> {
-    let named = |what, way| Some(Foreign { what, helps: helps(path, way) });
+    let named = |what: &'static str, way: Way| Some(Foreign { what, helps: helps(path, way) });
     if is_safetensors(head) {
         return None;
     }
@@ -67,15 +83,16 @@ pub(super) fn foreign(path: &Path, head: &[u8]) -> Option<Foreign> {
         return named("an empty file", Way::Say("safetensors, .npy and .npz are read"));
     }
     if let Some((_, what, way)) = MAGIC.iter().find(|(magic, ..)| head.starts_with(magic)) {
-        return named(what, *way);
+        return named(*what, *way);
     }
     if head.get(257..262) == Some(b"ustar") {
         return named("a tar archive", Way::Say("`tar -xf FILE` unpacks it"));
     }
     if matches!(head, [0x80, 2..=5, ..]) {
-        return named("a pickle, which can run code and is never read", Way::Say(
-            "numpy.save(\"acts.npy\", x) where it was made keeps a matrix of numbers",
-        ));
+        return named(
+            "a pickle, which can run code and is never read",
+            Way::Say("numpy.save(\"acts.npy\", x) where it was made keeps a matrix of numbers"),
+        );
     }
     text(head).and_then(|text| of_text(path, text)).and_then(|(what, way)| named(what, way))
 }
@@ -89,7 +106,10 @@ fn is_safetensors(head: &[u8]) -> bool {
 /// What an archive (zip) of others is, by the names in it; `None` where it may be NumPy's.
 pub(super) fn foreign_archive<'a>(path: &Path, mut names: impl Iterator<Item = &'a str>) -> Option<Foreign> {
     let found = names.find_map(|name| match name {
-        "[Content_Types].xml" => Some(("a spreadsheet or document", Way::Numpy("pandas", "pandas.read_excel(FILE).select_dtypes('number').to_numpy('float32')"))),
+        "[Content_Types].xml" => Some((
+            "a spreadsheet or document",
+            Way::Numpy("pandas", "pandas.read_excel(FILE).select_dtypes('number').to_numpy('float32')"),
+        )),
         _ if name == "data.pkl" || name.ends_with("/data.pkl") => Some(("a file of torch.save, a pickle", Way::Torch)),
         _ => None,
     });

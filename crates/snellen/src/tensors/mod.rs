@@ -96,7 +96,11 @@ impl Tensors {
     pub fn open(path: &Path) -> Result<Self> {
         if path.is_dir() {
             let helps = "`--run` takes a recording of snellen record";
-            return Err(Error::mismatch(path.display(), "a file: safetensors, .npy or .npz", format!("a folder; {helps}")));
+            return Err(Error::mismatch(
+                path.display(),
+                "a file: safetensors, .npy or .npz",
+                format!("a folder; {helps}"),
+            ));
         }
         let mut file = File::open(path).map_err(Error::io(path))?;
         let size = file.metadata().map_err(Error::io(path))?.len();
@@ -153,8 +157,8 @@ impl Tensors {
     pub fn numbers<T: Copy>(&self, name: &str, of: impl Fn(f64) -> T) -> Result<Vec<T>> {
         let (place, matrix) = (self.place(name), self.matrix(name)?);
         let [rows, columns] = matrix.shape;
-        let mut values = Vec::new();
-        let read = |from: &mut dyn Read| {
+        let mut values: Vec<T> = Vec::new();
+        let read = |from: &mut dyn Read| -> Result<()> {
             values = matrix.number.read(from, matrix.big_endian, rows * columns, &place, of)?;
             Ok(())
         };
@@ -163,7 +167,7 @@ impl Tensors {
             Held::File => {
                 let mut file = File::open(&self.path).map_err(Error::io(&self.path))?;
                 file.seek(SeekFrom::Start(matrix.start)).map_err(Error::io(&self.path))?;
-                { read }(&mut BufReader::new(file))?;
+                read(&mut BufReader::new(file))?;
             }
         }
         // Columns after one another, as numpy.asfortranarray leaves them.

@@ -173,15 +173,27 @@ mod tests {
             data: 10 + length,
         };
         for (text, number, shape, fortran) in [
-            ("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }  \n", Ok((Number::F32, false)), &[3, 4][..], false),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }  \n",
+                Ok((Number::F32, false)),
+                &[3, 4][..],
+                false,
+            ),
             ("{\"shape\":(60L,),\"descr\":\">f8\",\"fortran_order\":True}", Ok((Number::F64, true)), &[60], true),
             ("{'descr': '|V2', 'fortran_order': False, 'shape': ()}", Ok((Number::Bf16, false)), &[], false),
             ("{'descr': '<U3', 'fortran_order': False, 'shape': (2,), }", Err("text".to_owned()), &[2], false),
-            ("{'descr': [('a,}\\'', '<f4'), ('b', '|O')], 'fortran_order': False, 'shape': (2,), }", Err("fields with objects".to_owned()), &[2], false),
+            (
+                "{'descr': [('a,}\\'', '<f4'), ('b', '|O')], 'fortran_order': False, 'shape': (2,), }",
+                Err("fields with objects".to_owned()),
+                &[2],
+                false,
+            ),
         ] {
             assert_eq!(read(text).unwrap(), header(number, shape, fortran, text.len() as u64), "{text}");
         }
-        for text in ["", "{}", "{'descr': '<f4', 'fortran_order': 1, 'shape': ()}", "{'descr': '<f4', 'shape': (2), ]}", "{'x'"] {
+        for text in
+            ["", "{}", "{'descr': '<f4', 'fortran_order': 1, 'shape': ()}", "{'descr': '<f4', 'shape': (2), ]}", "{'x'"]
+        {
             assert!(read(text).is_err(), "{text}");
         }
     }

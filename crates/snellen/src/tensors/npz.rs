@@ -30,7 +30,9 @@ pub(super) fn arrays(path: &Path) -> Result<Vec<Described>> {
         return Err(foreign.error(path));
     }
     let holds = |all: &[&str]| all.iter().all(|name| names.iter().any(|n| n.strip_suffix(".npy") == Some(name)));
-    if holds(&["format", "shape", "data"]) && (holds(&["indices", "indptr"]) || holds(&["row", "col"]) || holds(&["offsets"])) {
+    if holds(&["format", "shape", "data"])
+        && (holds(&["indices", "indptr"]) || holds(&["row", "col"]) || holds(&["offsets"]))
+    {
         let got = format!("a sparse matrix of scipy.sparse.save_npz; {}", sparse(path));
         return Err(Error::mismatch(path.display(), "matrices of numbers", got));
     }
@@ -50,11 +52,17 @@ fn describe(archive: &mut ZipArchive<BufReader<File>>, k: usize, entry: &str, pa
     }
     let found = match archive.by_index(k) {
         Ok(found) => found,
-        Err(error) => return other("an entry that cannot be read", "an entry that is stored or deflated", error.to_string()),
+        Err(error) => {
+            return other("an entry that cannot be read", "an entry that is stored or deflated", error.to_string());
+        }
     };
     let size = found.size();
     if size > MAX_BYTES || size > MAX_DEFLATE * (found.compressed_size() + 1) {
-        return other("an array of another size", "an array of the size that its entry can hold", format!("{size} bytes"));
+        return other(
+            "an array of another size",
+            "an array of the size that its entry can hold",
+            format!("{size} bytes"),
+        );
     }
     let mut first = Vec::new();
     let read = found.take(MAX_HEADER as u64 + 12).read_to_end(&mut first);
@@ -65,7 +73,13 @@ fn describe(archive: &mut ZipArchive<BufReader<File>>, k: usize, entry: &str, pa
 }
 
 /// The data of the array called `name`, whose header is `header` bytes long.
-pub(super) fn data(path: &Path, name: &str, header: u64, place: &str, read: impl FnOnce(&mut dyn Read) -> Result<()>) -> Result<()> {
+pub(super) fn data(
+    path: &Path,
+    name: &str,
+    header: u64,
+    place: &str,
+    read: impl FnOnce(&mut dyn Read) -> Result<()>,
+) -> Result<()> {
     let mut archive = open(path)?;
     let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| Error::malformed(place, e))?;
     let size = entry.size();

@@ -119,7 +119,10 @@ fn tensors_are_chosen_by_name_or_where_nothing_else_can_be_meant() {
     }
     assert!(chosen(&["act"], 3).unwrap_err().contains("\"acts\" (f32 [3, 4])"));
     let none = chosen(&[], 5).unwrap_err();
-    assert!(none.contains("floats with 5 rows") && none.contains("--tensors") && none.contains("\"weights\" (f32 [4, 4])"), "{none}");
+    assert!(
+        none.contains("floats with 5 rows") && none.contains("--tensors") && none.contains("\"weights\" (f32 [4, 4])"),
+        "{none}"
+    );
     assert!(chosen(&["acts"], 4).unwrap_err().contains("got 3 ([3, 4]); its columns are as many"));
 }
 
@@ -176,7 +179,16 @@ fn with_header(text: &str) -> Vec<u8> {
 fn files_that_lie_are_refused_at_once() {
     let header = |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}\n");
     assert!(refusal(&with_header(&header("3, 5"))).contains("data for [3, 5]"));
-    for shape in ["4294967295, 4294967295", "18446744073709551615, 2", "0, 4", "3", "", "-3, 4", "a, b", "99999999999999999999, 1"] {
+    for shape in [
+        "4294967295, 4294967295",
+        "18446744073709551615, 2",
+        "0, 4",
+        "3",
+        "",
+        "-3, 4",
+        "a, b",
+        "99999999999999999999, 1",
+    ] {
         refusal(&with_header(&header(shape)));
     }
     // Nested, so that a parser might run out of stack.

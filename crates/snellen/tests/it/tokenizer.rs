@@ -115,10 +115,15 @@ fn without_its_model_siglip_takes_what_is_there() {
 fn two_files(files: &Value) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let model = &read_json(&fixtures("tokens/clip/tokenizer.json"))["model"];
-    let merges: Vec<String> = model["merges"].as_array().unwrap().iter().map(|pair| match pair {
-        Value::String(pair) => pair.clone(),
-        pair => format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),
-    }).collect();
+    let merges: Vec<String> = model["merges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| match pair {
+            Value::String(pair) => pair.clone(),
+            pair => format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),
+        })
+        .collect();
     fs::write(home.path().join("vocab.json"), model["vocab"].to_string()).unwrap();
     fs::write(home.path().join("merges.txt"), format!("#version: 0.2\n{}\n", merges.join("\n"))).unwrap();
     for (name, value) in files.as_object().unwrap() {
@@ -171,7 +176,11 @@ fn a_vocabulary_that_is_none_is_refused() {
         ("vocab.json", "[]", "vocab.json: expected an object"),
         ("vocab.json", "{\"a\": -1}", "vocab.json: expected an object"),
         ("tokenizer_config.json", "{\"bos_token\": 3}", "`bos_token`: expected a token"),
-        ("tokenizer_config.json", "{\"added_tokens_decoder\": {\"x\": \"y\"}}", "`added_tokens_decoder`: expected tokens by id"),
+        (
+            "tokenizer_config.json",
+            "{\"added_tokens_decoder\": {\"x\": \"y\"}}",
+            "`added_tokens_decoder`: expected tokens by id",
+        ),
         ("tokenizer_config.json", "{\"padding_side\": \"left\"}", "`padding_side`: expected \"right\""),
     ] {
         let said = refused(&write(name, text));

@@ -59,18 +59,13 @@ pub fn scores<F: Real>(
 /// attention is then the same for all.
 pub fn hide<F: Real>(tape: &mut Tape<F>, scores: &Tensor<F>, seen: &[bool]) -> Tensor<F> {
     let (rows, m) = (scores.dim(1) * scores.dim(2), scores.dim(3));
-    let hidden = |values: &mut [F], instead: F| {
-        values.par_chunks_mut(rows * m).zip(seen.par_chunks(m)).for_each(|(values, seen)| {
-            let none = !seen.contains(&true);
-            for row in values.chunks_mut(m) {
-                let hidden = row.iter_mut().zip(seen).filter(|(_, seen)| !**seen);
-                hidden.for_each(|(value, _)| *value = if none { F::zero() } else { instead });
-            }
-        });
-    };
     let mut out = tape.buffer(scores.data().len());
     out.copy_from_slice(scores.data());
-    hidden(&mut out, F::neg_infinity());
+    out.par_chunks_mut(rows * m).zip(seen.par_chunks(m)).for_each(|(out, seen)| {
+        let instead = if seen.contains(&true) { F::neg_infinity() } else { F::zero() };
+        let hidden = out.chunks_mut(m).flat_map(|row| row.iter_mut().zip(seen)).filter(|(_, seen)| !**seen);
+        hidden.for_each(|(score, _)| *score = instead);
+    });
     let out = tape.tensor(scores.shape(), out);
     let (node, seen) = (scores.node, seen.to_vec());
     tape.push(out, &[node], move |dy, gradients| {

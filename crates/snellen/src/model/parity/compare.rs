@@ -56,9 +56,14 @@ mod tests {
     fn what_is_no_number_never_agrees() {
         let (nan, inf) = (f32::NAN, f32::INFINITY);
         let error = |got, expected, hides| errors(&[got, 2.0], &[expected, 2.0], hides).0;
-        for (got, expected, hides) in
-            [(nan, nan, true), (nan, 1.0, false), (1.0, nan, false), (inf, inf, true), (-inf, -inf, false), (-inf, 1.0, true)]
-        {
+        for (got, expected, hides) in [
+            (nan, nan, true),
+            (nan, 1.0, false),
+            (1.0, nan, false),
+            (inf, inf, true),
+            (-inf, -inf, false),
+            (-inf, 1.0, true),
+        ] {
             assert_eq!(error(got, expected, hides), f64::INFINITY, "{got} against {expected}");
         }
         assert_eq!((error(-inf, -inf, true), error(1.5, 1.0, false)), (0.0, 0.5));

@@ -211,7 +211,9 @@ impl Parity {
 
     fn id_line(&self) -> Line {
         let says = match &self.ids {
-            Compared::Found(ids) => format!("{} of {} captions get the same token ids (allowed: all)", ids.same, ids.captions),
+            Compared::Found(ids) => {
+                format!("{} of {} captions get the same token ids (allowed: all)", ids.same, ids.captions)
+            }
             Compared::NotCompared(why) => why.clone(),
             Compared::Nothing => "the model has no text tower".to_owned(),
         };
@@ -225,7 +227,9 @@ impl Parity {
         if let Some(worst) = self.sites.iter().max_by(|a, b| a.relative.total_cmp(&b.relative)) {
             says += &format!("; the largest error is {:.1e} of its RMS, at {}", worst.relative, worst.site);
         }
-        for (names, what) in [(&self.missing, "are not in the reference"), (&self.unknown, "of the reference are no site of this model")] {
+        for (names, what) in
+            [(&self.missing, "are not in the reference"), (&self.unknown, "of the reference are no site of this model")]
+        {
             if let Some(first) = names.first() {
                 says += &format!("; {} {what}, such as `{first}`", names.len());
             }

@@ -54,7 +54,8 @@ impl Reference {
 
     pub(super) fn made(&self) -> Made {
         let versions = self.file.metadata.get("versions");
-        let versions: BTreeMap<String, String> = versions.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let versions: BTreeMap<String, String> =
+            versions.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         Made {
             source: self.says("source").unwrap_or_else(|| "unknown".to_owned()),
             processor: self.says("processor"),
@@ -97,8 +98,10 @@ impl Reference {
         if rows == 0 || tokens == 0 {
             return Err(Error::mismatch(place(), "at least one text of one token", format!("{shape:?}")));
         }
-        let id = |b: &[u8; 8]| u32::try_from(i64::from_le_bytes(*b));
-        let id = |b| id(b).map_err(|_| Error::mismatch(place(), "token ids", i64::from_le_bytes(*b)));
+        let id = |b: &[u8; 8]| {
+            let id = i64::from_le_bytes(*b);
+            u32::try_from(id).map_err(|_| Error::mismatch(place(), "token ids", id))
+        };
         let ids = bytes.as_chunks().0.iter().map(id).collect::<Result<Vec<_>>>()?;
         Ok(Some(ids.chunks(tokens).map(<[u32]>::to_vec).collect()))
     }
@@ -119,7 +122,12 @@ impl Reference {
     }
 
     /// Prepares the reference's pictures and compares the result with its pixels.
-    pub(super) fn compare_pictures(&self, model: &Model, shape: &[usize], expected: &[f32]) -> Result<Compared<PixelParity>> {
+    pub(super) fn compare_pictures(
+        &self,
+        model: &Model,
+        shape: &[usize],
+        expected: &[f32],
+    ) -> Result<Compared<PixelParity>> {
         let preprocessing = &model.preprocessing;
         let (plane, mut pictures, mut max_steps, mut exact) = (shape[2] * shape[3], 0, 0.0_f64, 0);
         for expected in expected.chunks(3 * plane) {
@@ -172,9 +180,9 @@ impl Reference {
         for (row, (caption, expected)) in captions.iter().zip(expected).enumerate() {
             let got = tokenizer.encode_truncated(&[caption])?;
             same += usize::from(if model.config.text()?.sees_padding() {
-                let seen = vec![true; expected.len()];
-                let expected_mask = mask.map_or(&seen, |mask| &mask[row]);
-                got.ids() == expected && got.mask().unwrap_or(&vec![true; got.length()]) == expected_mask
+                let all = vec![true; expected.len()];
+                let seen = mask.map_or(&all[..], |mask| &mask[row]);
+                got.ids() == expected.as_slice() && got.mask().unwrap_or(&all) == seen
             } else {
                 let end = got.ends()[0] + 1;
                 expected.get(..end) == Some(&got.ids()[..end])

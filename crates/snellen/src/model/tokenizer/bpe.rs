@@ -54,7 +54,13 @@ pub(super) fn tokenizer_json(files: &dyn Files, described: &Described) -> Result
     let place = path.display().to_string();
     let vocabulary = match files::json(&path, &bytes)? {
         Value::Object(map) if map.values().all(Value::is_u64) && map.len() <= MOST_TOKENS => map,
-        _ => return Err(Error::mismatch(place, format!("an object of at most {MOST_TOKENS} tokens and their ids"), "another")),
+        _ => {
+            return Err(Error::mismatch(
+                place,
+                format!("an object of at most {MOST_TOKENS} tokens and their ids"),
+                "another",
+            ));
+        }
     };
     let (merges_path, merges) = files::read(files, MERGES)?.ok_or_else(|| files.missing(MERGES))?;
     let merges = merges_of(&merges, &merges_path.display().to_string())?;
@@ -63,7 +69,8 @@ pub(super) fn tokenizer_json(files: &dyn Files, described: &Described) -> Result
     let mut with_ids: Vec<(u64, Added)> = Vec::new();
     for token in added {
         let known = vocabulary.get(&token.content).and_then(Value::as_u64);
-        let known = known.or_else(|| with_ids.iter().find(|(_, other)| other.content == token.content).map(|(id, _)| *id));
+        let known =
+            known.or_else(|| with_ids.iter().find(|(_, other)| other.content == token.content).map(|(id, _)| *id));
         let id = known.unwrap_or_else(|| {
             next = next.saturating_add(1);
             next - 1
@@ -108,8 +115,14 @@ fn merges_of(bytes: &[u8], place: &str) -> Result<Vec<[String; 2]>> {
         if line.is_empty() || line.starts_with("#version") {
             continue;
         }
-        let Some((left, right)) = line.split_once(' ').filter(|(l, r)| !l.is_empty() && !r.is_empty() && !r.contains(' ')) else {
-            return Err(Error::mismatch(format!("{place}:{}", number + 1), "two tokens with a space between", "another line"));
+        let Some((left, right)) =
+            line.split_once(' ').filter(|(l, r)| !l.is_empty() && !r.is_empty() && !r.contains(' '))
+        else {
+            return Err(Error::mismatch(
+                format!("{place}:{}", number + 1),
+                "two tokens with a space between",
+                "another line",
+            ));
         };
         if merges.len() == MOST_TOKENS {
             return Err(Error::mismatch(place, format!("at most {MOST_TOKENS} pairs"), "more"));

@@ -74,7 +74,11 @@ impl Padding {
                 (None, false) => None,
                 (None, true) => {
                     let got = "no such key, and none in special_tokens_map.json or in tokenizer.json's `padding`";
-                    return Err(Error::mismatch(described.key("pad_token"), "the token that texts are padded with", got));
+                    return Err(Error::mismatch(
+                        described.key("pad_token"),
+                        "the token that texts are padded with",
+                        got,
+                    ));
                 }
             }
         };
@@ -93,7 +97,7 @@ impl Padding {
     /// Makes `rows` of one length, of at most `positions`, and says which ids are text where attention has to know.
     pub(super) fn apply(self, rows: &mut [Vec<u32>], positions: usize) -> Option<Vec<Vec<bool>>> {
         let length = if self.seen { positions } else { rows.iter().map(Vec::len).max().unwrap_or(0) };
-        let mask = self.masked.then(|| rows.iter().map(|row| self.filled(row, true, false, length)).collect());
+        let mask = self.masked.then(|| rows.iter().map(|row| self.text(row.len(), length)).collect());
         for row in rows.iter_mut() {
             let id = self.id.or(row.last().copied()).unwrap_or_default();
             let ids = std::mem::take(row);
@@ -103,9 +107,9 @@ impl Padding {
         mask
     }
 
-    fn filled<T: Copy>(self, row: &[u32], text: T, padding: T, length: usize) -> Vec<T> {
-        let (text, padding) = (vec![text; row.len()], vec![padding; length.saturating_sub(row.len())]);
-        if self.left { [padding, text].concat() } else { [text, padding].concat() }
+    /// Which of `length` ids are the `ids` of a text.
+    fn text(self, ids: usize, length: usize) -> Vec<bool> {
+        (0..length).map(|at| if self.left { at >= length - ids } else { at < ids }).collect()
     }
 }
 
