@@ -199,13 +199,15 @@ def vision_tower_only(model: str, config) -> nn.Module:
         "idefics3_vision": Idefics3VisionTransformer,
         "smolvlm_vision": SmolVLMVisionTransformer,
     }
-    if vision.model_type not in classes:
+    # Idefics3's tower was first published under the name of the whole.
+    kind = "idefics3_vision" if vision.model_type == "idefics3" else vision.model_type
+    if kind not in classes:
         raise Refusal(f"vision towers of model_type {vision.model_type!r} are not supported")
     owners = ["vision_tower.vision_model.", "vision_tower.", "vision_model."]
     tensors = read_tensors(model, [outer + owner for owner in owners for outer in ("model.", "")])
     if vision.model_type == "siglip_vision_model":
         vision.vision_use_head = any(name.startswith("head.") for name in tensors)
-    tower = classes[vision.model_type]._from_config(vision, attn_implementation="eager", dtype=torch.float32)
+    tower = classes[kind]._from_config(vision, attn_implementation="eager", dtype=torch.float32)
     missing, unexpected = tower.load_state_dict(tensors, strict=False)
     unexpected = [name for name in unexpected if not name.endswith("position_ids")]
     if missing or unexpected:

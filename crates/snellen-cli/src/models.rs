@@ -9,9 +9,29 @@ use snellen::model::{LoadConfig, Model, Transform};
 /// How `--model` is explained.
 pub const HELP: &str = "Name on the Hugging Face Hub (owner/name, owner/name@revision), folder, or .safetensors file";
 
+/// Which of a model's files are meant.
+#[derive(Args)]
+pub struct Place {
+    /// The folder inside the model's that its files are in (image_encoder)
+    #[arg(long, value_name = "FOLDER")]
+    subfolder: Option<String>,
+    /// The file of its weights where it isn't the usual one (model.fp16.safetensors, open_clip_model.safetensors)
+    #[arg(long, value_name = "FILE")]
+    weights: Option<String>,
+}
+
+impl Place {
+    /// The same, as a library takes it.
+    pub fn config(&self) -> LoadConfig {
+        LoadConfig { subfolder: self.subfolder.clone(), weights: self.weights.clone(), ..LoadConfig::plain() }
+    }
+}
+
 /// What changes a model when it is loaded.
 #[derive(Args)]
 pub struct Load {
+    #[command(flatten)]
+    place: Place,
     /// Change weights in ways that change no embedding: fold-ln, center-writing
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     transforms: Vec<Transform>,
@@ -36,6 +56,7 @@ impl Load {
             transforms: self.transforms.clone(),
             preprocessing: self.preprocessing.clone(),
             precision: self.dtype,
+            ..self.place.config()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `snellen sites`
 
-use crate::models;
+use crate::models::{self, Place};
 use crate::terminal::{self, Bars, Downloads};
 use clap::Args;
 use snellen::model::{BlockPoint, ModelConfig, Point, Site, TokenAxis, Tower};
@@ -11,7 +11,9 @@ use snellen::{Error, Result};
 pub struct Sites {
     #[arg(long, value_name = "MODEL", help = models::HELP)]
     model: String,
-    /// Print JSON: type, what its files leave to defaults, and each site with axes and shape
+    #[command(flatten)]
+    place: Place,
+    /// Print JSON: type, what its files leave to defaults, what of them is left alone, and each site with axes and shape
     #[arg(long)]
     json: bool,
 }
@@ -19,7 +21,7 @@ pub struct Sites {
 /// Runs `snellen sites`.
 pub fn run(args: &Sites) -> Result<()> {
     Bars::new();
-    let config = ModelConfig::open(&args.model, &Downloads::new())?;
+    let config = ModelConfig::open(&args.model, &args.place.config(), &Downloads::new())?;
     let length = config.text.as_ref().map_or(0, |text| text.positions);
     let sites = [Site::all(&config, Tower::Vision), Site::all(&config, Tower::Text)].concat();
     let rows = sites.iter().map(|site| (site.to_string(), axes(*site, &config), site.shape(&config, 1, length)));
@@ -27,7 +29,8 @@ pub fn run(args: &Sites) -> Result<()> {
         let sites: Vec<_> = rows
             .map(|(site, axes, shape)| serde_json::json!({"site": site, "axes": axes, "shape": shape[1..]}))
             .collect();
-        let all = serde_json::json!({"model_type": config.model_type, "assumed": config.assumed, "sites": sites});
+        let all = serde_json::json!({"model_type": config.model_type, "assumed": config.assumed,
+                                    "left_alone": config.left_alone, "sites": sites});
         return terminal::say(serde_json::to_string_pretty(&all).map_err(|e| Error::malformed("json", e))?);
     }
     for (site, axes, shape) in rows {
@@ -39,6 +42,10 @@ pub fn run(args: &Sites) -> Result<()> {
             "\nnot in the files, taken from their format's defaults: {}",
             config.assumed.join(", ")
         ))?;
+    }
+    let left_alone: Vec<&str> = config.left_alone.all().collect();
+    if !left_alone.is_empty() {
+        terminal::say(format!("\nin the files, and not read: {}", left_alone.join(", ")))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Models of every family by folder, file and name; what is listed of them, and whether they agree with a reference.
 
-use crate::program::{Home, Ran, copy, copy_fixture, files};
+use crate::program::{Home, Ran, copy, copy_fixture, edit_json, files};
 use crate::server::{Reply, Request, Server};
 use crate::weights::Weights;
 use serde_json::{Value, json};
@@ -440,4 +440,46 @@ fn a_server_that_is_not_there_is_no_fault_of_the_input() {
     let ran: Ran = command.output().unwrap().into();
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
     assert!(ran.stderr.contains("127.0.0.1:9"), "{ran:?}");
+}
+
+#[test]
+fn what_was_left_alone_is_said() {
+    let home = home("dinov2");
+    let path = home.path("model/model.safetensors");
+    let mut weights = Weights::read(&path);
+    weights.0.push(("classifier.weight".into(), "F32".into(), vec![5, 36], vec![0; 5 * 36 * 4]));
+    weights.0.push(("classifier.bias".into(), "F32".into(), vec![5], vec![0; 20]));
+    weights.write(&path);
+    edit_json(&home.path("model/config.json"), |c| c["window\n\u{1b}size"] = json!(3));
+    let expected = json!({"keys": ["window\\n\\u{1b}size"], "tensors": ["classifier.* (2 tensors)"], "files": []});
+    let listed = home.succeed("sites --model model");
+    let line = "\nin the files, and not read: window\\n\\u{1b}size, classifier.* (2 tensors)\n";
+    assert!(listed.contains(line), "{listed}");
+    assert_eq!(parse(&home.succeed("sites --model model --json"))["left_alone"], expected);
+    home.succeed("scenes --kind toy --study --count 2 --out scenes");
+    home.succeed("record --model model --images scenes --sites image_embeds --out run");
+    assert_eq!(parse(&fs::read_to_string(home.path("run/run.json")).unwrap())["model"]["left_alone"], expected);
+    home.succeed(PARITY);
+}
+
+#[test]
+fn a_model_inside_a_folder_and_other_weights_are_chosen() {
+    let home = home("clip_vision");
+    let listed = home.succeed("sites --model model");
+    fs::create_dir_all(home.path("pipeline")).unwrap();
+    fs::rename(home.path("model"), home.path("pipeline/image_encoder")).unwrap();
+    home.refuse("sites --model pipeline", &["no such file, but one in image_encoder: choose with --subfolder"]);
+    let place = "--model pipeline --subfolder image_encoder";
+    assert_eq!(home.succeed(&format!("sites {place}")), listed);
+    home.succeed(&format!("parity {place} --reference reference.safetensors"));
+    home.succeed("scenes --kind toy --study --count 2 --out scenes");
+    home.succeed(&format!("record {place} --images scenes --sites image_embeds --out run"));
+    let run = parse(&fs::read_to_string(home.path("run/run.json")).unwrap());
+    assert_eq!(run["model"]["name"], "pipeline/image_encoder");
+    let folder = home.path("pipeline/image_encoder");
+    fs::rename(folder.join("model.safetensors"), folder.join("mine.safetensors")).unwrap();
+    home.refuse(&format!("sites {place}"), &["model.safetensors: expected a file"]);
+    assert_eq!(home.succeed(&format!("sites {place} --weights mine.safetensors")), listed);
+    home.succeed(&format!("parity {place} --weights mine.safetensors --reference reference.safetensors"));
+    home.refuse(&format!("sites {place}/.."), &["subfolder: expected the name of a folder"]);
 }

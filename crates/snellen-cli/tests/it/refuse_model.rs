@@ -66,8 +66,8 @@ fn configurations_whose_maths_is_not_known() {
     refuse(&|c| drop(c.as_object_mut().unwrap().remove("model_type")), &["config.json", "`model_type`"]);
     refuse(&|c| c["text_config"] = json!(7), &["text_config: expected an object, got a number"]);
     refuse(&|c| c["vision_config"]["hidden_act"] = json!("relu"), &["vision_config: `hidden_act`", "`relu`"]);
-    refuse(&|c| c["vision_config"]["rope_theta"] = json!(1e4), &["vision_config: expected", "`rope_theta`"]);
-    refuse(&|c| c["surprise"] = json!(true), &["config.json: expected only keys", "`surprise`"]);
+    refuse(&|c| c["quantization_config"] = json!({"bits": 4}), &["`quantization_config`: expected null", "bits"]);
+    refuse(&|c| c["auto_map"] = json!({"AutoModel": "own.Model"}), &["`auto_map`: expected no code", "\"AutoModel\""]);
     refuse(&|c| c["vision_config"]["num_channels"] = json!(1), &["`num_channels`: expected 3, got 1"]);
     refuse(&|c| c["text_config"]["layer_norm_eps"] = json!(-1), &["`layer_norm_eps`", "got -1"]);
     refuse(&|c| c["vision_config"]["num_attention_heads"] = json!(5), &["`num_attention_heads`", "divisor", "got 5"]);
@@ -78,24 +78,45 @@ fn configurations_whose_maths_is_not_known() {
     ] {
         let both = ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"];
         for key in [&both[..], keys].concat() {
-            for bad in [json!(1_u64 << 40), json!(0), json!(-3), json!(2.5), json!("12"), Value::Null] {
+            for bad in [json!(1_u64 << 40), json!(0), json!(-3), json!(2.5), json!("12")] {
                 let got = format!("{tower}: `{key}`: expected a whole number from 1 to 1048576, got {bad}");
                 refuse(&|c| c[tower][key] = bad.clone(), &[&got]);
             }
-            // What a class takes for granted is only known where `transformers` wrote the file.
-            let remove = |c: &mut Value| {
-                c.as_object_mut().unwrap().remove("transformers_version");
-                c[tower].as_object_mut().unwrap().remove(key);
-            };
-            refuse(&remove, &[&format!("{tower}: expected the key `{key}`, got no such key")]);
         }
     }
-    let remove = |c: &mut Value| {
-        let keys = c.as_object_mut().unwrap();
-        keys.remove("transformers_version");
-        keys.remove("projection_dim");
+}
+
+/// What its class takes for granted in a file that leaves something out, the weights may contradict.
+#[test]
+fn configurations_whose_defaults_do_not_fit() {
+    let home = home();
+    let path = home.path("model/config.json");
+    let sound = fs::read(&path).unwrap();
+    let whole: Value = serde_json::from_slice(&sound).unwrap();
+    let sizes = ["hidden_size", "num_hidden_layers", "intermediate_size"];
+    let of = |tower: &'static str, keys: &[&'static str]| -> Vec<_> {
+        [&sizes[..], keys].concat().into_iter().map(|key| (tower, key)).collect()
     };
-    refuse(&remove, &["config.json: expected the key `projection_dim`"]);
+    let all = [of("text_config", &["vocab_size", "max_position_embeddings"]), of("vision_config", &["patch_size"])];
+    for (tower, key) in all.concat() {
+        for null in [false, true] {
+            let mut json = whole.clone();
+            match (null, json[tower].as_object_mut().unwrap()) {
+                (true, section) => section.insert(key.to_owned(), Value::Null),
+                (false, section) => section.remove(key),
+            };
+            fs::write(&path, json.to_string()).unwrap();
+            // Heads, and the pictures' size, may be at odds with it before any weight is looked at.
+            if key == "hidden_size" || key == "patch_size" {
+                home.refuse(EXAM, &["model/"]);
+            } else {
+                home.refuse(EXAM, &["taken from the format's defaults: ", &format!("{tower}.{key} = ")]);
+            }
+        }
+    }
+    fs::write(&path, sound).unwrap();
+    edit_json(&path, |c| drop(c.as_object_mut().unwrap().remove("projection_dim")));
+    home.refuse(EXAM, &["visual_projection.weight", "taken from the format's defaults: ", "projection_dim = 512"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::engine::Activation;
 use crate::model::config::{Positions, TextPooling};
-use crate::model::{Layout, ModelConfig, TextConfig, TowerConfig, VisionConfig, VisionPooling};
+use crate::model::{Layout, LeftAlone, ModelConfig, TextConfig, TowerConfig, VisionConfig, VisionPooling};
 
 /// Names that [`named`] knows.
 pub const NAMES: [&str; 4] = ["vit-l-14", "vit-b-32", "vit-b-16", "lab"];
@@ -74,5 +74,6 @@ fn clip(vision: VisionConfig, text: Option<TextConfig>) -> ModelConfig {
         open_clip_tokenizer: None,
         logit_bias: false,
         assumed: Vec::new(),
+        left_alone: LeftAlone::default(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::engine::Activation;
 use crate::model::config::{Positions, TextPooling, TowerConfig};
 use crate::model::preprocess::{Colour, Crop, Filter, MODEL, Resize, Rounding};
-use crate::model::{Layout, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
+use crate::model::{Layout, LeftAlone, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
 use crate::scene::{MAX_SIDE, Pairs, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -221,6 +221,7 @@ impl Recipe {
             open_clip_tokenizer: None,
             logit_bias: false,
             assumed: Vec::new(),
+            left_alone: LeftAlone::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! at no time are a file's bytes and its weights in memory together.
 
 use super::layout::{Layout, Part, Place};
+use super::prefixes::Prefixes;
 use crate::engine::{Real, Tensor};
 use crate::{Error, Result, output};
 use safetensors::tensor::{Dtype, TensorInfo, TensorView};
@@ -36,9 +37,10 @@ pub struct Checkpoint {
     tensors: BTreeMap<String, Stored>,
     /// What a header says beside the tensors.
     pub metadata: BTreeMap<String, String>,
-    layout: Layout,
-    /// What stands before the names of either tower.
-    prefixes: [String; 2],
+    pub(super) layout: Layout,
+    pub(super) prefixes: Prefixes,
+    /// The tensors that were asked for.
+    pub(super) asked: BTreeSet<String>,
     /// Hashes of what was asked for, by tensor and part.
     used: BTreeMap<(String, usize), blake3::Hash>,
     taken: usize,
@@ -67,7 +69,8 @@ impl Checkpoint {
             tensors: BTreeMap::new(),
             metadata: BTreeMap::new(),
             layout: Layout::Transformers { inside: false },
-            prefixes: ["vision_model.".to_owned(), "text_model.".to_owned()],
+            prefixes: Prefixes::plain(),
+            asked: BTreeSet::new(),
             used: BTreeMap::new(),
             taken: 0,
         };
@@ -118,10 +121,8 @@ impl Checkpoint {
     /// Reads names as `layout` has them, with the prefixes of the towers found in the file.
     pub fn named(mut self, layout: Layout, text: bool) -> Result<Self> {
         let names: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
-        let vision = prefix(&names, layout.landmark(false), &self.path)?;
-        let text = if text { prefix(&names, layout.landmark(true), &self.path)? } else { String::new() };
+        self.prefixes = Prefixes::find(&names, layout, text, &self.path)?;
         self.layout = layout;
-        self.prefixes = [vision, text];
         Ok(self)
     }
 
@@ -152,7 +153,7 @@ impl Checkpoint {
 
     /// Whether the weight that the towers call `name` is there.
     pub(super) fn has(&self, name: &str) -> bool {
-        let [vision, text] = &self.prefixes;
+        let Prefixes { vision, text } = &self.prefixes;
         self.tensors.contains_key(&self.layout.place(name, vision, text).name)
     }
 
@@ -184,25 +185,14 @@ impl Checkpoint {
         names.into_iter().map(read).collect()
     }
 
-    /// Refuses weights that no part of the model asked for: they would mean another architecture. Inside a larger model, only those
-    /// beside the tower's own are looked at.
-    pub fn finish(self) -> Result<()> {
-        let used: BTreeSet<&str> = self.used.keys().map(|(name, _)| name.as_str()).collect();
-        let inside = self.layout == Layout::Transformers { inside: true };
-        let ours = |name: &&String| {
-            !used.contains(name.as_str())
-                && !self.layout.ignores(name)
-                && (!inside || !self.prefixes[0].is_empty() && name.starts_with(&self.prefixes[0]))
-        };
-        // No registers are saved as a tensor of no values.
-        let empty = |name: &&String| self.tensors[*name].shape.contains(&0);
-        match self.tensors.keys().find(|name| ours(name) && !empty(name)) {
-            Some(name) => {
-                let place = self.files[self.tensors[name].file].0.display();
-                Err(Error::mismatch(place, "only tensors that the configuration speaks of", format!("`{name}`")))
-            }
-            None => Ok(()),
-        }
+    /// The file that a tensor of this checkpoint is in.
+    pub(super) fn file_of(&self, name: &str) -> &Path {
+        self.tensors.get(name).map_or(&self.path, |stored| &self.files[stored.file].0)
+    }
+
+    /// Whether a tensor has no values, as that of no registers.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        self.tensors.get(name).is_some_and(|stored| stored.shape.contains(&0))
     }
 
     /// The values of block `block` of `of` equal ones of a tensor, in order; all finite.
@@ -214,7 +204,8 @@ impl Checkpoint {
             Dtype::F32 => (4, |bytes, values| widen(bytes, values, f32::from_le_bytes)),
             Dtype::F16 => (2, |bytes, values| widen(bytes, values, |b| half::f16::from_le_bytes(b).to_f32())),
             Dtype::BF16 => (2, |bytes, values| widen(bytes, values, |b| half::bf16::from_le_bytes(b).to_f32())),
-            other => return Err(Error::mismatch(place(), "dtype F32, F16 or BF16", format!("{other:?}"))),
+            Dtype::F64 => (8, |bytes, values| widen(bytes, values, |b| f64::from_le_bytes(b) as f32)),
+            other => return Err(Error::mismatch(place(), "dtype F32, F16, BF16 or F64", format!("{other:?}"))),
         };
         let count = stored.shape.iter().product::<usize>() / of;
         let mut file = file;
@@ -280,29 +271,10 @@ impl Header {
     }
 }
 
-/// What stands before the one name that ends with `landmark`.
-pub(super) fn prefix(names: &[&str], landmark: &str, path: &Path) -> Result<String> {
-    let found: Vec<&str> = names
-        .iter()
-        .filter_map(|name| name.strip_suffix(landmark))
-        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
-        .collect();
-    match found[..] {
-        [one] => Ok(one.to_owned()),
-        [] => {
-            Err(Error::mismatch(path.display(), format!("a tensor `{landmark}`, under some prefix"), "no such tensor"))
-        }
-        [a, b, ..] => {
-            let got = format!("`{a}{landmark}` and `{b}{landmark}`");
-            Err(Error::mismatch(path.display(), format!("one tower with a tensor `{landmark}`"), got))
-        }
-    }
-}
-
 impl Checkpoint {
     /// Where the weight that the towers call `name` stands, which has to be of this shape.
-    fn find(&self, name: &str, shape: &[usize]) -> Result<Place> {
-        let [vision, text] = &self.prefixes;
+    fn find(&mut self, name: &str, shape: &[usize]) -> Result<Place> {
+        let Prefixes { vision, text } = &self.prefixes;
         let place = self.layout.place(name, vision, text);
         let mut expected = shape.to_vec();
         match place.part {
@@ -319,6 +291,7 @@ impl Checkpoint {
             let at = format!("{}: tensor `{}`", self.files[stored.file].0.display(), place.name);
             return Err(Error::mismatch(at, format!("shape {expected:?}"), format!("{:?}", stored.shape)));
         }
+        self.asked.insert(place.name.clone());
         Ok(place)
     }
 }
@@ -341,7 +314,7 @@ impl<F: Real> Parameters<F> for Checkpoint {
 }
 
 /// The weights of a checkpoint as far as its headers tell: names and shapes are checked, and every value is 0.
-pub(super) struct Shapes<'a>(pub(super) &'a Checkpoint);
+pub(super) struct Shapes<'a>(pub(super) &'a mut Checkpoint);
 
 impl Parameters<f32> for Shapes<'_> {
     fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {

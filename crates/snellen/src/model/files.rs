@@ -1,8 +1,9 @@
 //! Where a model's files are, and which of them are its configuration and its weights.
 
-use super::checkpoint::{Checkpoint, prefix};
-use super::config::ModelConfig;
+use super::checkpoint::Checkpoint;
+use super::config::{LeftAlone, ModelConfig, shown};
 use super::layout::Layout;
+use super::prefixes::{Prefixes, lack_text};
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -33,9 +34,29 @@ impl Files for &Path {
         Ok(path.symlink_metadata().is_ok().then_some(path))
     }
 
+    fn missing(&self, name: &str) -> Error {
+        let inner = if name == Format::Transformers.config() { described_inside(self) } else { Vec::new() };
+        let got = match &inner[..] {
+            [] => "no such file".to_owned(),
+            names => format!("no such file, but one in {}: choose with --subfolder", names.join(", ")),
+        };
+        Error::mismatch(self.place(name), "a file", got)
+    }
+
     fn place(&self, name: &str) -> String {
         self.join(name).display().to_string()
     }
+}
+
+/// The first few folders in `folder` that a model is described in.
+fn described_inside(folder: &Path) -> Vec<String> {
+    let entries = folder.read_dir().into_iter().flatten().flatten().take(1000);
+    let described = |path: &PathBuf| path.join(Format::Transformers.config()).is_file();
+    let names = entries.map(|entry| entry.path()).filter(described);
+    let mut names: Vec<_> = names.filter_map(|path| Some(shown(path.file_name()?.to_str()?))).collect();
+    names.sort();
+    names.truncate(8);
+    names
 }
 
 /// The contents of a small file of the model, and where it is; `None` where there is none.
@@ -92,20 +113,36 @@ impl Format {
         }
     }
 
-    /// The format of the files; that of `transformers` where they are in both.
-    pub(super) fn of(files: &dyn Files, weights: Option<&str>) -> Result<Self> {
-        let both = [Self::Transformers, Self::OpenClip];
-        let mut described = Vec::new();
-        for format in both {
-            if files.file(format.config())?.is_some() {
-                described.push(format);
-            }
-        }
+    /// The format of the files; that of `transformers` where they are in both. What else could have been read goes to `left_alone`.
+    pub(super) fn of(files: &dyn Files, weights: Option<&str>, left_alone: &mut LeftAlone) -> Result<Self> {
+        let described = Self::described(files)?;
+        let format = Self::choose(files, weights, &described)?;
+        left_alone
+            .files
+            .extend(described.iter().filter(|other| **other != format).map(|other| other.config().to_owned()));
+        Ok(format)
+    }
+
+    /// The formats that there is a configuration for. Beside OpenCLIP's, timm writes a `config.json` of its own.
+    fn described(files: &dyn Files) -> Result<Vec<Self>> {
+        let open_clip = files.file(Self::OpenClip.config())?.is_some();
+        let transformers = match files.file(Self::Transformers.config())? {
+            Some(_) if open_clip => match read(files, Self::Transformers.config())? {
+                Some((path, bytes)) => json(&path, &bytes)?.get("model_type").is_some_and(Value::is_string),
+                None => false,
+            },
+            found => found.is_some(),
+        };
+        let both = [(Self::Transformers, transformers), (Self::OpenClip, open_clip)];
+        Ok(both.into_iter().filter_map(|(format, there)| there.then_some(format)).collect())
+    }
+
+    fn choose(files: &dyn Files, weights: Option<&str>, described: &[Self]) -> Result<Self> {
         if let Some(weights) = weights {
             let named = if weights.starts_with("open_clip") { Self::OpenClip } else { Self::Transformers };
             return Ok(if described.contains(&named) { named } else { *described.first().unwrap_or(&named) });
         }
-        for format in &described {
+        for format in described {
             let index = format!("{}.index.json", format.weights());
             if files.file(format.weights())?.is_some() || files.file(&index)?.is_some() {
                 return Ok(*format);
@@ -115,32 +152,71 @@ impl Format {
     }
 }
 
-/// Opens the weights: the file `named`, or what `format` calls them, in one file or in shards.
+/// Endings of the names under which `transformers` keeps weights of another type beside or instead of the usual ones, the most exact
+/// first.
+const VARIANTS: [&str; 3] = ["fp32", "bf16", "fp16"];
+
+/// Opens the weights: the file `named`, or what `format` calls them, in one file or in shards. A text tower that they lack is taken
+/// from `config`.
 pub(super) fn weights(
     files: &dyn Files,
     format: Format,
     named: Option<&str>,
-    config: &ModelConfig,
+    config: &mut ModelConfig,
 ) -> Result<Checkpoint> {
-    let text = config.text.is_some();
-    let single = named.unwrap_or(format.weights());
-    let index = format!("{}.index.json", format.weights());
-    if let Some(path) = files.file(single)? {
-        return Checkpoint::of_files(&path, std::slice::from_ref(&path))?.named(config.layout, text);
-    }
-    let Some((path, bytes)) = read(files, &index)? else {
-        return Err(match pickled(files)? {
-            Some(pickle) => {
-                let got = format!("only {pickle}, a pickle, which can run code when it is read; {}", convert(&pickle));
-                Error::mismatch(files.place(single), "weights as safetensors", got)
-            }
-            None => files.missing(single),
-        });
+    let (path, shards) = match named {
+        Some(name) => stored(files, name, config.layout)?.ok_or_else(|| files.missing(name))?,
+        None => usual(files, format, config)?,
     };
-    let shards = shards(&path, &bytes, config.layout)?;
+    let checkpoint = Checkpoint::of_files(&path, &shards)?;
+    if config.text.is_some() && lack_text(checkpoint.names().map(String::as_str), config.layout) {
+        config.text = None;
+        config.logit_bias = false;
+        config.left_alone.keys.push("text_config".to_owned());
+    }
+    checkpoint.named(config.layout, config.text.is_some())?.without_adapters()
+}
+
+/// The file `name`, or the files that it names if it is an index; `None` where there is none.
+fn stored(files: &dyn Files, name: &str, layout: Layout) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
+    if !name.ends_with(".json") {
+        return Ok(files.file(name)?.map(|path| (path.clone(), vec![path])));
+    }
+    let Some((path, bytes)) = read(files, name)? else { return Ok(None) };
+    let shards = shards(&path, &bytes, layout)?;
     let find = |name: &String| files.file(name)?.ok_or_else(|| files.missing(name));
     let shards = shards.iter().map(find).collect::<Result<Vec<_>>>()?;
-    Checkpoint::of_files(&path, &shards)?.named(config.layout, text)
+    Ok(Some((path, shards)))
+}
+
+/// The first that there is of what weights are called. As in `transformers`, one file goes before several.
+fn usual(files: &dyn Files, format: Format, config: &mut ModelConfig) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let single = format.weights();
+    let stem = single.trim_end_matches(".safetensors");
+    let index = format!("{single}.index.json");
+    if let Some(found) = stored(files, single, config.layout)? {
+        if files.file(&index)?.is_some() {
+            config.left_alone.files.push(index);
+        }
+        return Ok(found);
+    }
+    let variants = VARIANTS.map(|kind| [format!("{stem}.{kind}.safetensors"), format!("{single}.index.{kind}.json")]);
+    let plain = (format == Format::OpenClip).then(|| Format::Transformers.weights().to_owned());
+    for name in std::iter::once(index).chain(variants.into_iter().flatten()).chain(plain) {
+        if let Some(found) = stored(files, &name, config.layout)? {
+            if !name.ends_with(".index.json") {
+                config.assumed.push(format!("weights = {name}"));
+            }
+            return Ok(found);
+        }
+    }
+    Err(match pickled(files)? {
+        Some(pickle) => {
+            let got = format!("only {pickle}, a pickle, which can run code when it is read; {}", convert(&pickle));
+            Error::mismatch(files.place(single), "weights as safetensors", got)
+        }
+        None => files.missing(single),
+    })
 }
 
 /// The shards that an index names; inside a larger model only those that hold some of the tower.
@@ -152,7 +228,7 @@ fn shards(path: &Path, bytes: &[u8], layout: Layout) -> Result<BTreeSet<String>>
         .and_then(Value::as_object)
         .ok_or_else(|| Error::mismatch(&place, "an object from tensors to files", "none"))?;
     let names: Vec<&str> = map.keys().map(String::as_str).collect();
-    let vision = prefix(&names, layout.landmark(false), path)?;
+    let vision = Prefixes::find(&names, layout, false, path)?.vision;
     let wanted = |name: &str| layout != Layout::Transformers { inside: true } || name.starts_with(&vision);
     let mut shards = BTreeSet::new();
     for (name, file) in map {
@@ -166,6 +242,17 @@ fn shards(path: &Path, bytes: &[u8], layout: Layout) -> Result<BTreeSet<String>>
         }
     }
     Ok(shards)
+}
+
+/// Refuses files that an adapter lies beside: PEFT would change the weights by it, and `transformers` asks PEFT where it is there.
+pub(super) fn no_adapter(files: &dyn Files) -> Result<()> {
+    let name = "adapter_config.json";
+    if files.file(name)?.is_none() {
+        return Ok(());
+    }
+    let expected = "a model, not an adapter of one (merge it first: PEFT's `merge_and_unload`, then `save_pretrained`; where \
+                    the weights have it already, take this file away)";
+    Err(Error::mismatch(files.place(name), expected, "an adapter"))
 }
 
 /// A file of weights that holds Python objects.

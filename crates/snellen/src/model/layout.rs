@@ -70,6 +70,17 @@ impl Layout {
             }
     }
 
+    /// What stands before the names of both towers, given what stands before those of the vision tower: what the whole is wrapped in.
+    /// `None` where the tower has no name inside the whole.
+    pub(super) fn outer(self, vision: &str) -> Option<&str> {
+        let tower = match self {
+            Self::OpenClip => "visual.",
+            Self::OpenClipTimm => "visual.trunk.",
+            _ => "vision_model.",
+        };
+        vision.strip_suffix(tower)
+    }
+
     /// Where the weight that the towers call `name` stands; `vision` and `text` are the prefixes of the towers in the file.
     pub(super) fn place(self, name: &str, vision: &str, text: &str) -> Place {
         let whole = |name: String| Place { name, part: Part::Whole };
@@ -99,7 +110,7 @@ impl Layout {
             (Self::OpenClip | Self::OpenClipTimm, "text_head.bias") => whole(format!("{text}text_projection.bias")),
             (_, "text_head.weight") => whole(format!("{text}head.weight")),
             (_, "text_head.bias") => whole(format!("{text}head.bias")),
-            _ => whole(name.to_owned()),
+            _ => whole(format!("{}{name}", self.outer(vision).unwrap_or_default())),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! A model as its files describe it.
 
 use super::checkpoint::{Checkpoint, Shapes};
+use super::config::LeftAlone;
 use super::files::{self, Files, Format};
 use super::hub::Download;
 use super::layout::Layout;
 use super::source::Source;
 use super::tokenizer::{self, Tokenizer};
 use super::{ModelConfig, Preprocessing, Towers, Transform, VisionPooling};
-use crate::Result;
 use crate::engine::Precision;
+use crate::{Error, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -47,12 +48,20 @@ pub struct LoadConfig {
     pub preprocessing: Option<String>,
     /// What products are made in.
     pub precision: Precision,
+    /// The folder inside the model's in which its files are, with slashes.
+    pub subfolder: Option<String>,
+    /// The file of the weights, or the index of several, where it isn't the usual one.
+    pub weights: Option<String>,
 }
 
 impl LoadConfig {
     /// The model as its files have it, in f32.
     pub fn plain() -> Self {
-        Self { transforms: Vec::new(), preprocessing: None, precision: Precision::F32 }
+        Self { transforms: Vec::new(), preprocessing: None, precision: Precision::F32, subfolder: None, weights: None }
+    }
+
+    fn place(&self) -> (Option<&str>, Option<&str>) {
+        (self.subfolder.as_deref(), self.weights.as_deref())
     }
 }
 
@@ -61,7 +70,8 @@ impl Model {
     /// `owner/name@revision` on the Hub, whose files are fetched where they are not in its cache. What is a path here is taken for
     /// one.
     pub fn open(model: &str, config: &LoadConfig, progress: &dyn Download) -> Result<Self> {
-        Source::find(model)?.with(progress, |files, weights, name| Self::of_files(files, weights, name, config))
+        Source::find(model)?
+            .with(config.place(), progress, |files, weights, name| Self::of_files(files, weights, name, config))
     }
 
     /// Reads a model from a folder, or from the folder of a `.safetensors` file.
@@ -71,7 +81,8 @@ impl Model {
 
     /// Reads a model from a folder, or from the folder of a `.safetensors` file, as `config` says.
     pub fn load_with(path: &Path, config: &LoadConfig) -> Result<Self> {
-        Source::of_path(path)?.with(&(), |files, weights, name| Self::of_files(files, weights, name, config))
+        Source::of_path(path)?
+            .with(config.place(), &(), |files, weights, name| Self::of_files(files, weights, name, config))
     }
 
     /// Reads a model's files; `weights` names the file of its weights where it isn't the usual one.
@@ -81,12 +92,14 @@ impl Model {
         let preprocessing = preprocessing(files, format, (&path, &bytes), &mut config, with)?;
         let tokenizer = Tokenizer::load(files, &config)?;
         let mut checkpoint = open_weights(files, format, weights, (&mut config, projects))?;
+        let tokenizer = tokenizer.filter(|_| config.text.is_some());
         let mut transforms = with.transforms.clone();
         transforms.sort_unstable();
         transforms.dedup();
-        let towers = Towers::packed(&config, &mut checkpoint, &transforms, with.precision)?;
+        let towers = Towers::packed(&config, &mut checkpoint, &transforms, with.precision);
+        let towers = towers.map_err(|error| explained(error, &config))?;
         let (weights_hash, parameters) = (checkpoint.hash(), checkpoint.taken());
-        checkpoint.finish()?;
+        config.left_alone.tensors = checkpoint.finish()?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let config_hash = blake3::hash(&bytes).to_hex().to_string();
         Ok(Self {
@@ -114,11 +127,12 @@ impl Model {
 impl ModelConfig {
     /// What a model is made of, without reading its weights: their names and shapes are checked. `model` is as [`Model::open`] takes it.
     pub fn open(model: &str, progress: &dyn Download) -> Result<Self> {
-        Source::find(model)?.with(progress, |files, weights, _| {
+        Source::find(model)?.with(config.place(), progress, |files, weights, _| {
             let Description { mut config, format, projects, path, bytes } = Description::read(files, weights)?;
             preprocessing(files, format, (&path, &bytes), &mut config, &LoadConfig::plain())?;
-            let checkpoint = open_weights(files, format, weights, (&mut config, projects))?;
-            Towers::new(&config, &mut Shapes(&checkpoint))?;
+            let mut checkpoint = open_weights(files, format, weights, (&mut config, projects))?;
+            Towers::new(&config, &mut Shapes(&mut checkpoint)).map_err(|error| explained(error, &config))?;
+            config.left_alone.tensors = checkpoint.finish()?;
             Ok(config)
         })
     }
@@ -136,17 +150,32 @@ struct Description {
 
 impl Description {
     fn read(files: &dyn Files, weights: Option<&str>) -> Result<Self> {
-        let format = Format::of(files, weights)?;
+        let mut left_alone = LeftAlone::default();
+        let format = Format::of(files, weights, &mut left_alone)?;
+        files::no_adapter(files)?;
         let missing = || files.missing(format.config());
         let (path, bytes) = files::read(files, format.config())?.ok_or_else(missing)?;
         let (json, place) = (files::json(&path, &bytes)?, path.display().to_string());
-        let config = match format {
+        let mut config = match format {
             Format::Transformers => ModelConfig::parse(&json, &place)?,
             Format::OpenClip => ModelConfig::parse_open_clip(&json, &place)?,
         };
+        config.left_alone.files = left_alone.files;
         let class = json.pointer("/architectures/0").and_then(Value::as_str);
         let projects = class.is_some_and(|class| class.ends_with("WithProjection"));
         Ok(Self { config, format, projects, path, bytes })
+    }
+}
+
+/// The error with what the configuration left to defaults, where a weight has another shape: it may be for that.
+fn explained(error: Error, config: &ModelConfig) -> Error {
+    match error {
+        Error::Mismatch { place, expected, got } if expected.starts_with("shape [") && !config.assumed.is_empty() => {
+            let assumed = config.assumed.join(", ");
+            let got = format!("{got}; taken from the format's defaults: {assumed}");
+            Error::Mismatch { place, expected, got }
+        }
+        error => error,
     }
 }
 
@@ -190,11 +219,37 @@ fn preprocessing(
             (Preprocessing::parse_open_clip(&files::json(path, bytes)?, &place)?, place)
         }
         (None, Format::Transformers) => {
-            let (path, json) = files::processor(files)?;
-            let place = path.display().to_string();
+            let (file, mut json) = files::processor(files)?;
+            if file.parent() != path.parent() {
+                let names = [file.parent().and_then(Path::file_name), file.file_name()];
+                let names = names.map(|name| name.unwrap_or_default().to_string_lossy());
+                config.assumed.push(format!("preprocessing = {}", names.join("/")));
+            }
+            name_processor(&mut json, &config.model_type);
+            let place = file.display().to_string();
             (Preprocessing::parse(&json, &place)?, place)
         }
     };
     config.vision.resize(preprocessing.image, &place)?;
     Ok(preprocessing)
+}
+
+/// Puts the class into a description that names none, as `transformers` does: by the model's type.
+fn name_processor(json: &mut Value, model_type: &str) {
+    let class = match model_type {
+        "clip" | "clip_vision_model" => "CLIPImageProcessor",
+        "siglip" | "siglip_vision_model" => "SiglipImageProcessor",
+        "dinov2" | "dinov2_with_registers" => "BitImageProcessor",
+        _ => return,
+    };
+    let json = match json.get_mut("image_processor") {
+        Some(nested) if nested.is_object() => nested,
+        _ => json,
+    };
+    let named = ["image_processor_type", "feature_extractor_type"];
+    if let Some(map) = json.as_object_mut()
+        && named.iter().all(|key| map.get(*key).is_none_or(Value::is_null))
+    {
+        map.insert("image_processor_type".to_owned(), class.into());
+    }
 }

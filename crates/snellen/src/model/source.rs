@@ -2,6 +2,7 @@
 
 use super::files::{self, Files};
 use super::hub::{Download, Hub, HubId, Repo};
+use super::subfolder::Subfolder;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -56,8 +57,29 @@ impl Source {
         }
     }
 
-    /// Calls `read` with the files, the name of the weights among them where it isn't the usual one, and the model's name.
+    /// Calls `read` with the files, or those of a sub-folder, the name of the weights among them where it isn't the usual one, and the
+    /// model's name.
     pub(super) fn with<T>(
+        &self,
+        (subfolder, weights): (Option<&str>, Option<&str>),
+        progress: &dyn Download,
+        read: impl FnOnce(&dyn Files, Option<&str>, String) -> Result<T>,
+    ) -> Result<T> {
+        let Some(subfolder) = subfolder else {
+            return self.with_all(progress, |files, own, name| read(files, weights.or(own), name));
+        };
+        self.with_all(progress, |files, own, name| {
+            if let Some(own) = own {
+                let expected = "a folder or a name on the Hub, where a sub-folder is asked for";
+                return Err(Error::mismatch(files.place(own), expected, "a file of weights"));
+            }
+            let inner = Subfolder::new(files, subfolder)?;
+            let name = format!("{name}/{}", inner.name());
+            read(&inner, weights, name)
+        })
+    }
+
+    fn with_all<T>(
         &self,
         progress: &dyn Download,
         read: impl FnOnce(&dyn Files, Option<&str>, String) -> Result<T>,

@@ -112,6 +112,7 @@ fn plan(
             weights_hash: model.weights_hash.clone(),
             config_hash: model.config_hash.clone(),
             assumed: model.config.assumed.clone(),
+            left_alone: model.config.left_alone.clone(),
             transforms: model.transforms.clone(),
         },
         images: ImageList {

@@ -2,7 +2,7 @@
 
 use super::picture::read_bytes;
 use super::select::Selected;
-use crate::model::{Preprocessing, Transform};
+use crate::model::{LeftAlone, Preprocessing, Transform};
 use crate::scene::{Canvas, SceneKind, World};
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,8 @@ pub struct ModelRecord {
     pub config_hash: String,
     /// What that file left out and its format gives a default for.
     pub assumed: Vec<String>,
+    /// What its files hold and was not read.
+    pub left_alone: LeftAlone,
     /// What was done to the weights.
     pub transforms: Vec<Transform>,
 }

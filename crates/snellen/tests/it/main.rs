@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp, missing_docs)]
 
 mod bench;
+mod checkpoints;
 mod engine;
 mod exam;
 mod families;
@@ -14,6 +15,7 @@ mod model;
 mod preprocess;
 mod record;
 mod scene;
+mod shapes;
 mod study;
 mod tensors;
 mod tokenizer;

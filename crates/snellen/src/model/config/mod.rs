@@ -1,16 +1,19 @@
 //! What a model is made of, from its `config.json` or `open_clip_config.json`.
 //!
-//! Nothing that changes the maths is guessed: an unknown key or value is an error that names it, and a missing key is one too,
-//! unless the file was written by a program that leaves out what has its default. Such values stand in
-//! [`assumed`](ModelConfig::assumed), for everyone to see.
+//! Nothing that changes the maths is guessed. A key that the library's own class turns into other maths is used, or refused by name;
+//! one that the class takes no notice of changes nothing here either, and stands in [`left_alone`](ModelConfig::left_alone). What a
+//! file leaves out has the default of its class, which is part of the format, and stands in [`assumed`](ModelConfig::assumed).
 
+mod classes;
 mod open_clip;
 mod section;
 mod transformers;
+mod write;
 
 use super::layout::Layout;
 use crate::engine::Activation;
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The shape of a model.
@@ -30,6 +33,49 @@ pub struct ModelConfig {
     pub logit_bias: bool,
     /// What the file left out, as `key = value`, and its format gives a default for.
     pub assumed: Vec<String>,
+    /// What is there and was not read.
+    pub left_alone: LeftAlone,
+}
+
+/// What a model's files hold and its forward has no use for: nothing that the library which reads such files makes use of either.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftAlone {
+    /// Keys of the configuration that its class does not know, as `section.key`.
+    pub keys: Vec<String>,
+    /// Weights beside the towers, as `classifier.* (2 tensors)`.
+    pub tensors: Vec<String>,
+    /// Files that could have been read instead of those that were.
+    pub files: Vec<String>,
+}
+
+impl LeftAlone {
+    /// Names of a list that are listed; of more only their number is said.
+    pub(super) const MOST: usize = 100;
+
+    /// Adds what `names` are to `list`, up to [`LeftAlone::MOST`].
+    pub(super) fn list(list: &mut Vec<String>, names: impl ExactSizeIterator<Item = String>) {
+        let more = names.len().saturating_sub(Self::MOST);
+        list.extend(names.take(Self::MOST));
+        if more > 0 {
+            list.push(format!("{more} more"));
+        }
+    }
+
+    /// All of it in one list, for people.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        [&self.keys, &self.tensors, &self.files].into_iter().flatten().map(String::as_str)
+    }
+}
+
+/// A name of a file, key or tensor as a message or a list shows it: in one line, and not longer than one.
+pub(super) fn shown(name: &str) -> String {
+    const LONGEST: usize = 100;
+    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if name.chars().nth(LONGEST).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 /// What the towers have in common.
@@ -230,6 +276,6 @@ impl ModelConfig {
 
     /// The JSON of a CLIP model that [`ModelConfig::parse`] and `transformers` read.
     pub fn to_json(&self) -> Result<Value> {
-        transformers::to_json(&self.vision, self.text()?)
+        write::to_json(&self.vision, self.text()?)
     }
 }

@@ -48,14 +48,16 @@ fn neutral() -> Vec<(&'static str, Value)> {
 }
 
 pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
-    let top = Section::of(json, place)?.section("model_cfg")?;
+    let file = Section::of(json, place)?;
+    // As the library: what is not inside `model_cfg` is it.
+    let top = if file.has("model_cfg") { file.section("model_cfg")? } else { file };
     top.only(
         &["embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "init_logit_bias"],
         INERT,
         &[("multimodal_cfg", Value::Null)],
     )?;
     let mut assumed = Vec::new();
-    let quick = top.has("quick_gelu") && top.flag("quick_gelu")?;
+    let quick = top.find("quick_gelu").is_some() && top.flag("quick_gelu")?;
     let projection = top.size("embed_dim")?;
 
     let vision = top.section("vision_cfg")?;
@@ -78,6 +80,7 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
         open_clip_tokenizer: Some(tokenizer),
         logit_bias: top.find("init_logit_bias").is_some(),
         assumed,
+        left_alone: super::LeftAlone::default(),
     })
 }
 
@@ -167,7 +170,7 @@ fn timm(section: &Section) -> Result<VisionConfig> {
         "giantopt" => (1536, 40, 16, 6144),
         _ => return Err(unknown()),
     };
-    if section.has("image_size") && section.side("image_size")? != image {
+    if section.find("image_size").is_some() && section.side("image_size")? != image {
         return Err(Error::mismatch(
             section.key("image_size"),
             format!("{image}, as in {name}"),

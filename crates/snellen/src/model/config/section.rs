@@ -1,11 +1,12 @@
 //! Reading an object of a JSON file with errors that name the key.
 
-use super::{LARGEST, TowerConfig};
+use super::{LARGEST, LeftAlone, TowerConfig, shown};
 use crate::engine::Activation;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 
 /// An object of the JSON, with its place for messages.
+#[derive(Clone)]
 pub(super) struct Section {
     map: Map<String, Value>,
     pub(super) place: String,
@@ -19,10 +20,10 @@ impl Section {
         }
     }
 
-    /// Adds what the file leaves out, and notes it under `name`.
+    /// Adds what the file leaves out or says to be null, and notes it under `name`.
     pub(super) fn complete(&mut self, defaults: &Value, name: &str, assumed: &mut Vec<String>) {
         for (key, value) in defaults.as_object().into_iter().flatten() {
-            if !self.map.contains_key(key) {
+            if self.find(key).is_none() {
                 let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
                 assumed.push(format!("{prefix}{key} = {value}"));
                 self.map.insert(key.clone(), value.clone());
@@ -34,8 +35,9 @@ impl Section {
         format!("{}: `{key}`", self.place)
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.map.iter()
+    /// Puts the values of `other` in the place of its own.
+    pub(super) fn overwrite(&mut self, other: Self) {
+        self.map.extend(other.map.into_iter().filter(|(_, value)| !value.is_null()));
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -100,8 +102,10 @@ impl Section {
     /// The activation that `transformers` gives this name.
     pub(super) fn activation(&self, key: &str) -> Result<Activation> {
         match self.text(key)? {
-            "gelu" => Ok(Activation::Gelu),
-            "gelu_pytorch_tanh" | "gelu_new" => Ok(Activation::GeluTanh),
+            "gelu" | "gelu_python" => Ok(Activation::Gelu),
+            "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_new" | "gelu_fast" | "gelu_accurate" => {
+                Ok(Activation::GeluTanh)
+            }
             "quick_gelu" => Ok(Activation::QuickGelu),
             "silu" | "swish" => Ok(Activation::Silu),
             other => {
@@ -136,18 +140,43 @@ impl Section {
         })
     }
 
-    /// Refuses keys that might change the maths: all but those `used`, `inert`, and `neutral` ones with their neutral value.
+    /// Refuses keys that might change the maths: all but those `used`, `inert`, and `neutral` ones with their neutral value. What is
+    /// null is not there.
     pub(super) fn only(&self, used: &[&str], inert: &[&str], neutral: &[(&str, Value)]) -> Result<()> {
-        for (key, value) in &self.map {
+        match self.others(used, inert, neutral)?.first() {
+            Some(key) => {
+                Err(Error::mismatch(&self.place, "only keys whose effect is known", format!("`{}`", shown(key))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The same where the class that reads the section takes no notice of keys that it does not know: these are noted under `name`.
+    pub(super) fn notice(
+        &self,
+        name: &str,
+        (used, inert, neutral): (&[&str], &[&str], &[(&str, Value)]),
+        left_alone: &mut LeftAlone,
+    ) -> Result<()> {
+        let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
+        let others = self.others(used, inert, neutral)?;
+        LeftAlone::list(&mut left_alone.keys, others.into_iter().map(|key| shown(&format!("{prefix}{key}"))));
+        Ok(())
+    }
+
+    /// The keys that are neither `used` nor `inert` nor `neutral`.
+    fn others(&self, used: &[&str], inert: &[&str], neutral: &[(&str, Value)]) -> Result<Vec<&str>> {
+        let mut others = Vec::new();
+        for (key, value) in self.map.iter().filter(|(_, value)| !value.is_null()) {
             if let Some((_, neutral)) = neutral.iter().find(|(name, _)| name == key) {
-                if value != neutral && !value.is_null() {
+                if value != neutral {
                     return Err(Error::mismatch(self.key(key), neutral, value));
                 }
             } else if !used.contains(&key.as_str()) && !inert.contains(&key.as_str()) {
-                return Err(Error::mismatch(&self.place, "only keys whose effect is known", format!("`{key}`")));
+                others.push(key.as_str());
             }
         }
-        Ok(())
+        Ok(others)
     }
 }
 

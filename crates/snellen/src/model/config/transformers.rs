@@ -1,120 +1,28 @@
 //! `config.json` as `transformers` writes it: CLIP, SigLIP, DINOv2, and larger models with one of these inside.
 //!
-//! `transformers` leaves out of nested sections what equals the default of the section's class. Where a file says that it was
-//! written by it (`transformers_version`), such keys are filled in with the defaults of its configuration classes, which are part
-//! of the format, and noted as assumed. Tower-level `projection_dim` has no effect in CLIP's layout; only the top-level one counts.
+//! What a file leaves out, or says to be null, has the default of its class, and is noted as assumed: newer releases leave out what
+//! equals it. Keys that the class does not know are noted as left alone: older releases wrote dozens of them. Tower-level
+//! `projection_dim` has no effect in CLIP's layout; only the top-level one counts.
 
+use super::classes::{INERT, OF_LARGER, TOWER, defaults, neutral, neutral_vision};
 use super::section::Section;
-use super::{Layout, ModelConfig, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig, VisionPooling};
+use super::{
+    Layout, LeftAlone, ModelConfig, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig, VisionPooling,
+};
 use crate::engine::Activation;
 use crate::{Error, Result};
-use serde_json::{Map, Value, json};
-
-/// Keys that `transformers` writes and that have no effect on the forward.
-const INERT: &[&str] = &[
-    "_attn_implementation_autoset",
-    "_name_or_path",
-    "apply_layernorm",
-    "architectures",
-    "attention_dropout",
-    "attention_probs_dropout_prob",
-    "bad_words_ids",
-    "begin_suppress_tokens",
-    "bos_token_id",
-    "chunk_size_feed_forward",
-    "cross_attention_hidden_size",
-    "decoder_start_token_id",
-    "diversity_penalty",
-    "do_sample",
-    "drop_path_rate",
-    "dropout",
-    "dtype",
-    "early_stopping",
-    "encoder_no_repeat_ngram_size",
-    "exponential_decay_length_penalty",
-    "finetuning_task",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
-    "hidden_dropout_prob",
-    "id2label",
-    "initializer_factor",
-    "initializer_range",
-    "is_composition",
-    "is_encoder_decoder",
-    "label2id",
-    "layerscale_value",
-    "length_penalty",
-    "logit_scale_init_value",
-    "max_length",
-    "min_length",
-    "model_type",
-    "name_or_path",
-    "no_repeat_ngram_size",
-    "num_beam_groups",
-    "num_beams",
-    "num_return_sequences",
-    "out_features",
-    "out_indices",
-    "output_attentions",
-    "output_hidden_states",
-    "output_scores",
-    "pad_token_id",
-    "prefix",
-    "problem_type",
-    "projection_dim",
-    "remove_invalid_values",
-    "repetition_penalty",
-    "reshape_hidden_states",
-    "return_dict",
-    "return_dict_in_generate",
-    "sep_token_id",
-    "stage_names",
-    "suppress_tokens",
-    "task_specific_params",
-    "temperature",
-    "tf_legacy_loss",
-    "tie_word_embeddings",
-    "tokenizer_class",
-    "top_k",
-    "top_p",
-    "torch_dtype",
-    "torchscript",
-    "transformers_version",
-    "typical_p",
-    "use_bfloat16",
-    "use_cache",
-    "use_mask_token",
-];
-
-/// Keys of a vision section that speak of the larger model around it.
-const OF_LARGER: &[&str] =
-    &["max_image_size", "num_image_tokens", "projector_hidden_act", "size", "use_base_siglip", "vocab_size"];
-
-const TOWER: [&str; 6] =
-    ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps"];
-
-fn neutral() -> [(&'static str, Value); 5] {
-    [
-        ("add_cross_attention", json!(false)),
-        ("is_decoder", json!(false)),
-        ("pruned_heads", json!({})),
-        ("tie_encoder_decoder", json!(false)),
-        ("num_channels", json!(3)),
-    ]
-}
+use serde_json::{Value, json};
 
 pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
     let top = Section::of(json, place)?;
     match top.text("model_type")? {
         "clip" => clip(top),
         "siglip" => siglip(&top),
-        kind @ ("clip_vision_model" | "siglip_vision_model") => {
-            let kind = kind.to_owned();
-            let mut assumed = Vec::new();
-            let vision = tower(top, "", &kind, false, &mut assumed)?;
-            Ok(alone(&kind, Layout::Transformers { inside: false }, vision, assumed))
-        }
+        kind @ ("clip_vision_model" | "siglip_vision_model") => tower(&top, kind),
         "dinov2" | "dinov2_with_registers" => dinov2(top),
+        kind @ ("clip_text_model" | "siglip_text_model") => {
+            Err(Error::mismatch(top.key("model_type"), "a model of pictures, or of pictures and texts", quoted(kind)))
+        }
         "siglip2" => {
             let expected =
                 "a model of fixed resolution (`siglip`, which published SigLIP 2 models of fixed resolution are)";
@@ -124,9 +32,13 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
         other => {
             let expected = "a type of model that is known (clip, clip_vision_model, siglip, siglip_vision_model, dinov2, \
                             dinov2_with_registers, or a larger one with a `vision_config` of one of these)";
-            Err(Error::mismatch(top.key("model_type"), expected, format!("\"{other}\"")))
+            Err(Error::mismatch(top.key("model_type"), expected, quoted(other)))
         }
     }
+}
+
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
 }
 
 fn alone(model_type: &str, layout: Layout, vision: VisionConfig, assumed: Vec<String>) -> ModelConfig {
@@ -138,86 +50,67 @@ fn alone(model_type: &str, layout: Layout, vision: VisionConfig, assumed: Vec<St
         open_clip_tokenizer: None,
         logit_bias: false,
         assumed,
+        left_alone: LeftAlone::default(),
     }
 }
 
-/// The defaults of the class that a section is of.
-fn defaults(model_type: &str) -> Option<Value> {
-    let tower = |width: u64, mlp: u64, layers: u64, heads: u64, activation: &str, eps: f64| {
-        json!({"hidden_size": width, "intermediate_size": mlp, "num_hidden_layers": layers,
-               "num_attention_heads": heads, "hidden_act": activation, "layer_norm_eps": eps})
-    };
-    let (base, more) = match model_type {
-        "clip_text_model" => (
-            tower(512, 2048, 12, 8, "quick_gelu", 1e-5),
-            json!({"vocab_size": 49408, "max_position_embeddings": 77, "eos_token_id": 49407}),
-        ),
-        "clip_vision_model" => {
-            (tower(768, 3072, 12, 12, "quick_gelu", 1e-5), json!({"image_size": 224, "patch_size": 32}))
+/// Refuses a file whose maths stands in code beside it, which is not run: `model_type` then says nothing of it.
+fn no_code(top: &Section) -> Result<()> {
+    let of_model = |key: &&String| key.starts_with("AutoModel") || *key == "AutoConfig";
+    let code = top.find("auto_map").and_then(Value::as_object);
+    match code.and_then(|map| map.keys().find(of_model)) {
+        Some(key) => {
+            let expected = "no code of the model's own, which is not run (take the key away if the weights are for the \
+                            library's class)";
+            Err(Error::mismatch(top.key("auto_map"), expected, format!("{key:?}")))
         }
-        "siglip_text_model" => (
-            tower(768, 3072, 12, 12, "gelu_pytorch_tanh", 1e-6),
-            json!({"vocab_size": 32000, "max_position_embeddings": 64}),
-        ),
-        "siglip_vision_model" => (
-            tower(768, 3072, 12, 12, "gelu_pytorch_tanh", 1e-6),
-            json!({"image_size": 224, "patch_size": 16, "vision_use_head": true}),
-        ),
-        "idefics3_vision" | "smolvlm_vision" => {
-            (tower(1152, 3072, 12, 16, "gelu_pytorch_tanh", 1e-6), json!({"image_size": 224, "patch_size": 32}))
-        }
-        "dinov2" | "dinov2_with_registers" => (
-            json!({"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "hidden_act": "gelu",
-                   "layer_norm_eps": 1e-6, "mlp_ratio": 4, "image_size": 224, "patch_size": 14, "qkv_bias": true,
-                   "use_swiglu_ffn": false}),
-            if model_type == "dinov2" { json!({}) } else { json!({"num_register_tokens": 4}) },
-        ),
-        _ => return None,
-    };
-    let both = [base, more].into_iter().filter_map(|value| value.as_object().cloned());
-    Some(Value::Object(both.flatten().collect::<Map<_, _>>()))
+        None => Ok(()),
+    }
 }
 
-fn written_by_transformers(section: &Section) -> bool {
-    section.find("transformers_version").is_some()
-}
-
-/// The section `name` of `top`, which is of `class`; what `<name>_dict` of early files says must be the same.
+/// The section `name` of `top`, which is of `class`.
 fn section(top: &Section, name: &str, class: &str, assumed: &mut Vec<String>) -> Result<Section> {
-    let mut section = top.section(name)?;
+    let mut section = match top.find(name) {
+        Some(_) => top.section(name)?,
+        None => Section::of(&json!({}), format!("{}: {name}", top.place))?,
+    };
     // Idefics3's tower was first published under the name of the whole.
     let own = |kind: &Value| kind == class || kind == "" || kind == "idefics3" && class == "idefics3_vision";
     if section.find("model_type").is_some_and(|kind| !own(kind)) {
-        return Err(Error::mismatch(section.key("model_type"), format!("\"{class}\""), section.get("model_type")?));
+        return Err(Error::mismatch(section.key("model_type"), quoted(class), section.get("model_type")?));
     }
-    if written_by_transformers(top)
-        && let Some(defaults) = defaults(class)
-    {
+    if let Some(defaults) = defaults(class) {
         section.complete(&defaults, name, assumed);
-    }
-    if let Some(twice) = top.find(&format!("{name}_dict")) {
-        let twice = Section::of(twice, format!("{}: {name}_dict", top.place))?;
-        for (key, value) in twice.keys().filter(|(key, value)| !INERT.contains(&key.as_str()) && !value.is_null()) {
-            if section.find(key).is_some_and(|first| first != value) {
-                let expected = format!("the value of {name} ({})", section.get(key)?);
-                return Err(Error::mismatch(twice.key(key), expected, value));
-            }
-        }
     }
     Ok(section)
 }
 
+/// The section `name` of a CLIP, or what takes its place: of `<name>_dict`, the way of early releases, the library makes a whole
+/// section, defaults included, and goes by that in everything that the class knows.
+fn section_or_dict(top: &Section, name: &str, class: &str, assumed: &mut Vec<String>) -> Result<Section> {
+    let twice = format!("{name}_dict");
+    let Some(dict) = top.find(&twice) else { return section(top, name, class, assumed) };
+    let mut dict = Section::of(dict, format!("{}: {twice}", top.place))?;
+    dict.complete(&defaults(class).unwrap_or_default(), &twice, assumed);
+    let mut section = section(top, name, class, &mut Vec::new())?;
+    section.overwrite(dict);
+    Ok(section)
+}
+
 fn clip(mut top: Section) -> Result<ModelConfig> {
-    let mut assumed = Vec::new();
-    if written_by_transformers(&top) {
-        top.complete(&json!({"projection_dim": 512}), "", &mut assumed);
-    }
-    top.only(&["text_config", "vision_config", "text_config_dict", "vision_config_dict"], INERT, &neutral())?;
-    let text = section(&top, "text_config", "clip_text_model", &mut assumed)?;
-    text.only(&[&TOWER[..], &["vocab_size", "max_position_embeddings", "eos_token_id"]].concat(), INERT, &neutral())?;
+    let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
+    no_code(&top)?;
+    top.complete(&json!({"projection_dim": 512}), "", &mut assumed);
+    let sections = ["text_config", "vision_config", "text_config_dict", "vision_config_dict"];
+    top.notice("", (&sections, INERT, &neutral()), &mut left_alone)?;
+    let text = section_or_dict(&top, "text_config", "clip_text_model", &mut assumed)?;
+    let used = [&TOWER[..], &["vocab_size", "max_position_embeddings", "eos_token_id"]].concat();
+    let neutral = [neutral(), vec![("is_causal", json!(true))]].concat();
+    text.notice("text_config", (&used, INERT, &neutral), &mut left_alone)?;
     let projection = top.size("projection_dim")?;
-    let vision = section(&top, "vision_config", "clip_vision_model", &mut assumed)?;
-    let vision = VisionConfig { projection: Some(projection), ..tower_of(&vision, "clip_vision_model")? };
+    let vision = section_or_dict(&top, "vision_config", "clip_vision_model", &mut assumed)?;
+    let vision = tower_of(&vision, "vision_config", "clip_vision_model", &mut left_alone)?;
+    let vision = VisionConfig { projection: Some(projection), ..vision };
     let text = TextConfig {
         tower: text.tower()?,
         vocabulary: text.size("vocab_size")?,
@@ -228,7 +121,7 @@ fn clip(mut top: Section) -> Result<ModelConfig> {
         projection_bias: false,
     };
     let layout = Layout::Transformers { inside: false };
-    Ok(ModelConfig { text: Some(text), ..alone("clip", layout, vision, assumed) })
+    Ok(ModelConfig { text: Some(text), left_alone, ..alone("clip", layout, vision, assumed) })
 }
 
 fn pooling(text: &Section) -> Result<TextPooling> {
@@ -241,20 +134,16 @@ fn pooling(text: &Section) -> Result<TextPooling> {
 }
 
 fn siglip(top: &Section) -> Result<ModelConfig> {
-    let mut assumed = Vec::new();
-    top.only(&["text_config", "vision_config"], INERT, &neutral())?;
+    let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
+    no_code(top)?;
+    top.notice("", (&["text_config", "vision_config"], INERT, &neutral()), &mut left_alone)?;
     let mut text = section(top, "text_config", "siglip_text_model", &mut assumed)?;
-    text.only(
-        &[&TOWER[..], &["vocab_size", "max_position_embeddings", "eos_token_id", "projection_size"]].concat(),
-        INERT,
-        &neutral(),
-    )?;
+    let used = [&TOWER[..], &["vocab_size", "max_position_embeddings", "eos_token_id", "projection_size"]].concat();
+    text.notice("text_config", (&used, INERT, &neutral()), &mut left_alone)?;
     let tower = text.tower()?;
-    if written_by_transformers(top) {
-        text.complete(&json!({"projection_size": tower.width}), "text_config", &mut assumed);
-    }
+    text.complete(&json!({"projection_size": tower.width}), "text_config", &mut assumed);
     let vision = section(top, "vision_config", "siglip_vision_model", &mut assumed)?;
-    let vision = tower_of(&vision, "siglip_vision_model")?;
+    let vision = tower_of(&vision, "vision_config", "siglip_vision_model", &mut left_alone)?;
     let text = TextConfig {
         tower,
         vocabulary: text.size("vocab_size")?,
@@ -264,12 +153,12 @@ fn siglip(top: &Section) -> Result<ModelConfig> {
         projection: text.size("projection_size")?,
         projection_bias: true,
     };
-    if vision.embedding() != Some(text.projection) {
+    if top.find("text_config").is_some() && vision.embedding() != Some(text.projection) {
         let (expected, got) = (format!("the vision tower's width ({})", vision.tower.width), text.projection);
         return Err(Error::mismatch(format!("{}: text_config: `projection_size`", top.place), expected, got));
     }
     let layout = Layout::Transformers { inside: false };
-    Ok(ModelConfig { text: Some(text), logit_bias: true, ..alone("siglip", layout, vision, assumed) })
+    Ok(ModelConfig { text: Some(text), logit_bias: true, left_alone, ..alone("siglip", layout, vision, assumed) })
 }
 
 /// A model with one of the vision towers inside.
@@ -285,37 +174,33 @@ fn larger(top: &Section) -> Result<ModelConfig> {
         _ => return Err(Error::mismatch(&vision.place, "the key `model_type`", "no such key")),
     };
     let kind = if kind == "idefics3" { "idefics3_vision".to_owned() } else { kind };
-    let mut assumed = Vec::new();
+    top.notice("", (&[], &[], &neutral()), &mut LeftAlone::default())?;
+    let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
     let section = section(top, "vision_config", &kind, &mut assumed)?;
-    let vision = tower_of(&section, &kind)?;
-    Ok(alone(&model_type, Layout::Transformers { inside: true }, vision, assumed))
+    let vision = tower_of(&section, "vision_config", &kind, &mut left_alone)?;
+    Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Transformers { inside: true }, vision, assumed) })
 }
 
-/// The vision tower that is described by the whole of `section`.
-fn tower(
-    mut section: Section,
-    name: &str,
-    kind: &str,
-    inside: bool,
-    assumed: &mut Vec<String>,
-) -> Result<VisionConfig> {
-    if (inside || written_by_transformers(&section))
-        && let Some(defaults) = defaults(kind)
-    {
-        section.complete(&defaults, name, assumed);
+/// A vision tower by itself, which the whole file describes.
+fn tower(top: &Section, kind: &str) -> Result<ModelConfig> {
+    let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
+    no_code(top)?;
+    let mut section = top.clone();
+    section.complete(&defaults(kind).unwrap_or_default(), "", &mut assumed);
+    let mut vision = tower_of(&section, "", kind, &mut left_alone)?;
+    if kind == "clip_vision_model" {
+        // Whether there is a projection stands in the checkpoint, not in its configuration.
+        section.complete(&json!({"projection_dim": 512}), "", &mut Vec::new());
+        vision.projection = Some(section.size("projection_dim")?);
     }
-    let config = tower_of(&section, kind)?;
-    // Whether a tower by itself has a projection stands in the checkpoint, not in its configuration.
-    let projection = (kind == "clip_vision_model").then(|| section.size("projection_dim")).transpose();
-    Ok(VisionConfig { projection: projection.unwrap_or_default(), ..config })
+    let layout = Layout::Transformers { inside: false };
+    Ok(ModelConfig { left_alone, ..alone(kind, layout, vision, assumed) })
 }
 
-fn tower_of(section: &Section, kind: &str) -> Result<VisionConfig> {
-    section.only(
-        &[&TOWER[..], &["image_size", "patch_size", "vision_use_head", "projection_size"]].concat(),
-        &[INERT, OF_LARGER].concat(),
-        &neutral(),
-    )?;
+fn tower_of(section: &Section, name: &str, kind: &str, left_alone: &mut LeftAlone) -> Result<VisionConfig> {
+    let head: &[&str] = if kind == "siglip_vision_model" { &["vision_use_head"] } else { &[] };
+    let used = [&TOWER[..], &["image_size", "patch_size"], head].concat();
+    section.notice(name, (&used, &[INERT, OF_LARGER].concat(), &neutral_vision()), left_alone)?;
     let clip = match kind {
         "clip_vision_model" => true,
         "siglip_vision_model" | "idefics3_vision" | "smolvlm_vision" => false,
@@ -356,17 +241,14 @@ fn sides(section: &Section) -> Result<(usize, usize)> {
 
 fn dinov2(mut top: Section) -> Result<ModelConfig> {
     let model_type = top.text("model_type")?.to_owned();
-    let mut assumed = Vec::new();
-    if written_by_transformers(&top)
-        && let Some(defaults) = defaults(&model_type)
-    {
-        top.complete(&defaults, "", &mut assumed);
-    }
+    let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
+    no_code(&top)?;
+    top.complete(&defaults(&model_type).unwrap_or_default(), "", &mut assumed);
     let with_registers = model_type != "dinov2";
     let mut used = vec!["mlp_ratio", "image_size", "patch_size", "qkv_bias", "use_swiglu_ffn"];
     used.extend(["hidden_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "layer_norm_eps"]);
     used.extend(with_registers.then_some("num_register_tokens"));
-    top.only(&used, INERT, &neutral())?;
+    top.notice("", (&used, INERT, &neutral_vision()), &mut left_alone)?;
     let (image, patch) = sides(&top)?;
     let width = top.size("hidden_size")?;
     let gated = top.flag("use_swiglu_ffn")?;
@@ -399,44 +281,5 @@ fn dinov2(mut top: Section) -> Result<ModelConfig> {
         norm_after_pooling: false,
         projection: None,
     };
-    Ok(alone(&model_type, Layout::Dinov2, vision, assumed))
-}
-
-/// The `config.json` of a CLIP model.
-pub(super) fn to_json(vision: &VisionConfig, text: &TextConfig) -> Result<Value> {
-    let name = |activation: Activation| match activation {
-        Activation::Gelu => "gelu",
-        Activation::GeluTanh => "gelu_pytorch_tanh",
-        Activation::QuickGelu => "quick_gelu",
-        Activation::Silu => "silu",
-    };
-    let tower = |t: &TowerConfig| {
-        json!({
-            "hidden_size": t.width, "num_hidden_layers": t.layers, "num_attention_heads": t.heads,
-            "intermediate_size": t.mlp, "hidden_act": name(t.activation), "layer_norm_eps": t.eps,
-            "projection_dim": text.projection, "attention_dropout": 0.0,
-        })
-    };
-    let merge = |mut a: Value, b: Value| {
-        if let (Value::Object(a), Value::Object(b)) = (&mut a, b) {
-            a.extend(b);
-        }
-        a
-    };
-    let eos = match text.pooling {
-        TextPooling::First(id) => id,
-        TextPooling::LargestId => 2,
-        TextPooling::Last => return Err(Error::mismatch("config.json", "a CLIP that is read at an end token", "none")),
-    };
-    Ok(json!({
-        "architectures": ["CLIPModel"], "model_type": "clip", "projection_dim": text.projection,
-        "text_config": merge(tower(&text.tower), json!({
-            "model_type": "clip_text_model", "vocab_size": text.vocabulary,
-            "max_position_embeddings": text.positions, "eos_token_id": eos,
-        })),
-        "vision_config": merge(tower(&vision.tower), json!({
-            "model_type": "clip_vision_model", "image_size": vision.image, "patch_size": vision.patch,
-            "num_channels": 3,
-        })),
-    }))
+    Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Dinov2, vision, assumed) })
 }

@@ -65,7 +65,7 @@ impl Preprocessing {
 /// The side of the model's input; OpenCLIP's default is 224.
 fn image_size(json: &Value, place: &str) -> Result<usize> {
     let place = format!("{place}: `model_cfg`: `vision_cfg`");
-    let Some(vision) = json.get("model_cfg").and_then(|model| model.get("vision_cfg")) else {
+    let Some(vision) = json.get("model_cfg").unwrap_or(json).get("vision_cfg") else {
         return Err(Error::mismatch(place, "an object", "no such key"));
     };
     let fields = Fields::new(vision, &place)?;
