@@ -6,7 +6,6 @@ use super::feature::{FEATURES, Truth, pairs};
 use super::published::{self, PublishedObject};
 use super::result::{Study, StudyConfig, assemble};
 use super::units::{Entropies, Sums, UnitProfile, entropies, low_entropy, profiles, sums};
-use crate::engine::Precision;
 use crate::exam::{ExamConfig, Stages, examine, unit_maps};
 use crate::measure::Matrix;
 use crate::model::preprocess::STUDY;
@@ -141,7 +140,7 @@ pub fn from_model(
     let labels = labels.ok_or_else(|| Error::mismatch(folder.display(), "a folder with labels.csv", "images alone"))?;
     let truth = Truth::of(&read_labels(&labels)?, &labels.display().to_string())?;
     let transforms = Transform::ALL.to_vec();
-    let changed = LoadConfig { transforms, preprocessing: Some(STUDY.to_owned()), precision: Precision::F32 };
+    let changed = LoadConfig { transforms, preprocessing: Some(STUDY.to_owned()), ..LoadConfig::plain() };
     let model = load(&changed)?;
     let run = out.join("run");
     let recording = RecordConfig {
