@@ -1,5 +1,4 @@
-//! The two passes of resampling in fixed point: sums of bytes times weights of 32 bits, which Pillow takes in any order to the same
-//! value.
+//! The two passes of resampling in fixed point: sums of bytes times whole weights, the same value in any order.
 //!
 //! Down columns neighbours in a row have the same weights and lie side by side. Along rows they do not, so [`ROWS`] rows are
 //! turned into columns, whose values of one place lie side by side, and back.
@@ -9,7 +8,7 @@ use crate::level::per_level;
 /// Rows that are turned at once.
 pub const ROWS: usize = 16;
 
-/// Fractional bits of a weight. Sums stay within 32 bits: what windows weigh, without sign, is less than 2.
+/// The most fractional bits of a weight. Sums stay within 32 bits: what windows weigh, without sign, is less than 2.
 pub const BITS: u32 = 22;
 
 /// Windows of one length over places of a row or column: what every output value is made of.
@@ -17,15 +16,17 @@ pub const BITS: u32 = 22;
 pub struct Windows<'a> {
     /// Where each begins.
     pub starts: &'a [usize],
-    /// `[window, place]`, [`BITS`] fractional bits.
+    /// `[window, place]`.
     pub weights: &'a [i32],
     /// Places of each.
     pub length: usize,
+    /// Fractional bits of the weights: 1 to [`BITS`].
+    pub bits: u32,
 }
 
 #[inline(always)]
-fn byte(sum: i32) -> u8 {
-    (sum >> BITS).clamp(0, 255) as u8
+fn byte(sum: i32, bits: u32) -> u8 {
+    (sum >> bits).clamp(0, 255) as u8
 }
 
 /// Bytes of 8 rows -> for every place, a word of which the rows are the bytes.
@@ -51,8 +52,9 @@ fn words<const N: usize>(rows: &[[u8; N]; 8]) -> [u64; N] {
 #[inline(always)]
 fn along<const N: usize>(tile: &[[u8; ROWS]], windows: Windows<'_>, out: &mut [[u8; ROWS]]) {
     let weights = windows.weights.chunks_exact(windows.length);
+    let bits = windows.bits.clamp(1, BITS);
     for ((out, weights), start) in out.chunks_exact_mut(N).zip(weights).zip(windows.starts) {
-        let mut sums = [[1i32 << (BITS - 1); ROWS]; N];
+        let mut sums = [[1i32 << (bits - 1); ROWS]; N];
         let seen = tile[start * N..][..windows.length * N].chunks_exact(N);
         for (pixel, weight) in seen.zip(weights) {
             for (sums, values) in sums.iter_mut().zip(pixel) {
@@ -63,7 +65,7 @@ fn along<const N: usize>(tile: &[[u8; ROWS]], windows: Windows<'_>, out: &mut [[
         }
         for (out, sums) in out.iter_mut().zip(sums) {
             for (out, sum) in out.iter_mut().zip(sums) {
-                *out = byte(sum);
+                *out = byte(sum, bits);
             }
         }
     }
@@ -116,26 +118,27 @@ per_level! {
         }
     }
 
-    /// Rows that begin `stride` apart, one for each of the `weights` -> their sum.
-    pub fn down_columns(rows: &[u8], stride: usize, weights: &[i32], out: &mut [u8]) {
+    /// Rows that begin `stride` apart, one for each of the `weights` of `bits` fractional bits (1 to [`BITS`]) -> their sum.
+    pub fn down_columns(rows: &[u8], stride: usize, weights: &[i32], bits: u32, out: &mut [u8]) {
         const N: usize = 32;
+        let bits = bits.clamp(1, BITS);
         let (chunks, rest) = out.as_chunks_mut::<N>();
         let summed = N * chunks.len();
         for (k, out) in chunks.iter_mut().enumerate() {
-            let mut sums = [1i32 << (BITS - 1); N];
+            let mut sums = [1i32 << (bits - 1); N];
             for (row, weight) in rows[N * k..].chunks(stride).zip(weights) {
                 for (sum, value) in sums.iter_mut().zip(&row[..N]) {
                     *sum = sum.wrapping_add(weight.wrapping_mul(*value as i32));
                 }
             }
             for (out, sum) in out.iter_mut().zip(sums) {
-                *out = byte(sum);
+                *out = byte(sum, bits);
             }
         }
         for (i, out) in rest.iter_mut().enumerate() {
             let sum = (rows[summed + i..].chunks(stride).zip(weights))
-                .fold(1i32 << (BITS - 1), |sum, (row, weight)| sum.wrapping_add(weight.wrapping_mul(row[0] as i32)));
-            *out = byte(sum);
+                .fold(1i32 << (bits - 1), |sum, (row, weight)| sum.wrapping_add(weight.wrapping_mul(row[0] as i32)));
+            *out = byte(sum, bits);
         }
     }
 }

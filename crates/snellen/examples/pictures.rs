@@ -1,11 +1,12 @@
-//! How long decoding and preparing pictures takes: `cargo run --release --example pictures -- FOLDER [--on-demand]`.
+//! How long decoding and preparing pictures takes: `cargo run --release --example pictures -- FOLDER [--on-demand] [BACKEND]`.
 //!
-//! Every PNG and JPEG file of the folder is decoded and becomes what a CLIP of 224 x 224 pixels sees: resized (bicubic), cropped and
-//! normalised. One thread, files in memory; milliseconds a picture, decoding and the rest apart, of three rounds. With
-//! `--on-demand` a round is run for every line on standard input, for `scripts/peers/pictures.py`.
+//! Every picture of the folder is decoded and becomes what a CLIP of 224 x 224 pixels sees: resized (bicubic), cropped and
+//! normalised, by the backend `pil` (the default) or `torchvision`. One thread, files in memory; milliseconds a picture, decoding and
+//! the rest apart, of three rounds. With `--on-demand` a round is run for every line on standard input, for
+//! `scripts/peers/preprocess.py`.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
-use snellen::model::{Decoded, Preprocessing};
+use snellen::model::{Backend, Preprocessing};
 use std::error::Error;
 use std::hint::black_box;
 use std::io::stdin;
@@ -20,8 +21,10 @@ const CLIP: &str = r#"{"image_processor_type": "CLIPImageProcessor", "do_convert
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let folder = args.next().ok_or("usage: pictures FOLDER [--on-demand]")?;
-    let preprocessing = Preprocessing::parse(&serde_json::from_str(CLIP)?, "CLIP")?;
+    let folder = args.next().ok_or("usage: pictures FOLDER [--on-demand] [BACKEND]")?;
+    let (flags, names): (Vec<String>, Vec<String>) = args.partition(|arg| arg == "--on-demand");
+    let backend = names.first().map_or(Ok(Backend::Pil), |name| name.parse())?;
+    let preprocessing = Preprocessing::parse(&serde_json::from_str(CLIP)?, "CLIP")?.with_backend(backend)?;
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     paths.sort();
@@ -30,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut times = [Duration::ZERO; 2];
         for (bytes, path) in &files {
             let start = Instant::now();
-            let picture = Decoded::read(path, bytes)?;
+            let picture = preprocessing.read(path, bytes)?;
             times[0] += start.elapsed();
             let start = Instant::now();
             black_box(preprocessing.apply(&picture)?);
@@ -38,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Ok(times.map(|time| time.as_secs_f64() * 1e3 / files.len() as f64))
     };
-    if args.next().is_some() {
+    if !flags.is_empty() {
         println!("ready");
         for line in stdin().lines() {
             line?;

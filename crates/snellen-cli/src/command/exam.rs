@@ -50,7 +50,7 @@ pub fn run(args: Exam) -> Result<()> {
             examine(&model, &model.name, &config, &args.out, &bars)?
         }
         None => bundled::with_model(|folder| {
-            let model = Model::load_with(folder, &args.load.config())?;
+            let model = Model::load_with(folder, &args.load.config()?)?;
             examine(&model, bundled::NAME, &config, &args.out, &bars)
         })?,
     };

@@ -3,7 +3,7 @@
 use crate::terminal::{self, Bars, Downloads};
 use clap::{Args, ValueEnum};
 use snellen::exam::Stages;
-use snellen::model::Model;
+use snellen::model::{Backend, LoadConfig, Model, Orientation};
 use snellen::output::StagedDir;
 use snellen::scene::labels_csv::read_labels;
 use snellen::study::link::Link;
@@ -47,6 +47,12 @@ pub struct Study {
     /// Look at pairs on t-SNE maps too, which takes about a minute
     #[arg(long)]
     tsne: bool,
+    /// Whose arithmetic pictures go through in the exam of the model as it is: pil (the default), torchvision. The study's own is
+    /// Pillow's
+    #[arg(long, value_name = "NAME", conflicts_with = "embeddings")]
+    preprocessing: Option<Backend>,
+    #[arg(long, value_name = "WHAT", default_value_t = Orientation::Honour, help = crate::models::ORIENTATION)]
+    orientation: Orientation,
     /// Of random sets of images, folds and permutations that are drawn
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -87,7 +93,11 @@ pub fn run(args: &Study) -> Result<()> {
         (_, _, Some(model)) => {
             let scratch = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
             let folder = out.as_ref().map_or(scratch.path(), StagedDir::path);
-            let load = |with: &_| Model::open(model, with, &Downloads::new());
+            let load = |with: &LoadConfig| {
+                let backend = args.preprocessing.filter(|_| with.preprocessing.is_none());
+                let with = LoadConfig { backend, orientation: args.orientation, ..with.clone() };
+                Model::open(model, &with, &Downloads::new())
+            };
             from_model(&load, args.images.as_deref(), args.config(), folder, &bars)?
         }
         _ => return Err(Error::mismatch("study", "--model, or --embeddings and --labels", "neither")),

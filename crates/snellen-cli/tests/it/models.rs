@@ -341,6 +341,58 @@ fn what_changes_a_model_is_recorded() {
 }
 
 #[test]
+fn the_backend_of_preprocessing_is_chosen_and_recorded() {
+    let home = Home::new();
+    copy_fixture("quick_gelu", &home.path("model"));
+    // Pictures that have to be resized.
+    home.succeed("scenes --kind toy --size 60 --count 4 --out scenes");
+    let record = |name: &str, args: &str| {
+        let what = "record --model model --images scenes --sites *.hook_mlp_out --tokens mean";
+        home.succeed(&format!("{what} --out {name} {args}"));
+        let run = parse(&fs::read_to_string(home.path(name).join("run.json")).unwrap());
+        let data = files(&home.path(name)).into_iter().filter(|(path, _)| path.contains("/c/"));
+        (run["preprocessing"]["backend"].clone(), data.collect::<Vec<_>>())
+    };
+    let (plain, pil, torchvision) =
+        (record("plain", ""), record("pil", "--preprocessing pil"), record("tv", "--preprocessing torchvision"));
+    assert_eq!([&plain.0, &pil.0, &torchvision.0], [&json!("pil"), &json!("pil"), &json!("torchvision")]);
+    assert_eq!(plain.1, pil.1);
+    assert_ne!(pil.1, torchvision.1);
+    fs::copy(home.path("model/preprocessor_config.json"), home.path("mine.json")).unwrap();
+    let mine = record("mine", "--preprocessing mine.json --preprocessing torchvision");
+    assert_eq!(mine, torchvision);
+    let args = "record --model model --images scenes --out x";
+    let refuse = |more: &str, says: &[&str]| home.refuse(&format!("{args} {more}"), says);
+    refuse("--preprocessing pil --preprocessing torchvision", &["--preprocessing", "pil and torchvision"]);
+    refuse("--preprocessing study --preprocessing torchvision", &["`study`", "torchvision"]);
+    let exam = home.succeed("exam --model model --count 20 --preprocessing torchvision --json");
+    assert_eq!(parse(&exam)["preprocessing"]["backend"], "torchvision");
+}
+
+#[test]
+fn pictures_that_are_not_upright_are_turned_unless_that_is_ignored() {
+    let home = Home::new();
+    copy_fixture("quick_gelu", &home.path("model"));
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../snellen/tests/fixtures/pictures");
+    for (folder, file) in [("turned", "rgb8_exif6.png"), ("stored", "rgb8.png")] {
+        fs::create_dir(home.path(folder)).unwrap();
+        fs::copy(pictures.join(file), home.path(folder).join("a.png")).unwrap();
+    }
+    let record = |images: &str, name: &str, args: &str| {
+        let what = format!("record --model model --images {images} --sites image_embeds --out {name}");
+        home.succeed(&format!("{what} {args}"));
+        let run = parse(&fs::read_to_string(home.path(name).join("run.json")).unwrap());
+        let data = files(&home.path(name)).into_iter().filter(|(path, _)| path.contains("/c/"));
+        (run["preprocessing"]["orientation"].clone(), data.collect::<Vec<_>>())
+    };
+    let (turned, ignored) = (record("turned", "a", ""), record("turned", "b", "--orientation ignore"));
+    assert_eq!([&turned.0, &ignored.0], [&json!("honour"), &json!("ignore")]);
+    assert_ne!(turned.1, ignored.1);
+    assert_eq!(record("stored", "c", "").1, ignored.1);
+    assert_eq!(home.run("record --model model --images turned --out d --orientation sideways").code, Some(2));
+}
+
+#[test]
 fn a_model_without_texts_is_recorded_and_not_examined() {
     let home = home("dinov2_registers");
     home.succeed("scenes --kind toy --study --count 4 --out scenes");

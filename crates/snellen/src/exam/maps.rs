@@ -23,7 +23,7 @@ pub fn unit_maps(model: &Model, paths: &[PathBuf], site: Site, unit: usize, lowe
     let grid = model.config.vision.grid();
     let mut pictures = Vec::new();
     for (i, path) in paths.iter().enumerate() {
-        let shown = model.preprocessing.shown(&read_rgb(path)?);
+        let shown = model.preprocessing.shown(&read_rgb(path, &model.preprocessing)?);
         let values: Option<Vec<f32>> = map
             .rows
             .get(i)

@@ -2,7 +2,7 @@
 
 use crate::engine::Activation;
 use crate::model::config::{Positions, TextPooling, TowerConfig};
-use crate::model::preprocess::{Colour, Crop, Filter, MODEL, Resize, Rounding};
+use crate::model::preprocess::{Backend, Colour, Crop, Filter, MODEL, Orientation, Resize, Rounding};
 use crate::model::{Layout, LeftAlone, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
 use crate::scene::{MAX_SIDE, Pairs, World};
 use crate::{Error, Result};
@@ -230,12 +230,15 @@ impl Recipe {
         let image = self.model.image;
         Preprocessing {
             source: MODEL.to_owned(),
-            colour: Colour::Dropped,
+            backend: Backend::Pil,
+            orientation: Orientation::Honour,
+            colour: Colour::Keyed,
             square: None,
             resize: vec![Resize::ShortestEdge(image)],
             filter: Filter::Bicubic,
             crop: Some(Crop { size: [image; 2], rounding: Rounding::Down, fill: 0 }),
             rescale: 1.0 / 255.0,
+            normalise: true,
             mean: [0.5; 3],
             std: [0.5; 3],
             image,

@@ -5,6 +5,7 @@ use super::config::LeftAlone;
 use super::files::{self, Files, Format};
 use super::hub::Download;
 use super::layout::Layout;
+use super::preprocess::{Backend, Orientation};
 use super::source::Source;
 use super::tokenizer::{self, Tokenizer};
 use super::{ModelConfig, Preprocessing, Towers, Transform, VisionPooling};
@@ -46,6 +47,10 @@ pub struct LoadConfig {
     pub transforms: Vec<Transform>,
     /// Another preprocessing than the model's own: `study`, or a `preprocessor_config.json`.
     pub preprocessing: Option<String>,
+    /// Whose arithmetic pictures go through, where it isn't what the preprocessing itself has: Pillow's.
+    pub backend: Option<Backend>,
+    /// What is done with pictures that are not stored upright.
+    pub orientation: Orientation,
     /// What products are made in.
     pub precision: Precision,
     /// The folder inside the model's in which its files are, with slashes.
@@ -55,9 +60,17 @@ pub struct LoadConfig {
 }
 
 impl LoadConfig {
-    /// The model as its files have it, in f32.
+    /// The model as its files have it, in f32; pictures upright, through Pillow's arithmetic.
     pub fn plain() -> Self {
-        Self { transforms: Vec::new(), preprocessing: None, precision: Precision::F32, subfolder: None, weights: None }
+        Self {
+            transforms: Vec::new(),
+            preprocessing: None,
+            backend: None,
+            orientation: Orientation::Honour,
+            precision: Precision::F32,
+            subfolder: None,
+            weights: None,
+        }
     }
 
     fn place(&self) -> (Option<&str>, Option<&str>) {
@@ -231,7 +244,11 @@ fn preprocessing(
         }
     };
     config.vision.resize(preprocessing.image, &place)?;
-    Ok(preprocessing)
+    let preprocessing = Preprocessing { orientation: with.orientation, ..preprocessing };
+    match with.backend {
+        Some(backend) => preprocessing.with_backend(backend).map_err(|source| Error::malformed(&place, source)),
+        None => Ok(preprocessing),
+    }
 }
 
 /// Puts the class into a description that names none, as `transformers` does: by the model's type.

@@ -35,7 +35,7 @@ pub use hook::{ActivationMut, Hook};
 pub use layout::Layout;
 pub use load::{LoadConfig, Model};
 pub use picture::Decoded;
-pub use preprocess::Preprocessing;
+pub use preprocess::{Backend, Orientation, Preprocessing};
 pub use site::{BlockPoint, Point, Site, TokenAxis, Tower};
 pub use tokenizer::Tokenizer;
 pub use towers::Towers;

@@ -1,7 +1,7 @@
 //! Pictures: read within bounds and made into the model's pixels.
 
 use crate::engine::Tensor;
-use crate::model::{Decoded, Preprocessing};
+use crate::model::Preprocessing;
 use crate::{Error, Result};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -17,34 +17,34 @@ pub const MAX_FILE_BYTES: u64 = 1 << 28;
 pub struct Picture {
     /// `[channel, row, column]`, preprocessed.
     pub pixels: Vec<f32>,
-    /// Width of the file's picture, in pixels.
+    /// Width of the picture as it was turned, in pixels.
     pub width: u32,
-    /// Height of the file's picture, in pixels.
+    /// Height of the picture as it was turned, in pixels.
     pub height: u32,
     /// BLAKE3 of the file; of a scene that never was one, of its pixels, three bytes each, row after row.
     pub hash: blake3::Hash,
 }
 
 impl Picture {
-    /// Reads the PNG or JPEG file at `path`.
+    /// Reads the picture at `path`.
     ///
     /// # Errors
-    /// When it is larger than [`MAX_FILE_BYTES`], [`Decoded::read`] refuses it, or [`Preprocessing::apply`] does.
+    /// When it is larger than [`MAX_FILE_BYTES`], [`Preprocessing::read`] refuses it, or [`Preprocessing::apply`] does.
     pub fn read(path: &Path, preprocessing: &Preprocessing) -> Result<Self> {
         let bytes = read_bytes(path, MAX_FILE_BYTES)?;
-        let picture = Decoded::read(path, &bytes)?;
+        let picture = preprocessing.read(path, &bytes)?;
         let pixels = preprocessing.apply(&picture).map_err(|source| Error::malformed(path.display(), source))?;
         let (width, height) = (picture.width as u32, picture.height as u32);
         Ok(Self { pixels, width, height, hash: blake3::hash(&bytes) })
     }
 }
 
-/// The picture at `path` as it is, 8 bits each of red, green and blue, transparency dropped.
+/// The picture at `path` as `preprocessing` takes it, 8 bits each of red, green and blue, transparency dropped.
 ///
 /// # Errors
-/// When it is larger than [`MAX_FILE_BYTES`], or [`Decoded::read`] refuses it.
-pub fn read_rgb(path: &Path) -> Result<RgbImage> {
-    let picture = Decoded::read(path, &read_bytes(path, MAX_FILE_BYTES)?)?;
+/// When it is larger than [`MAX_FILE_BYTES`], or [`Preprocessing::read`] refuses it.
+pub fn read_rgb(path: &Path, preprocessing: &Preprocessing) -> Result<RgbImage> {
+    let picture = preprocessing.read(path, &read_bytes(path, MAX_FILE_BYTES)?)?;
     RgbImage::from_raw(picture.width as u32, picture.height as u32, picture.rgb())
         .ok_or_else(|| Error::mismatch(path.display(), "three bytes a pixel", "fewer"))
 }

@@ -8,7 +8,7 @@ use super::cover::{read_cover, scene_cover};
 use super::images::ImageRow;
 use super::source::{Content, Image, Source};
 use crate::engine::Tensor;
-use crate::model::{Decoded, Preprocessing, VisionConfig};
+use crate::model::{Preprocessing, VisionConfig};
 use crate::scene::render;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -103,7 +103,7 @@ fn prepare(image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32]) -> Resul
     let Image { name, place, content } = image;
     let (picture, hash, cover) = match content {
         Content::File { bytes, mask } => {
-            let picture = Decoded::read(Path::new(&place), &bytes)?;
+            let picture = with.preprocessing.read(Path::new(&place), &bytes)?;
             let size = [picture.width as u32, picture.height as u32];
             let mask = mask.filter(|_| with.masked);
             let cover = mask.map(|mask| read_cover(&mask, size, with.preprocessing, with.vision));

@@ -11,8 +11,8 @@ impl Decoded {
             Mode::Bilevel | Mode::Grey => self.data.iter().flat_map(|v| grey(*v)).collect(),
             Mode::GreyAlpha => self.data.chunks_exact(2).flat_map(|p| grey(p[0])).collect(),
             Mode::Grey16 => self.data.chunks_exact(2).flat_map(|p| grey(if p[1] == 0 { p[0] } else { 255 })).collect(),
-            Mode::Palette => self.data.iter().flat_map(|v| colour(self.palette[*v as usize])).collect(),
-            Mode::Rgba => self.data.chunks_exact(4).flat_map(|p| colour([p[0], p[1], p[2], p[3]])).collect(),
+            Mode::Palette => self.data.iter().flat_map(|v| self.palette[*v as usize]).collect(),
+            Mode::Rgba => self.data.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
             Mode::Cmyk => self
                 .data
                 .chunks_exact(4)
@@ -24,33 +24,16 @@ impl Decoded {
         }
     }
 
-    /// Laid over white: what is transparent, by opacity or by colour, shows it. Three bytes a pixel.
-    pub fn rgb_on_white(&self) -> Vec<u8> {
-        let over = |value: u8, opacity: u8| share(value, opacity) + (255 - opacity);
-        let mut out = match self.mode {
-            Mode::GreyAlpha => return self.data.chunks_exact(2).flat_map(|p| [over(p[0], p[1]); 3]).collect(),
-            Mode::Palette => {
-                let white = |p: [u8; 4]| colour(p).map(|value| over(value, p[3]));
-                return self.data.iter().flat_map(|v| white(self.palette[*v as usize])).collect();
-            }
-            Mode::Rgba => {
-                return self
-                    .data
-                    .chunks_exact(4)
-                    .flat_map(|p| [p[0], p[1], p[2]].map(|value| over(value, p[3])))
-                    .collect();
-            }
-            Mode::Bilevel | Mode::Grey | Mode::Grey16 | Mode::Rgb | Mode::Cmyk => self.rgb(),
-        };
+    /// The same with the colour [`clear`](Self::clear) made white, but no opacity looked at: what the Pillow processors of
+    /// `transformers` 5.23 make of a file that they are given by name. Its loader drops opacity and leaves word of the colour, which
+    /// the processor then lays over white.
+    pub fn rgb_keyed(&self) -> Vec<u8> {
+        let mut out = self.rgb();
         if let Some(clear) = self.clear {
-            out.chunks_exact_mut(3).filter(|p| *p == clear).for_each(|p| p.fill(255));
+            out.as_chunks_mut::<3>().0.iter_mut().filter(|pixel| **pixel == clear).for_each(|pixel| *pixel = [255; 3]);
         }
         out
     }
-}
-
-fn colour([red, green, blue, _]: [u8; 4]) -> [u8; 3] {
-    [red, green, blue]
 }
 
 /// `value * part / 255`, rounded.

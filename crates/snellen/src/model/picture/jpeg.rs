@@ -9,6 +9,7 @@
 //! Its vector code, which takes half the time, is compiled where there is the assembler nasm; elsewhere its plain code. Both
 //! give the same pixels, but of files whose values are absurd, which plain code wraps around far beyond black and white.
 
+use super::orientation::Metadata;
 use super::{Decoded, Mode, check_size, memory};
 use crate::{Error, Result};
 use mozjpeg::{ColorSpace, Decompress};
@@ -26,7 +27,7 @@ pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
     // The library reports what is wrong with a file by unwinding, which its bindings leave to their callers to catch.
     let result = catch_unwind(AssertUnwindSafe(|| decompress(place, file)));
     match result {
-        Ok(Ok(picture)) => Ok(picture),
+        Ok(Ok(picture)) => Ok(picture.with_orientation(&metadata(bytes))),
         _ if ended.get() => Err(Error::mismatch(place, "a whole JPEG file", "one that ends before its picture does")),
         Ok(Err(error)) => Err(error),
         Err(payload) => {
@@ -34,6 +35,23 @@ pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
             Err(Error::malformed(place, said.trim_start_matches("libjpeg fatal error: ")))
         }
     }
+}
+
+/// Decodes a piece of a TIFF file: its tables may stand apart, and the TIFF file says whether colours are YCbCr. Inks are not inverted.
+pub(super) fn decode_piece(place: &str, tables: &[u8], piece: &[u8], ycc: bool) -> Result<Decoded> {
+    let body = |bytes: &[u8]| bytes.strip_prefix(&[0xff, 0xd8]).unwrap_or_default().to_vec();
+    let mut tables = body(tables);
+    tables.truncate(tables.strip_suffix(&[0xff, 0xd9]).unwrap_or(&tables).len());
+    // Adobe's marker, whose last byte says what the components are.
+    let mut file = b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0".to_vec();
+    file.push(u8::from(ycc));
+    file.extend(tables);
+    file.extend(body(piece));
+    let mut picture = decode(place, &file)?;
+    if picture.mode == Mode::Cmyk {
+        picture.data.iter_mut().for_each(|value| *value = 255 - *value);
+    }
+    Ok(picture)
 }
 
 fn decompress(place: &str, file: Whole<'_>) -> Result<Decoded> {
@@ -62,6 +80,35 @@ fn decompress(place: &str, file: Whole<'_>) -> Result<Decoded> {
         data.iter_mut().for_each(|value| *value = 255 - *value);
     }
     Ok(Decoded::new([height, width], mode, data))
+}
+
+/// Exif and XMP of the segments before the picture.
+fn metadata(bytes: &[u8]) -> Metadata {
+    let mut found = Metadata::default();
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    loop {
+        rest = match rest {
+            // Markers may be filled up before, and some stand alone.
+            [0xff, 0xff, ..] | [0x00, ..] => &rest[1..],
+            [0xff, 0x01 | 0xd0..=0xd8, after @ ..] => after,
+            // The picture begins, or ends.
+            [0xff, 0xd9 | 0xda, ..] => break,
+            [0xff, marker, high, low, after @ ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low])).saturating_sub(2);
+                let Some((segment, after)) = after.split_at_checked(length) else { break };
+                if *marker == 0xe1 {
+                    if let Some(more) = segment.strip_prefix(b"Exif\0\0") {
+                        found.exif.get_or_insert_default().extend(more);
+                    } else if let Some(xmp) = segment.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") {
+                        found.xmp = Some(xmp.to_vec());
+                    }
+                }
+                after
+            }
+            _ => break,
+        };
+    }
+    found
 }
 
 /// A file of which more than there is may not be read: left to itself the library makes up the rest.

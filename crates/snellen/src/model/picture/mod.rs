@@ -1,21 +1,30 @@
 //! Pictures as Pillow opens them, in the mode of their file.
 //!
 //! What a model was trained on went through Pillow, and its processors differ in when a picture becomes RGB: `transformers`
-//! converts first and lays what is transparent over white, OpenCLIP resizes in the file's own mode and drops transparency
-//! afterwards. So a file is decoded to the mode that Pillow gives it, with Pillow's own readings of the formats' corners:
-//! the high byte of 16-bit colours, 16-bit grey cut at 255, transparency by colour where the PNG says so. Orientation tags,
-//! gamma and colour profiles are not applied, as `Image.open` does not apply them.
+//! converts first, OpenCLIP resizes in the file's own mode and drops transparency afterwards. So a file is decoded to the mode that
+//! Pillow gives it, with Pillow's own readings of the formats' corners: the high byte of 16-bit colours, 16-bit grey cut at 255,
+//! transparency by colour where the file says so. Gamma and colour profiles are not applied, as Pillow does not apply them. Which way
+//! up the picture is stands beside it; [`Decoded::upright`] turns it.
 
+mod bmp;
+mod chunks;
 mod convert;
+mod format;
+mod gif;
 mod jpeg;
 pub(super) mod memory;
+mod orientation;
 mod png;
+mod tiff;
+mod webp;
 
-use super::preprocess::Filter;
+use super::preprocess::{Backend, Filter};
 use super::resample;
 use crate::scene::MAX_SIDE;
 use crate::{Error, Result};
+use format::{Format, READ};
 use image::RgbImage;
+use image::metadata::Orientation;
 use std::ops::Range;
 use std::path::Path;
 
@@ -33,10 +42,12 @@ pub struct Decoded {
     pub mode: Mode,
     /// Row after row, [`Mode::bytes`] per pixel.
     pub data: Vec<u8>,
-    /// Red, green, blue and opacity of the 256 indices in [`Mode::Palette`]; otherwise empty.
-    pub palette: Vec<[u8; 4]>,
-    /// The colour, after conversion to RGB, that stands for full transparency.
+    /// Red, green and blue of the 256 indices in [`Mode::Palette`]; otherwise empty.
+    pub palette: Vec<[u8; 3]>,
+    /// The one colour, after conversion to RGB, that stands for full transparency.
     pub clear: Option<[u8; 3]>,
+    /// How the picture has to be turned to be upright, where its file says so and it was not done yet.
+    pub orientation: Orientation,
 }
 
 /// A mode of Pillow.
@@ -82,17 +93,22 @@ impl Mode {
 }
 
 impl Decoded {
-    /// Decodes the PNG or JPEG file at `path`, whichever its first `bytes` say.
+    /// Decodes the JPEG, PNG, WebP, GIF, BMP or TIFF file at `path`, whichever its first `bytes` say; of several pictures the first.
+    /// Nothing is turned, but for TIFF, which Pillow turns whoever opens it.
     ///
     /// # Errors
-    /// When it is neither, is truncated or malformed, has a side over [`MAX_SIDE`], or would take more than
+    /// When it is none of these, is truncated or malformed, has a side over [`MAX_SIDE`], or would take more than
     /// [`MAX_DECODED_BYTES`].
     pub fn read(path: &Path, bytes: &[u8]) -> Result<Self> {
         let place = path.display().to_string();
-        match bytes {
-            [0x89, b'P', b'N', b'G', ..] => png::decode(&place, bytes),
-            [0xff, 0xd8, ..] => jpeg::decode(&place, bytes),
-            _ => Err(Error::mismatch(place, "a PNG or JPEG file", "neither")),
+        match Format::of(bytes) {
+            Ok(Format::Jpeg) => jpeg::decode(&place, bytes),
+            Ok(Format::Png) => png::decode(&place, bytes),
+            Ok(Format::Webp) => webp::decode(&place, bytes),
+            Ok(Format::Gif) => gif::decode(&place, bytes),
+            Ok(Format::Bmp) => bmp::decode(&place, bytes),
+            Ok(Format::Tiff) => tiff::decode(&place, bytes),
+            Err(other) => Err(Error::mismatch(place, READ, other)),
         }
     }
 
@@ -103,22 +119,30 @@ impl Decoded {
 
     /// A picture without palette or transparent colour.
     fn new([height, width]: [usize; 2], mode: Mode, data: Vec<u8>) -> Self {
-        Self { width, height, mode, data, palette: Vec::new(), clear: None }
+        let orientation = Orientation::NoTransforms;
+        Self { width, height, mode, data, palette: Vec::new(), clear: None, orientation }
+    }
+
+    /// The same picture, the way up that its file's metadata says.
+    fn with_orientation(mut self, metadata: &orientation::Metadata) -> Self {
+        self.orientation = metadata.orientation();
+        self
     }
 
     /// The same picture with other pixels.
     fn with(&self, [height, width]: [usize; 2], data: Vec<u8>) -> Self {
-        Self { width, height, mode: self.mode, data, palette: self.palette.clone(), clear: self.clear }
+        let palette = self.palette.clone();
+        Self { width, height, mode: self.mode, data, palette, clear: self.clear, orientation: self.orientation }
     }
 
     /// Resized in its own mode to `to` rows and columns, as `Image.resize` does it: palettes and two levels by nearest
-    /// neighbour whatever the filter, opacity multiplied into the colours first.
-    pub(super) fn resized(&self, to: [usize; 2], filter: Filter) -> Self {
-        self.resized_within(to, to.map(|length| 0..length), filter)
+    /// neighbour whatever the filter, opacity multiplied into the colours first. The backend matters to RGB only.
+    pub(super) fn resized(&self, to: [usize; 2], how: (Filter, Backend)) -> Self {
+        self.resized_within(to, to.map(|length| 0..length), how)
     }
 
     /// The rows and columns `part` of what is [`resized`](Self::resized) to `to`.
-    pub(super) fn resized_within(&self, to: [usize; 2], part: [Range<usize>; 2], filter: Filter) -> Self {
+    pub(super) fn resized_within(&self, to: [usize; 2], part: [Range<usize>; 2], how: (Filter, Backend)) -> Self {
         let from = [self.height, self.width];
         let size = [part[0].len(), part[1].len()];
         let at = [part[0].start as i64, part[1].start as i64];
@@ -126,21 +150,22 @@ impl Decoded {
         if from == to {
             return self.window(at, size, &self.mode.filled(0));
         }
+        let (filter, pil) = (how.0, (how.0, Backend::Pil));
         let data = match self.mode {
+            Mode::Rgb => resample::resample::<3>(&self.data, from, to, part, how),
             Mode::Bilevel | Mode::Palette => return whole(resample::nearest(&self.data, self.mode.bytes(), from, to)),
             mode if filter == Filter::Nearest => return whole(resample::nearest(&self.data, mode.bytes(), from, to)),
             Mode::Grey16 => return whole(resample::grey16(&self.data, from, to, filter)),
             Mode::GreyAlpha => {
-                let resized = resample::resample::<2>(&convert::premultiplied::<2>(&self.data), from, to, part, filter);
+                let resized = resample::resample::<2>(&convert::premultiplied::<2>(&self.data), from, to, part, pil);
                 convert::divided::<2>(resized)
             }
             Mode::Rgba => {
-                let resized = resample::resample::<4>(&convert::premultiplied::<4>(&self.data), from, to, part, filter);
+                let resized = resample::resample::<4>(&convert::premultiplied::<4>(&self.data), from, to, part, pil);
                 convert::divided::<4>(resized)
             }
-            Mode::Grey => resample::resample::<1>(&self.data, from, to, part, filter),
-            Mode::Rgb => resample::resample::<3>(&self.data, from, to, part, filter),
-            Mode::Cmyk => resample::resample::<4>(&self.data, from, to, part, filter),
+            Mode::Grey => resample::resample::<1>(&self.data, from, to, part, pil),
+            Mode::Cmyk => resample::resample::<4>(&self.data, from, to, part, pil),
         };
         self.with(size, data)
     }

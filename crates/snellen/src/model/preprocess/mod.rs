@@ -1,10 +1,14 @@
 //! From pictures to pixels, as a model's own files say.
 //!
 //! A model belongs to what prepared its pictures: `preprocessor_config.json` names a processor of `transformers`,
-//! `open_clip_config.json` the transform of OpenCLIP. Both are followed to the digit as they work on Pillow pictures; the
-//! classes of `transformers` that end in `Fast` are read as those that work with Pillow. [`Preprocessing::named`] goes by
-//! what a study did instead, and says so in what is recorded.
+//! `open_clip_config.json` the transform of OpenCLIP. Both are followed to the digit. A processor of `transformers` works with
+//! Pillow or with torchvision, which give other pixels: the [`Backend`] says which, and files do not, as the class that they name is
+//! resolved by what is installed. [`Preprocessing::named`] goes by what a study did instead, and says so in what is recorded.
+//!
+//! A file is taken as a processor takes its name, not as it takes the picture that somebody opened first: turned upright, opacity
+//! dropped.
 
+mod backend;
 mod fields;
 mod open_clip;
 mod resize;
@@ -13,6 +17,7 @@ mod transformers;
 use super::picture::{Decoded, Mode, memory};
 use crate::scene::mask::Region;
 use crate::{Error, Result};
+pub use backend::{Agreement, Backend, Orientation};
 use image::RgbImage;
 pub use resize::Resize;
 use serde::{Deserialize, Serialize};
@@ -20,6 +25,7 @@ use std::array::from_fn;
 use std::borrow::Cow;
 use std::mem::take;
 use std::ops::Range;
+use std::path::Path;
 
 /// The [`source`](Preprocessing::source) of what the model's own files say.
 pub const MODEL: &str = "model";
@@ -38,6 +44,10 @@ const OPENAI_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 pub struct Preprocessing {
     /// Whose it is: [`MODEL`], the name of another, or the file it was read from instead.
     pub source: String,
+    /// Whose arithmetic it is.
+    pub backend: Backend,
+    /// What is done with pictures that are not stored upright.
+    pub orientation: Orientation,
     /// When and how the picture becomes red, green and blue.
     pub colour: Colour,
     /// Before resizing, the shorter side is padded on both ends to the length of the longer with this colour.
@@ -50,6 +60,9 @@ pub struct Preprocessing {
     pub crop: Option<Crop>,
     /// Factor from 0-255 to the range that `mean` and `std` speak of.
     pub rescale: f64,
+    /// Whether `mean` is taken away and `std` divides. torchvision takes them and `rescale` in one step, so that it is not the same
+    /// to do so with 0 and 1.
+    pub normalise: bool,
     /// Per channel, red first.
     pub mean: [f64; 3],
     /// Per channel, red first.
@@ -62,11 +75,11 @@ pub struct Preprocessing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Colour {
-    /// First, transparency dropped: Pillow's `convert("RGB")`, which `transformers` does with a file.
+    /// First, transparency dropped.
     Dropped,
-    /// First, with white behind what is transparent, as `transformers` since version 5 does with a Pillow picture that has an alpha
-    /// channel. No model's own files ask for it.
-    OnWhite,
+    /// First, opacity dropped. With `pil` a single transparent colour, which only PNG and GIF have, becomes white, as
+    /// `transformers` since version 5 has it; torchvision drops it too.
+    Keyed,
     /// After resize and crop, which work in the file's own mode; transparency dropped: OpenCLIP.
     Last,
 }
@@ -104,17 +117,19 @@ pub struct Crop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
-    /// Half a pixel down, and the smaller half of a padding after the picture: `transformers`.
+    /// Half a pixel down: `transformers`. The smaller half of a padding is after the picture with `pil`, before it with
+    /// `torchvision`.
     Down,
-    /// To the even pixel, and the smaller half of a padding before the picture: torchvision.
+    /// To the even pixel, and the smaller half of a padding before the picture: OpenCLIP, by torchvision's transform of pictures.
     HalfEven,
 }
 
 impl Rounding {
     /// Where the middle `want` of `have` pixels begin; below 0 where there are fewer.
-    fn start(self, have: usize, want: usize) -> i64 {
+    fn start(self, have: usize, want: usize, backend: Backend) -> i64 {
         let spare = have as i64 - want as i64;
         match self {
+            Self::Down if backend == Backend::Torchvision => spare / 2,
             Self::Down => spare.div_euclid(2),
             Self::HalfEven if spare < 0 => -(-spare / 2),
             Self::HalfEven => (spare as f64 / 2.0).round_ties_even() as i64,
@@ -134,19 +149,34 @@ impl Preprocessing {
         }
         Ok(Self {
             source: STUDY.to_owned(),
+            backend: Backend::Pil,
+            orientation: Orientation::Honour,
             colour: Colour::Dropped,
             square: None,
             resize: vec![Resize::Squash([image; 2])],
             filter: Filter::Bilinear,
             crop: None,
             rescale: 1.0 / 255.0,
+            normalise: false,
             mean: [0.0; 3],
             std: [1.0; 3],
             image,
         })
     }
 
-    /// `picture` -> `3 * image * image` values, channel by channel in reading order.
+    /// The picture in the file at `path`, which holds `bytes`: decoded, and turned upright where that is asked for.
+    ///
+    /// # Errors
+    /// When [`Decoded::read`] refuses it.
+    pub fn read(&self, path: &Path, bytes: &[u8]) -> Result<Decoded> {
+        let picture = Decoded::read(path, bytes)?;
+        Ok(match self.orientation {
+            Orientation::Honour => picture.upright(),
+            Orientation::Ignore => picture,
+        })
+    }
+
+    /// `picture` -> `3 * image * image` values, channel by channel in reading order. The picture is taken as it stands.
     ///
     /// # Errors
     /// When it would be too large or nothing after resizing.
@@ -165,8 +195,7 @@ impl Preprocessing {
     pub(crate) fn apply_into(&self, picture: &Decoded, out: &mut [f32]) -> Result<()> {
         let pixels = self.pixels(picture)?;
         for (channel, plane) in out.chunks_exact_mut(self.image * self.image).enumerate() {
-            let (mean, std) = (self.mean[channel] as f32, self.std[channel] as f32);
-            let values: [f32; 256] = from_fn(|value| ((value as f64 * self.rescale) as f32 - mean) / std);
+            let values = self.levels(channel);
             for (out, pixel) in plane.iter_mut().zip(pixels.as_chunks::<3>().0) {
                 *out = values[pixel[channel] as usize];
             }
@@ -175,13 +204,27 @@ impl Preprocessing {
         Ok(())
     }
 
+    /// What every level of `channel` becomes, each library's operations in its order and precision.
+    fn levels(&self, channel: usize) -> [f32; 256] {
+        let (mean, std, rescale) = (self.mean[channel] as f32, self.std[channel] as f32, self.rescale);
+        match (self.backend, self.normalise) {
+            (Backend::Pil, _) => from_fn(|value| ((value as f64 * rescale) as f32 - mean) / std),
+            (Backend::Torchvision, true) => {
+                let whole = (1.0 / rescale) as f32;
+                let (mean, std) = (mean * whole, std * whole);
+                from_fn(|value| (value as f32 - mean) / std)
+            }
+            (Backend::Torchvision, false) => from_fn(|value| value as f32 * rescale as f32),
+        }
+    }
+
     /// `picture` -> `image` rows of as many pixels, of three bytes each.
     fn pixels(&self, picture: &Decoded) -> Result<Vec<u8>> {
         let rgb = |data| Decoded::from_rgb([picture.height, picture.width], data);
         let mut now = match self.colour {
             _ if picture.mode == Mode::Rgb && picture.clear.is_none() => Cow::Borrowed(picture),
-            Colour::OnWhite => Cow::Owned(rgb(picture.rgb_on_white())),
-            Colour::Dropped => Cow::Owned(rgb(picture.rgb())),
+            Colour::Keyed if self.backend == Backend::Pil => Cow::Owned(rgb(picture.rgb_keyed())),
+            Colour::Dropped | Colour::Keyed => Cow::Owned(rgb(picture.rgb())),
             Colour::Last => Cow::Borrowed(picture),
         };
         if let Some(colour) = self.square {
@@ -199,8 +242,8 @@ impl Preprocessing {
             let part = if i + 1 == self.resize.len() { self.cropped(to) } else { None };
             cropped = part.is_some();
             now = Cow::Owned(match part {
-                Some(part) => now.resized_within(to, part, self.filter),
-                None => now.resized(to, self.filter),
+                Some(part) => now.resized_within(to, part, (self.filter, self.backend)),
+                None => now.resized(to, (self.filter, self.backend)),
             });
         }
         if let (Some(crop), false) = (self.crop, cropped) {
@@ -258,6 +301,6 @@ impl Preprocessing {
     /// Row and column that the result begins at, after resizing to `size`; below 0 where it is padded.
     fn start(&self, size: [usize; 2]) -> [i64; 2] {
         let Some(crop) = self.crop else { return [0; 2] };
-        [0, 1].map(|axis| crop.rounding.start(size[axis], crop.size[axis]))
+        [0, 1].map(|axis| crop.rounding.start(size[axis], crop.size[axis], self.backend))
     }
 }

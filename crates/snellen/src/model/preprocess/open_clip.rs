@@ -5,7 +5,7 @@
 //! the file's own mode. The size is the model's, whatever `preprocess_cfg` says.
 
 use super::fields::Fields;
-use super::{Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Preprocessing, Resize, Rounding};
+use super::{Backend, Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Orientation, Preprocessing, Resize, Rounding};
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 
@@ -49,12 +49,15 @@ impl Preprocessing {
         };
         Ok(Self {
             source: MODEL.to_owned(),
+            backend: Backend::Pil,
+            orientation: Orientation::Honour,
             colour: Colour::Last,
             square: None,
             resize: vec![resize],
             filter,
             crop,
             rescale: 1.0 / 255.0,
+            normalise: true,
             mean: fields.triple("mean", false, Some(OPENAI_MEAN))?,
             std: fields.triple("std", true, Some(OPENAI_STD))?,
             image,

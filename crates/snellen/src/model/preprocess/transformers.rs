@@ -7,7 +7,7 @@
 //! the last of Idefics3 and SmolVLM. Tiles are not made.
 
 use super::fields::Fields;
-use super::{Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Preprocessing, Resize, Rounding};
+use super::{Backend, Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Orientation, Preprocessing, Resize, Rounding};
 use crate::{Error, Result};
 use serde_json::Value;
 
@@ -22,6 +22,8 @@ struct Class {
     crop: bool,
     /// Whether a `size` of one number is that of both sides.
     square: bool,
+    /// Whether a transparent colour is looked at.
+    converts: bool,
 }
 
 /// The steps before rescaling.
@@ -54,6 +56,7 @@ const CLIP: Class = Class {
     size: Size::Shortest(224),
     crop: true,
     square: false,
+    converts: true,
 };
 
 const SIGLIP: Class =
@@ -66,7 +69,7 @@ const CLASSES: [Class; 8] = [
     CLIP,
     SIGLIP,
     Class { name: "Bit", ..CLIP },
-    Class { name: "ViT", filter: Filter::Bilinear, square: true, ..SIGLIP },
+    Class { name: "ViT", filter: Filter::Bilinear, square: true, converts: false, ..SIGLIP },
     Class { name: "Llava", steps: Steps::Llava, ..CLIP },
     Class { name: "LlavaNext", steps: Steps::LlavaNext, ..CLIP },
     IDEFICS,
@@ -133,16 +136,19 @@ impl Preprocessing {
             return Err(Error::mismatch(fields.at("pad_size"), "no padding of the result", "a size to pad to"));
         }
         let square = if pad && steps == Steps::Llava { Some(background(mean()?, &fields)?) } else { None };
-        fields.flag("do_convert_rgb", Some(true))?;
+        let converts = fields.flag("do_convert_rgb", Some(class.is_none_or(|class| class.converts)))?;
         Ok(Self {
             source: MODEL.to_owned(),
-            colour: Colour::Dropped,
+            backend: Backend::Pil,
+            orientation: Orientation::Honour,
+            colour: if converts { Colour::Keyed } else { Colour::Dropped },
             square,
             image: side(&resize, crop, place)?,
             resize,
             filter: fields.filter("resample", class.map(|class| class.filter))?,
             crop,
             rescale,
+            normalise: do_normalize,
             mean: if do_normalize { mean()? } else { [0.0; 3] },
             std: if do_normalize { std()? } else { [1.0; 3] },
         })
@@ -173,7 +179,7 @@ impl Preprocessing {
             "do_resize": size.is_some(), "size": size, "resample": resample,
             "do_center_crop": self.crop.is_some(), "crop_size": self.crop.map(|crop| sides(crop.size)),
             "do_rescale": true, "rescale_factor": self.rescale,
-            "do_normalize": true, "image_mean": self.mean, "image_std": self.std,
+            "do_normalize": self.normalise, "image_mean": self.mean, "image_std": self.std,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{assert_says, config, contents, differing, load, scenes};
 use snellen::Error;
-use snellen::model::Model;
+use snellen::model::{Backend, Model, Orientation};
 use snellen::record::{
     FolderSource, Part, Progress, RecordConfig, RunManifest, SceneSource, Source, TokenPolicy, Unfinished, record,
 };
@@ -228,6 +228,12 @@ fn another_plan_is_refused_by_name() {
     let mut other = load("gelu");
     other.preprocessing.mean[0] += 0.5;
     refuse(&other, &source, &config, &["`preprocessing.mean.0`"]);
+    let mut other = load("gelu");
+    other.preprocessing = other.preprocessing.with_backend(Backend::Torchvision).unwrap();
+    refuse(&other, &source, &config, &["`preprocessing.backend`: expected \"pil\", got \"torchvision\""]);
+    let mut other = load("gelu");
+    other.preprocessing.orientation = Orientation::Ignore;
+    refuse(&other, &source, &config, &["`preprocessing.orientation`: expected \"honour\", got \"ignore\""]);
     let fewer = FolderSource { filenames: source.filenames[..19].to_vec(), ..source.clone() };
     refuse(&model, &fewer, &config, &["`images.count`: expected 20, got 19"]);
     let mut turned = source.clone();
