@@ -106,13 +106,18 @@ impl Download for Downloads {
     }
 
     fn note(&self, what: &str) {
-        // Nothing is lost if nobody hears it.
-        let _ = writeln!(std::io::stderr(), "snellen: {what}");
+        note(what);
     }
 
     fn is_cancelled(&self) -> bool {
         interrupted().load(Ordering::SeqCst)
     }
+}
+
+/// Writes a line about what is done to standard error.
+pub fn note(what: impl std::fmt::Display) {
+    // Nothing is lost if nobody hears it.
+    let _ = writeln!(std::io::stderr(), "snellen: {what}");
 }
 
 /// Writes a line to standard output.

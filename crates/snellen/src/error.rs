@@ -61,6 +61,15 @@ pub enum Error {
         /// How it differs.
         summary: String,
     },
+    /// A picture that can not be recorded.
+    #[error("{source} (image {row}; record --skip-bad lists such pictures and goes on without them)")]
+    Picture {
+        /// Its row among the images of the source, from 0.
+        row: usize,
+        /// What it lacks.
+        #[source]
+        source: Box<Error>,
+    },
     /// What ended a piece of work of which something remains.
     #[error("{source}; {kept}")]
     Unfinished {
@@ -107,7 +116,7 @@ impl Error {
                     | std::io::ErrorKind::InvalidData
                     | std::io::ErrorKind::UnexpectedEof
             ),
-            Self::Unfinished { source, .. } => source.is_bad_input(),
+            Self::Unfinished { source, .. } | Self::Picture { source, .. } => source.is_bad_input(),
             Self::Network { .. } | Self::Disagrees { .. } | Self::Interrupted { .. } => false,
         }
     }

@@ -7,6 +7,7 @@ use clap::Args;
 use snellen::Result;
 use snellen::exam::{ExamConfig, examine};
 use snellen::model::Model;
+use snellen::record::RunManifest;
 use snellen::report::{Rate, Report};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ pub fn run(args: Exam) -> Result<()> {
             examine(&model, bundled::NAME, &config, &args.out, &bars)
         })?,
     };
+    let run = RunManifest::read(&args.out.join("run"))?;
+    run.images.passed_over.iter().for_each(|passed| terminal::note(format!("passed over: {passed}")));
     if args.json {
         return terminal::say(String::from_utf8_lossy(&report.to_json()?).trim_end());
     }

@@ -127,6 +127,7 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
         seed: config.seed,
         part: None,
         unfinished: Unfinished::Discard,
+        skip_bad: false,
     };
     let stage = stages.begin("recording activations");
     record(model, &source, &recording, &run, stage.as_ref())?;

@@ -145,16 +145,18 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Ends the store.
+    /// Ends the store with `images` rows in every array, at most what their layouts say.
     ///
     /// # Errors
-    /// When an array has not got all of its rows, or the system refuses.
-    pub fn finish(self) -> Result<()> {
-        for writer in self.arrays.values() {
-            let images = writer.layout.shape[0];
+    /// When an array has not got as many rows, or the system refuses.
+    pub fn finish(mut self, images: usize) -> Result<()> {
+        for writer in self.arrays.values_mut() {
             if writer.rows != images {
                 let place = format!("{}: `{}`", self.folder.display(), writer.layout.path());
                 return Err(Error::mismatch(place, format!("{images} rows"), writer.rows));
+            }
+            if images < writer.layout.shape[0] {
+                writer.shorten(&self.folder, &mut self.pending)?;
             }
         }
         self.pending.remove()
@@ -187,6 +189,21 @@ impl ArrayWriter {
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
         write_file(&path, &encoded)?;
         self.shards += 1;
+        Ok(())
+    }
+
+    /// Makes of the array one of the rows that it has, fewer than were foreseen. Shards that are full are as they would be had
+    /// that been known: only where there is none, all rows wait, is a shard smaller.
+    fn shorten(&mut self, folder: &Path, pending: &mut Pending) -> Result<()> {
+        self.layout.shape[0] = self.rows;
+        let store = FilesystemStore::new(folder).map_err(|source| Error::malformed(folder.display(), source))?;
+        self.array = self.layout.array(Arc::new(store))?;
+        write_metadata(&folder.join(self.layout.path()), &Layout::metadata(&self.array))?;
+        if pending.values(self.number) > 0 {
+            let mut rest = pending.take(self.number)?;
+            rest.resize(self.layout.rows_per_chunk_and_shard().1 * self.layout.row(), f32::NAN);
+            self.write(folder, &rest)?;
+        }
         Ok(())
     }
 
