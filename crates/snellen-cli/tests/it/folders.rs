@@ -62,7 +62,7 @@ fn labels_of_other_factors_are_measured() {
     fs::write(folder.join("labels.csv"), labels).unwrap();
     let expected = json!(["material=glass", "material=metal", "material=wood"]);
     let ran = home.run("record --model model --images photos --out run --json");
-    let note = "snellen: passed over: 1 columns of labels.csv that are no factors: taken by\n";
+    let note = "snellen: passed over: columns of labels.csv that are no factors: 1 (taken by)\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), note));
     let measured = parse(&home.succeed("measure --run run --json"));
     assert_eq!((&measured["concepts"], &measured["images"]), (&expected, &json!(60)));

@@ -34,9 +34,9 @@ fn what_is_passed_over_is_said_and_kept() {
     fs::write(home.path("photos/sub/notes.txt"), "").unwrap();
     fs::write(home.path("photos/a\u{1b}[31m.json"), "").unwrap();
     let ran = home.run("record --model model --images photos --out run");
-    let notes = "snellen: passed over: 1 files ending in .json: a\\u{1b}[31m.json\n\
-        snellen: passed over: 1 files ending in .txt: sub/notes.txt\n\
-        snellen: passed over: 1 hidden files or folders: ._x.png\n";
+    let notes = "snellen: passed over: files ending in .json: 1 (a\\u{1b}[31m.json)\n\
+        snellen: passed over: files ending in .txt: 1 (sub/notes.txt)\n\
+        snellen: passed over: hidden files or folders: 1 (._x.png)\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), notes));
     assert!(ran.stdout.starts_with("3 images, "), "{}", ran.stdout);
     let images = &run_json(&home, "run")["images"];
@@ -55,6 +55,12 @@ fn class_folders_are_measured() {
     let labels = fs::read_to_string(home.path("run/labels.csv")).unwrap();
     assert!(labels.starts_with("filename,class_0\ncat/0.png,cat\n"), "{labels}");
     home.succeed("measure --run run");
+    home.refuse(
+        "exam --model model --images photos --out out",
+        &["--labels folders where each is a class", "images alone"],
+    );
+    home.succeed("exam --model model --images photos --labels folders --out out --json");
+    assert_eq!(fs::read_to_string(home.path("out/run/labels.csv")).unwrap(), labels);
     let ran = home.run("record --model model --images photos --labels rows --out other");
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
 }

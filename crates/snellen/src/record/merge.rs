@@ -66,7 +66,7 @@ pub fn merge(parts: &[PathBuf], out: &Path, progress: &dyn Progress) -> Result<R
             })?;
         }
     }
-    store.finish(images)?;
+    store.finish()?;
     let mut run = first.run.clone();
     run.images.count = images;
     run.images.hash = images_hash;

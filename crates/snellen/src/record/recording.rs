@@ -85,9 +85,10 @@ pub fn record(
     let stages = Stages { model, source, plan: &plan, rows, config, masked: masked.is_some() };
     let finished = write_labels(&partial.run(), labels.as_deref())
         .and_then(|()| stages.fill(&mut store, &mut journal, progress))
-        .and_then(|()| stages.complete(&partial.run(), &mut journal, labels.as_deref()));
+        .and_then(|()| stages.complete(&partial.run(), &mut journal, labels.as_deref()))
+        .and_then(|run| store.shorten(run.images.count).map(|()| run));
     let kept = store.first_missing_row().min(journal.images());
-    match finished.and_then(|run| store.finish(run.images.count).map(|()| run)) {
+    match finished.and_then(|run| store.finish().map(|()| run)) {
         Ok(run) => partial.publish().map(|()| run),
         Err(error) => {
             drop(journal);

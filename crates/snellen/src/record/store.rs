@@ -145,18 +145,31 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Ends the store with `images` rows in every array, at most what their layouts say.
+    /// Says that there are no more than `images` rows, all of which were appended: fewer than the layouts foresaw, or as many.
     ///
     /// # Errors
     /// When an array has not got as many rows, or the system refuses.
-    pub fn finish(mut self, images: usize) -> Result<()> {
-        for writer in self.arrays.values_mut() {
+    pub fn shorten(&mut self, images: usize) -> Result<()> {
+        for writer in self.arrays.values_mut().filter(|writer| images < writer.layout.shape[0]) {
             if writer.rows != images {
                 let place = format!("{}: `{}`", self.folder.display(), writer.layout.path());
                 return Err(Error::mismatch(place, format!("{images} rows"), writer.rows));
             }
-            if images < writer.layout.shape[0] {
-                writer.shorten(&self.folder, &mut self.pending)?;
+            writer.shorten(&self.folder, &mut self.pending)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the store.
+    ///
+    /// # Errors
+    /// When an array has not got all of its rows, or the system refuses.
+    pub fn finish(self) -> Result<()> {
+        for writer in self.arrays.values() {
+            let images = writer.layout.shape[0];
+            if writer.rows != images {
+                let place = format!("{}: `{}`", self.folder.display(), writer.layout.path());
+                return Err(Error::mismatch(place, format!("{images} rows"), writer.rows));
             }
         }
         self.pending.remove()

@@ -136,7 +136,7 @@ fn several(path: &Path, listing: &Listing) -> Error {
     let kinds: Vec<_> = kinds.into_iter().filter(|(_, _, names)| !names.is_empty()).collect();
     let got: Vec<String> = kinds
         .iter()
-        .map(|(_, what, names)| format!("{} {what} ({})", names.len(), some(names.iter().copied())))
+        .map(|(_, what, names)| format!("{what}: {} ({})", names.len(), some(names.iter().copied())))
         .collect();
     let options: Vec<String> = kinds.iter().map(|(only, ..)| format!("--only {only}")).collect();
     let expected = format!("images of one kind, or {} to say which are meant", options.join(" or "));

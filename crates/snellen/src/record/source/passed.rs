@@ -22,12 +22,12 @@ pub struct PassedOver {
     pub examples: Vec<String>,
 }
 
-/// `3 files ending in .txt: a.txt, b.txt, c.txt`, with `...` where there are more; on one line whatever the names are.
+/// `files ending in .txt: 3 (a.txt, b.txt, c.txt)`, with `...` where there are more; on one line whatever the names are.
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.examples.iter().map(|name| shown(name)).collect();
         let more = if self.count > names.len() { ", ..." } else { "" };
-        write!(f, "{} {}: {}{more}", self.count, self.kind, names.join(", "))
+        write!(f, "{}: {} ({}{more})", self.kind, self.count, names.join(", "))
     }
 }
 

@@ -138,5 +138,5 @@ fn folders_of_shards_are_read_in_the_order_of_their_paths() {
     }
     let rows: Vec<_> = source.read(4..8).unwrap().map(|image| image.unwrap().name).collect();
     assert_eq!(rows.len(), 4);
-    assert_eq!(source.passed_over()[0].to_string(), "1 files ending in .md: README.md");
+    assert_eq!(source.passed_over()[0].to_string(), "files ending in .md: 1 (README.md)");
 }

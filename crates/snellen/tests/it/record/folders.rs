@@ -40,10 +40,10 @@ fn every_file_is_an_image_or_counted() {
     assert_eq!(
         said(source.passed_over()),
         [
-            "4 files ending in .json: b.json, d.json, e.json, ...",
-            "1 files ending in .txt: notes.txt",
-            "1 files without a known ending: README",
-            "4 hidden files or folders: ._a.jpg, .DS_Store, __MACOSX/, ...",
+            "files ending in .json: 4 (b.json, d.json, e.json, ...)",
+            "files ending in .txt: 1 (notes.txt)",
+            "files without a known ending: 1 (README)",
+            "hidden files or folders: 4 (.DS_Store, ._a.jpg, __MACOSX/, ...)",
         ]
     );
     for image in source.read(0..source.len()).unwrap() {
@@ -78,7 +78,10 @@ fn links_are_followed_and_end() {
     assert_eq!(names(source.as_ref()), ["a.png", "linked/x.png", "sub/y.png"]);
     let passed = said(source.passed_over());
     assert_eq!(passed.len(), 1);
-    assert!(passed[0].starts_with("3 links to folders") && passed[0].ends_with("again, sub/out, sub/up"), "{passed:?}");
+    assert!(
+        passed[0].starts_with("links to folders") && passed[0].ends_with(": 3 (again, sub/out, sub/up)"),
+        "{passed:?}"
+    );
     symlink("nowhere.png", folder.join("b.png")).unwrap();
     assert_says(open_source(&folder, &plain()), &["b.png", "a link that leads nowhere", "--skip-bad"]);
 }
@@ -88,15 +91,15 @@ fn a_folder_of_several_kinds_asks_which_is_meant() {
     let home = tempfile::tempdir().unwrap();
     write(home.path(), &["z.jpg", "y.parquet"]);
     tar(&home.path().join("x.tar"), &[("0.jpg", b"0.jpg"), ("1.jpg", b"1.jpg")]);
-    let got = "1 pictures (z.jpg) and 1 tar files (x.tar) and 1 Parquet files (y.parquet)";
+    let got = "pictures: 1 (z.jpg) and tar files: 1 (x.tar) and Parquet files: 1 (y.parquet)";
     assert_says(open_source(home.path(), &plain()), &["--only pictures or --only tars or --only parquet", got]);
     let only = |only| open_source(home.path(), &SourceConfig { only: Some(only), ..plain() });
     let tars = only(Only::Tars).unwrap();
     assert_eq!(names(tars.as_ref()), ["x/0", "x/1"]);
-    assert_eq!(said(tars.passed_over()), ["1 Parquet files: y.parquet", "1 pictures: z.jpg"]);
+    assert_eq!(said(tars.passed_over()), ["Parquet files: 1 (y.parquet)", "pictures: 1 (z.jpg)"]);
     let pictures = only(Only::Pictures).unwrap();
     assert_eq!(names(pictures.as_ref()), ["z.jpg"]);
-    assert_eq!(said(pictures.passed_over()), ["1 Parquet files: y.parquet", "1 tar files: x.tar"]);
+    assert_eq!(said(pictures.passed_over()), ["Parquet files: 1 (y.parquet)", "tar files: 1 (x.tar)"]);
     assert_says(only(Only::Parquet).map(|_| ()), &["y.parquet"]);
     // An option that would have no effect.
     let field = SourceConfig { fields: vec!["jpg".to_owned()], ..plain() };
@@ -132,7 +135,7 @@ fn what_is_not_read_is_called_what_it_is() {
     );
     let zips = home.path().join("zips");
     write(&zips, &["a.zip", "b.zip"]);
-    assert_says(open_source(&zips, &plain()), &["2 files ending in .zip: a.zip, b.zip", "unpack the .zip files"]);
+    assert_says(open_source(&zips, &plain()), &["files ending in .zip: 2 (a.zip, b.zip)", "unpack the .zip files"]);
 }
 
 #[test]
@@ -166,9 +169,9 @@ fn labels_name_their_images_and_the_rest_is_counted() {
     assert_eq!(
         said(source.passed_over()),
         [
-            "1 columns of labels.csv that are no factors: caption",
-            "1 hidden files or folders: ._a.png",
-            "2 pictures that labels.csv does not name (--labels none records them all): d.png, other/e.png",
+            "columns of labels.csv that are no factors: 1 (caption)",
+            "hidden files or folders: 1 (._a.png)",
+            "pictures that labels.csv does not name (--labels none records them all): 2 (d.png, other/e.png)",
         ]
     );
     let all = FolderSource::open_with(home.path(), &SourceConfig { labels: LabelsFrom::Nothing, ..plain() }).unwrap();

@@ -149,7 +149,7 @@ fn hostile_tars_are_refused_by_file_and_member() {
     }
     for kind in [EntryType::Symlink, EntryType::Link] {
         put(&[&raw(&|header| header.set_entry_type(kind), b"")]);
-        refuse(&["none, but 1 links in tar files: a.png"]);
+        refuse(&["none, but links in tar files: 1 (a.png)"]);
     }
     for name in [&b"../a.png"[..], b"/etc/a.png", b"a/../b.png", b"a\\b.png", b"\xff.png", b"a\nb.png"] {
         put(&[&named(name)]);
@@ -272,7 +272,7 @@ fn hostile_parquet_is_refused() {
         assert_says(ParquetSource::open(&path, &config), &[&["x.parquet"], says].concat());
     };
     refuse("picture", &["column `picture`", "[n, image]", "--image-column image may be meant"]);
-    refuse("n", &["column `n`", "bytes, or a struct", "UInt32"]);
+    refuse("n", &["column `n`", "bytes, a struct with", "UInt32"]);
     let whole = fs::read(&path).unwrap();
     let attempt = || -> snellen::Result<()> {
         let source = ParquetSource::open(&path, &plain())?;

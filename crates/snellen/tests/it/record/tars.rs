@@ -67,9 +67,9 @@ fn members_that_are_no_images_are_counted() {
     assert_eq!(
         passed,
         [
-            "2 files ending in .json: photo.json, d/b.json",
-            "1 files ending in .txt: photo.txt",
-            "3 hidden files: ._photo.jpg, d/._b.jpg, __MACOSX/c.jpg",
+            "files ending in .json: 2 (photo.json, d/b.json)",
+            "files ending in .txt: 1 (photo.txt)",
+            "hidden files: 3 (._photo.jpg, d/._b.jpg, __MACOSX/c.jpg)",
         ]
     );
     let avif = named(&home.path().join("y.tar"), &["a.avif", "b.png"]);
