@@ -110,9 +110,9 @@ pub fn write_named_folder(
 /// When the labels are refused, a labelled image or its mask is missing, two images would share a mask, or `scenes.json` is
 /// malformed or has another number of scenes.
 pub fn read_folder(dir: &Path) -> Result<ImageFolder> {
-    let folder = ImageFolder::labelled(dir, read_labels(&dir.join("labels.csv"))?)?;
-    folder.images.iter().try_for_each(|image| present(image, "an image, as labels.csv says"))?;
-    Ok(folder)
+    let labels = read_labels(&dir.join("labels.csv"))?;
+    labels.rows.iter().try_for_each(|row| present(&dir.join(&row.filename), "an image, as labels.csv says"))?;
+    ImageFolder::labelled(dir, labels)
 }
 
 impl ImageFolder {

@@ -63,7 +63,7 @@ impl FolderSource {
     pub(super) fn of_listing(folder: &Path, listing: &Listing, config: &SourceConfig) -> Result<Self> {
         let file = (config.labels == LabelsFrom::File).then(|| labels_file(folder)).flatten();
         let source = match file {
-            Some(file) => Self::of_labels(folder, listing, &file)?,
+            Some(file) => Self::of_labels(folder, listing, &file, config.skip_bad)?,
             None => Self::of_pictures(folder, listing, config.labels == LabelsFrom::Folders)?,
         };
         if source.filenames.is_empty() {
@@ -89,10 +89,13 @@ impl FolderSource {
         Ok(Self { folder: folder.to_owned(), filenames, masks: None, labels: labels.transpose()?, passed_over: passed })
     }
 
-    fn of_labels(folder: &Path, listing: &Listing, file: &Path) -> Result<Self> {
+    fn of_labels(folder: &Path, listing: &Listing, file: &Path, skip_bad: bool) -> Result<Self> {
         let bytes = labels_csv::read_bytes(file)?;
         let place = file.display().to_string();
         let LabelFile { table, ignored, .. } = LabelFile::parse(&place, &bytes)?;
+        if !skip_bad {
+            all_there(folder, &place, &table)?;
+        }
         let ImageFolder { masks, labels: table, .. } = ImageFolder::labelled(folder, table)?;
         let filenames: Vec<String> = table.rows.iter().map(|row| row.filename.clone()).collect();
         let mut own: BTreeSet<&str> = filenames.iter().map(String::as_str).collect();
@@ -110,22 +113,9 @@ impl FolderSource {
         Ok(Self { folder: folder.to_owned(), filenames, masks, labels, passed_over: passed.list() })
     }
 
-    /// Whether every image is there and of a format that is read.
+    /// Whether every image is of a format that is read.
     fn check(&self, listing: &Listing) -> Result<()> {
         let place = self.folder.display().to_string();
-        if let Some(labels) = &self.labels {
-            let missing: Vec<&str> = self
-                .filenames
-                .iter()
-                .map(String::as_str)
-                .filter(|name| !within(&self.folder, name).is_file())
-                .collect();
-            if !missing.is_empty() {
-                let expected = format!("the {} images that it names", self.filenames.len());
-                let got = format!("{} that are not there: {}", missing.len(), some(missing.iter().copied()));
-                return Err(Error::mismatch(&labels.place, expected, got));
-            }
-        }
         let own: BTreeSet<&str> = self.filenames.iter().map(String::as_str).collect();
         let unread = listing.files.iter().filter_map(|(name, kind)| match kind {
             Kind::Unread(what) if own.contains(name.as_str()) => Some((name.as_str(), *what)),
@@ -142,6 +132,17 @@ impl FolderSource {
     pub fn path(&self, row: usize) -> PathBuf {
         within(&self.folder, &self.filenames[row])
     }
+}
+
+/// Whether all images of `folder` that `table`, called `place`, names are there.
+fn all_there(folder: &Path, place: &str, table: &LabelTable) -> Result<()> {
+    let names = table.rows.iter().map(|row| row.filename.as_str());
+    let missing: Vec<&str> = names.filter(|name| !within(folder, name).is_file()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let got = format!("{} that are not there: {}", missing.len(), some(missing.iter().copied()));
+    Err(Error::mismatch(place, format!("the {} images that it names", table.rows.len()), got))
 }
 
 /// The labels' file of `folder`, where it has one.
