@@ -114,8 +114,8 @@ impl Download for Downloads {
     }
 }
 
-/// Writes a line to standard error that is no error.
-pub fn note(what: &str) {
+/// Writes a line about what is done to standard error.
+pub fn note(what: impl std::fmt::Display) {
     // Nothing is lost if nobody hears it.
     let _ = writeln!(std::io::stderr(), "snellen: {what}");
 }

@@ -69,6 +69,15 @@ pub enum Error {
         /// The kinds that were not.
         what: String,
     },
+    /// A picture that can not be recorded.
+    #[error("{source} (image {row}; record --skip-bad lists such pictures and goes on without them)")]
+    Picture {
+        /// Its row among the images of the source, from 0.
+        row: usize,
+        /// What it lacks.
+        #[source]
+        source: Box<Error>,
+    },
     /// What ended a piece of work of which something remains.
     #[error("{source}; {kept}")]
     Unfinished {
@@ -115,7 +124,7 @@ impl Error {
                     | std::io::ErrorKind::InvalidData
                     | std::io::ErrorKind::UnexpectedEof
             ),
-            Self::Unfinished { source, .. } => source.is_bad_input(),
+            Self::Unfinished { source, .. } | Self::Picture { source, .. } => source.is_bad_input(),
             Self::Network { .. } | Self::Disagrees { .. } | Self::NotCompared { .. } | Self::Interrupted { .. } => {
                 false
             }

@@ -7,6 +7,7 @@ use clap::Args;
 use snellen::Result;
 use snellen::exam::{ExamConfig, examine};
 use snellen::model::Model;
+use snellen::record::{LabelsFrom, RunManifest};
 use snellen::report::{Rate, Report};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -18,9 +19,12 @@ pub struct Exam {
     model: Option<String>,
     #[command(flatten)]
     load: Load,
-    /// Folder with labels.csv for the unit measures; generated scenes where not given
+    /// Folder of labelled images for the unit measures; generated scenes where not given
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
+    /// What the images show: `file` (labels.csv or metadata.csv), or `folders` (each is a class)
+    #[arg(long, value_name = "FROM", default_value_t = LabelsFrom::File, requires = "images")]
+    labels: LabelsFrom,
     /// New folder for the report and everything it was made from
     #[arg(long, value_name = "DIR", default_value = "snellen-exam")]
     out: PathBuf,
@@ -44,6 +48,7 @@ pub fn run(args: Exam) -> Result<()> {
     }
     let mut config = ExamConfig::standard(args.seed)?;
     config.images = args.images;
+    config.labels = args.labels;
     let report = match &args.model {
         Some(model) => {
             let model = args.load.open(model)?;
@@ -54,6 +59,8 @@ pub fn run(args: Exam) -> Result<()> {
             examine(&model, bundled::NAME, &config, &args.out, &bars)
         })?,
     };
+    let run = RunManifest::read(&args.out.join("run"))?;
+    run.images.passed_over.iter().for_each(|passed| terminal::note(format!("passed over: {passed}")));
     if args.json {
         return terminal::say(String::from_utf8_lossy(&report.to_json()?).trim_end());
     }

@@ -61,10 +61,14 @@ fn labels_of_other_factors_are_measured() {
     }
     fs::write(folder.join("labels.csv"), labels).unwrap();
     let expected = json!(["material=glass", "material=metal", "material=wood"]);
-    home.succeed("record --model model --images photos --out run --json");
+    let ran = home.run("record --model model --images photos --out run --json");
+    let note = "snellen: passed over: columns of labels.csv that are no factors: 1 (taken by)\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), note));
     let measured = parse(&home.succeed("measure --run run --json"));
     assert_eq!((&measured["concepts"], &measured["images"]), (&expected, &json!(60)));
-    let report = parse(&home.succeed("exam --model model --images photos --out out --json"));
+    let ran = home.run("exam --model model --images photos --out out --json");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), note));
+    let report = parse(&ran.stdout);
     assert_eq!(report["units"], measured);
     assert!(fs::read_to_string(home.path("out/report.html")).unwrap().contains("material=glass"));
 }

@@ -6,6 +6,7 @@ mod bench;
 mod exam;
 mod folders;
 mod help;
+mod inputs;
 mod interrupt;
 mod models;
 mod program;

@@ -136,7 +136,10 @@ fn scenes_need_not_be_drawn_to_disk() {
     home_of("cannot be used with", "--images scenes --count 3");
     home_of("two numbers, as in 2/5", "--images scenes --shard 3");
     home.refuse("record --model model --images scenes --out other --shard 1/200", &["part 1/200", "150 images"]);
-    home.refuse("record --model model --images model/config.json --out other", &["config.json", ".tar or .parquet"]);
+    home.refuse(
+        "record --model model --images model/config.json --out other",
+        &["config.json", "a .tar file or a .parquet file"],
+    );
 }
 
 /// The most memory that recording `count` scenes took, in kilobytes. Shards have 2048 rows: what it takes to write one is known

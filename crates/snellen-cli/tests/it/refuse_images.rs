@@ -36,7 +36,10 @@ fn images_that_are_not_there_or_do_not_decode() {
         both(&home, &["scenes/images/000004.png: "]);
     }
     fs::remove_file(&image).unwrap();
-    both(&home, &["scenes/images/000004.png: expected an image, as labels.csv says, got no such file"]);
+    both(
+        &home,
+        &["scenes/labels.csv: expected the 12 images that it names, got 1 that are not there: images/000004.png"],
+    );
 }
 
 #[test]
@@ -54,7 +57,8 @@ fn labels_that_do_not_fit() {
     refuse(&labels.replace(line, &format!("{line},x")), &[&says]);
     let says = format!("scenes/labels.csv:4: expected {fields} fields, as in the header, got 1");
     refuse(&labels.replace(line, "images/000002.png"), &[&says]);
-    let says = "scenes/images/elsewhere.png: expected an image, as labels.csv says, got no such file";
+    let says =
+        "scenes/labels.csv: expected the 12 images that it names, got 1 that are not there: images/elsewhere.png";
     refuse(&labels.replace("images/000002.png", "images/elsewhere.png"), &[says]);
     let twice = labels.replace("images/000002.png", "images/000001.png");
     refuse(&twice, &["scenes/labels.csv:4, column 1 (`filename`): expected", "`images/000001.png` again"]);

@@ -10,7 +10,7 @@ use crate::measure::Confidence;
 use crate::measure::encodes::Criterion;
 use crate::model::Model;
 use crate::output::StagedDir;
-use crate::record::{FolderSource, Progress, RecordConfig, TokenPolicy, Unfinished, record};
+use crate::record::{FolderSource, LabelsFrom, Progress, RecordConfig, SourceConfig, TokenPolicy, Unfinished, record};
 use crate::report::{Gallery, Picture, Report, SceneSet, write_html};
 use crate::scene::caption::{TEMPLATES, Wording, caption};
 use crate::scene::folder::write_folder;
@@ -26,6 +26,8 @@ pub struct ExamConfig {
     pub seed: u64,
     /// A folder of labelled images for the unit measures; generated scenes where there is none.
     pub images: Option<PathBuf>,
+    /// What says what the images of that folder show.
+    pub labels: LabelsFrom,
     /// Generated scenes for the unit measures.
     pub scenes: usize,
     /// Swap twins.
@@ -46,6 +48,7 @@ impl ExamConfig {
         Ok(Self {
             seed,
             images: None,
+            labels: LabelsFrom::File,
             scenes: 1000,
             twins: 300,
             repeats: 2,
@@ -79,7 +82,7 @@ const EXAMPLES: usize = 8;
 pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stages: &dyn Stages) -> Result<Report> {
     // What was given is looked at before anything is computed.
     let origin = Origin::read(&model.folder)?;
-    let given = config.images.as_deref().map(labelled).transpose()?;
+    let given = config.images.as_deref().map(|folder| labelled(folder, config.labels)).transpose()?;
     let seen = origin.as_ref().map(|o| o.recipe.seen(o.seed)).transpose()?;
     let world = origin.as_ref().map_or_else(World::toy, |o| o.recipe.world.clone());
     let templates: Vec<&str> = match &origin {
@@ -127,6 +130,7 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
         seed: config.seed,
         part: None,
         unfinished: Unfinished::Discard,
+        skip_bad: false,
     };
     let stage = stages.begin("recording activations");
     record(model, &source, &recording, &run, stage.as_ref())?;
@@ -188,10 +192,11 @@ pub fn examine(model: &Model, name: &str, config: &ExamConfig, out: &Path, stage
 }
 
 /// The images in `folder`, which have labels.
-fn labelled(folder: &Path) -> Result<FolderSource> {
-    let source = FolderSource::open(folder)?;
+fn labelled(folder: &Path, labels: LabelsFrom) -> Result<FolderSource> {
+    let source = FolderSource::open_with(folder, &SourceConfig { labels, ..SourceConfig::default() })?;
     if source.labels.is_none() {
-        return Err(Error::mismatch(folder.display(), "a folder with labels.csv", "images alone"));
+        let expected = "a folder with labels.csv, or --labels folders where each is a class";
+        return Err(Error::mismatch(folder.display(), expected, "images alone"));
     }
     Ok(source)
 }

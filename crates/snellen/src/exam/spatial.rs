@@ -6,7 +6,6 @@ use crate::model::{ActivationMut, Hook, Model, Site};
 use crate::record::cover::read_object_covers;
 use crate::record::{FolderSource, read_pixels};
 use crate::report::UnitCard;
-use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
 
 /// Images that are looked at, evenly spread.
@@ -17,7 +16,7 @@ const BATCH: usize = 32;
 /// Fills in [`UnitCard::spatial`], where the images have masks and the sites patches.
 pub(super) fn check(model: &Model, source: &FolderSource, cards: &mut [UnitCard]) -> Result<()> {
     let (Some(masks), Some(labels)) = (&source.masks, &source.labels) else { return Ok(()) };
-    let labels = read_labels(labels)?;
+    let labels = &labels.table;
     let concepts = labels.concepts();
     let mut units = Vec::new();
     for card in cards.iter() {

@@ -1,10 +1,12 @@
 //! Which images a recording has met, kept while it runs: a line for each, only ever added to.
 //!
 //! A line is a JSON array of file name, width, height, BLAKE3 and a check of the line and its number, so that a line that was
-//! cut short, or that the system never wrote, is known for one. Lines are made durable before the shards that hold their
+//! cut short, or that the system never wrote, is known for one. The line of a picture that was passed over has its file name, the
+//! reason and the check. Lines are made durable before the shards that hold their
 //! rows. A recording that goes on compares the images that it reads again with what is written here.
 
 use super::images::ImageRow;
+use super::skipped::{Met, Skipped};
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -24,6 +26,8 @@ pub(super) struct Journal {
     known: Lines,
     /// Rows in the file and the buffer.
     rows: usize,
+    /// Those of them that are no pictures that were passed over.
+    images: usize,
 }
 
 impl Journal {
@@ -43,24 +47,44 @@ impl Journal {
             Err(TryLockError::Error(source)) => return Err(Error::io(path)(source)),
         }
         let mut lines = Lines::open(path)?;
-        let mut rows = 0;
+        let (mut rows, mut images) = (0, 0);
         let mut whole = 0;
-        while lines.next_row()?.is_some() {
+        while let Some(met) = lines.next_row()? {
             rows += 1;
+            images += usize::from(matches!(met, Met::Image(_)));
             whole = lines.bytes;
         }
         file.set_len(whole).map_err(Error::io(path))?;
         let mut to = BufWriter::new(file);
         to.seek(SeekFrom::Start(whole)).map_err(Error::io(path))?;
-        Ok(Self { path: path.to_owned(), to, known: Lines::open(path)?, rows })
+        Ok(Self { path: path.to_owned(), to, known: Lines::open(path)?, rows, images })
     }
 
     /// Images that are listed.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// Rows of the source that are listed: images, and pictures that were passed over.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Says that the next image is that of `row`, at most [`rows`](Self::rows).
+    /// How many rows there are up to and with the first `images` images, at most [`images`](Self::images).
+    pub fn rows_of(&mut self, images: usize) -> Result<usize> {
+        let mut lines = Lines::open(&self.path)?;
+        let mut met = 0;
+        while met < images {
+            match lines.next_row()? {
+                Some(Met::Image(_)) => met += 1,
+                Some(Met::Skipped(_)) => {}
+                None => return Err(Error::mismatch(self.path.display(), format!("{images} images"), met)),
+            }
+        }
+        Ok(lines.row)
+    }
+
+    /// Says that the next row is `row`, at most [`rows`](Self::rows).
     pub fn start_at(&mut self, row: usize) -> Result<()> {
         self.known = Lines::open(&self.path)?;
         for _ in 0..row {
@@ -69,20 +93,22 @@ impl Journal {
         Ok(())
     }
 
-    /// Adds the next image, or compares it with what is listed.
+    /// Adds the next row, or compares it with what is listed.
     ///
     /// # Errors
-    /// When it is not the image that was there before.
-    pub fn push(&mut self, row: &ImageRow) -> Result<()> {
+    /// When it is not the row that was there before.
+    pub fn push(&mut self, row: &Met) -> Result<()> {
         if self.known.row < self.rows {
             let known = self.known.next_row()?;
             if known.as_ref() == Some(row) {
                 return Ok(());
             }
-            let place = format!("image `{}`", row.filename);
-            let said = |row: &ImageRow| {
-                let ImageRow { filename, width, height, hash } = row;
-                format!("`{filename}`, {width} x {height} pixels, hash {hash}")
+            let place = format!("image `{}`", row.filename());
+            let said = |row: &Met| match row {
+                Met::Image(ImageRow { filename, width, height, hash }) => {
+                    format!("`{filename}`, {width} x {height} pixels, hash {hash}")
+                }
+                Met::Skipped(Skipped { filename, reason, .. }) => format!("`{filename}`, passed over: {reason}"),
             };
             let expected = known.as_ref().map_or("an image".to_owned(), said);
             return Err(Error::mismatch(place, format!("{expected}, as when recording began"), said(row)));
@@ -90,6 +116,7 @@ impl Journal {
         let line = line(self.rows, row)?;
         self.to.write_all(line.as_bytes()).map_err(Error::io(&self.path))?;
         self.rows += 1;
+        self.images += usize::from(matches!(row, Met::Image(_)));
         self.known.row += 1;
         Ok(())
     }
@@ -100,8 +127,8 @@ impl Journal {
         self.to.get_ref().sync_data().map_err(Error::io(&self.path))
     }
 
-    /// Calls `each` with all images, in order.
-    pub fn read(&mut self, mut each: impl FnMut(ImageRow) -> Result<()>) -> Result<()> {
+    /// Calls `each` with all rows, in order.
+    pub fn read(&mut self, mut each: impl FnMut(Met) -> Result<()>) -> Result<()> {
         self.sync()?;
         let mut lines = Lines::open(&self.path)?;
         for _ in 0..self.rows {
@@ -128,7 +155,7 @@ impl Lines {
         Ok(Self { path: path.to_owned(), from: BufReader::new(file), row: 0, bytes: 0 })
     }
 
-    fn next_row(&mut self) -> Result<Option<ImageRow>> {
+    fn next_row(&mut self) -> Result<Option<Met>> {
         let mut bytes = Vec::new();
         self.from.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes).map_err(Error::io(&self.path))?;
         let Some(row) = parse(self.row, &bytes) else { return Ok(None) };
@@ -138,38 +165,68 @@ impl Lines {
     }
 }
 
-fn line(number: usize, row: &ImageRow) -> Result<String> {
-    let hash = row.hash.to_hex();
-    let fields = (&row.filename, row.width, row.height, hash.as_str(), check(number, row));
-    let line = serde_json::to_string(&fields).map_err(|source| Error::malformed(&row.filename, source))?;
-    Ok(line + "\n")
+fn line(number: usize, row: &Met) -> Result<String> {
+    let check = check(number, row);
+    let line = match row {
+        Met::Image(row) => {
+            let hash = row.hash.to_hex();
+            serde_json::to_string(&(&row.filename, row.width, row.height, hash.as_str(), check))
+        }
+        Met::Skipped(row) => serde_json::to_string(&(&row.filename, row.row, &row.reason, check)),
+    };
+    Ok(line.map_err(|source| Error::malformed(row.filename(), source))? + "\n")
 }
 
-fn parse(number: usize, line: &[u8]) -> Option<ImageRow> {
+fn parse(number: usize, line: &[u8]) -> Option<Met> {
     let line = line.strip_suffix(b"\n")?;
-    let (filename, width, height, hash, said): (String, u32, u32, String, String) =
-        serde_json::from_slice(line).ok()?;
-    let row = ImageRow { filename, width, height, hash: blake3::Hash::from_hex(hash).ok()? };
+    let (row, said) = match serde_json::from_slice(line) {
+        Ok((filename, width, height, hash, said)) => {
+            let (hash, said): (String, String) = (hash, said);
+            (Met::Image(ImageRow { filename, width, height, hash: blake3::Hash::from_hex(hash).ok()? }), said)
+        }
+        Err(_) => {
+            let (filename, row, reason, said): (String, usize, String, String) = serde_json::from_slice(line).ok()?;
+            (Met::Skipped(Skipped { row, filename, reason }), said)
+        }
+    };
     (check(number, &row) == said).then_some(row)
 }
 
-fn check(number: usize, row: &ImageRow) -> String {
+fn check(number: usize, row: &Met) -> String {
     let mut hasher = blake3::Hasher::new();
-    for number in [number as u64, row.width.into(), row.height.into()] {
-        hasher.update(&number.to_le_bytes());
+    match row {
+        Met::Image(row) => {
+            for number in [number as u64, row.width.into(), row.height.into()] {
+                hasher.update(&number.to_le_bytes());
+            }
+            hasher.update(row.hash.as_bytes()).update(row.filename.as_bytes());
+        }
+        Met::Skipped(row) => {
+            for number in [number as u64, row.row as u64, row.filename.len() as u64] {
+                hasher.update(&number.to_le_bytes());
+            }
+            hasher.update(row.filename.as_bytes()).update(row.reason.as_bytes());
+        }
     }
-    hasher.update(row.hash.as_bytes()).update(row.filename.as_bytes());
     hasher.finalize().to_hex()[..CHECK].to_owned()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{ImageRow, Journal};
+    use super::{ImageRow, Journal, Met, Skipped};
     use std::fs;
 
-    fn row(k: usize) -> ImageRow {
+    fn image(k: usize) -> ImageRow {
         ImageRow { filename: format!("a \"b\"\n{k}.png"), width: 7, height: 8, hash: blake3::hash(&[k as u8]) }
+    }
+
+    /// Row 3 was passed over.
+    fn row(k: usize) -> Met {
+        match k {
+            3 => Met::Skipped(Skipped { row: 3, filename: "3.png".to_owned(), reason: "no \"end\"".to_owned() }),
+            k => Met::Image(image(k)),
+        }
     }
 
     #[test]
@@ -186,7 +243,8 @@ mod tests {
             fs::write(&path, &whole[..length]).unwrap();
             let lines = ends.iter().filter(|end| **end <= length).count();
             let mut journal = Journal::open(&path).unwrap();
-            assert_eq!(journal.rows(), lines);
+            assert_eq!((journal.rows(), journal.images()), (lines, lines - usize::from(lines > 3)));
+            assert_eq!(journal.rows_of(journal.images()).unwrap(), if lines == 4 { 3 } else { lines });
             journal.start_at(lines / 2).unwrap();
             (lines / 2..5).for_each(|k| journal.push(&row(k)).unwrap());
             journal.sync().unwrap();
@@ -218,7 +276,7 @@ mod tests {
         let mut journal = Journal::open(&path).unwrap();
         journal.start_at(1).unwrap();
         journal.push(&row(1)).unwrap();
-        let said = journal.push(&ImageRow { hash: blake3::hash(b""), ..row(2) }).unwrap_err().to_string();
+        let said = journal.push(&Met::Image(ImageRow { hash: blake3::hash(b""), ..image(2) })).unwrap_err().to_string();
         assert!(said.contains("as when recording began") && said.contains("2.png"), "{said}");
     }
 }

@@ -5,8 +5,9 @@ use super::part::Part;
 use super::picture::read_bytes;
 use super::plan::difference;
 use super::run::{FILE, PartRecord, RunManifest};
+use super::skipped::{self, Skipped};
 use super::{ACTIVATIONS, ActivationStore, IMAGES, LABELS, Layout, Progress, StoreWriter};
-use crate::output::{StagedDir, write_file};
+use crate::output::StagedDir;
 use crate::scene::labels_csv::MAX_BYTES;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -33,9 +34,10 @@ pub fn merge(parts: &[PathBuf], out: &Path, progress: &dyn Progress) -> Result<R
     let pieces = ordered(parts)?;
     let Some(first) = pieces.first() else { return Err(Error::mismatch("parts", "at least one", "none")) };
     pieces.iter().try_for_each(|piece| piece.check_against(first))?;
+    let images: usize = pieces.iter().map(|piece| piece.run.images.count).sum();
     let whole = |layout: &Layout| {
         let mut layout = layout.clone();
-        layout.shape[0] = first.record.rows;
+        layout.shape[0] = images;
         layout
     };
     let layouts: Vec<Layout> = first.store.arrays().iter().map(whole).collect();
@@ -45,9 +47,12 @@ pub fn merge(parts: &[PathBuf], out: &Path, progress: &dyn Progress) -> Result<R
     let mut table = ImageTable::create(&folder.join(IMAGES))?;
     pieces.iter().try_for_each(|piece| piece.copy_images(&mut table))?;
     let images_hash = table.finish()?.to_hex().to_string();
-    first.copy_labels(folder)?;
+    let mut passed = Vec::new();
+    pieces.iter().try_for_each(|piece| piece.add_skipped(&mut passed))?;
+    let labels_hash = first.copy_labels(folder, &passed)?;
+    let skipped = skipped::write(folder, &passed)?;
     let mut store = StoreWriter::create(&folder.join(ACTIVATIONS), layouts.clone())?;
-    let (mut done, total) = (0, layouts.len() * first.record.rows);
+    let (mut done, total) = (0, layouts.len() * images);
     progress.advance(done, total);
     for layout in &layouts {
         for piece in &pieces {
@@ -63,8 +68,10 @@ pub fn merge(parts: &[PathBuf], out: &Path, progress: &dyn Progress) -> Result<R
     }
     store.finish()?;
     let mut run = first.run.clone();
-    run.images.count = first.record.rows;
+    run.images.count = images;
     run.images.hash = images_hash;
+    run.images.labels_hash = labels_hash;
+    run.images.skipped = skipped;
     run.part = None;
     run.write(folder)?;
     staged.publish()?;
@@ -116,9 +123,10 @@ impl Piece {
         let part = Part::new(record.index, record.of);
         let part = part.map_err(|source| Error::malformed(format!("{}: `part`", path.display()), source))?;
         let rows = part.rows(record.rows)?;
-        if rows.start != record.first_row || rows.len() != run.images.count {
+        let met = run.images.skipped.as_ref().map_or(0, |skipped| skipped.count).saturating_add(run.images.count);
+        if rows.start != record.first_row || rows.len() != met {
             let expected = format!("rows {} to {} of {}", rows.start, rows.end, record.rows);
-            let got = format!("{} from {} on", run.images.count, record.first_row);
+            let got = format!("{met} from {} on", record.first_row);
             return Err(Error::mismatch(format!("{}: `part`", path.display()), expected, got));
         }
         let store = ActivationStore::open(&folder.join(ACTIVATIONS))?;
@@ -130,7 +138,8 @@ impl Piece {
         let place = self.folder.join(FILE).display().to_string();
         let of_all = |piece: &Self| {
             let mut run = piece.run.clone();
-            (run.images.count, run.images.hash) = (0, String::new());
+            (run.images.count, run.images.hash, run.images.skipped) = (0, String::new(), None);
+            run.images.passed_over.clear();
             if let Some(part) = &mut run.part {
                 (part.index, part.first_row) = (0, 0);
             }
@@ -171,15 +180,31 @@ impl Piece {
         Ok(())
     }
 
-    fn copy_labels(&self, to: &Path) -> Result<()> {
-        let Some(expected) = &self.run.images.labels_hash else { return Ok(()) };
+    /// Adds the pictures that this part passed over.
+    fn add_skipped(&self, to: &mut Vec<Skipped>) -> Result<()> {
+        let path = self.folder.join(skipped::FILE);
+        let Some(said) = &self.run.images.skipped else { return Ok(()) };
+        let (rows, hash) = Skipped::read(&path)?;
+        let own = self.record.first_row
+            ..self.record.first_row.saturating_add(said.count).saturating_add(self.run.images.count);
+        if hash != said.hash || rows.len() != said.count || !rows.iter().all(|row| own.contains(&row.row)) {
+            let expected = format!("{} pictures of hash {}, as run.json says", said.count, said.hash);
+            return Err(Error::mismatch(path.display(), expected, format!("{} of {hash}", rows.len())));
+        }
+        to.extend(rows);
+        Ok(())
+    }
+
+    /// Copies the labels, which are those of all parts, without the rows of pictures that were `passed` over; their hash.
+    fn copy_labels(&self, to: &Path, passed: &[Skipped]) -> Result<Option<String>> {
+        let Some(expected) = &self.run.images.labels_hash else { return Ok(None) };
         let path = self.folder.join(LABELS);
         let bytes = read_bytes(&path, MAX_BYTES)?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         if hash != *expected {
             return Err(Error::mismatch(path.display(), format!("hash {expected}, as run.json says"), hash));
         }
-        write_file(&to.join(LABELS), &bytes)
+        skipped::write_labels(to, &bytes, passed).map(Some)
     }
 
     /// Appends this part's rows of an array, a shard at a time; `done` is told how many rows were.

@@ -30,6 +30,7 @@ mod recording;
 pub mod reduce;
 pub mod run;
 pub mod select;
+pub mod skipped;
 pub mod source;
 pub mod store;
 
@@ -45,7 +46,10 @@ pub use recorder::Recorder;
 pub use recording::{RecordConfig, record};
 pub use run::RunManifest;
 pub use select::{Selected, select};
-pub use source::{FolderSource, IMAGE_COLUMN, ParquetSource, SceneSource, Source, TarSource, open_source};
+pub use source::{
+    FolderSource, IMAGE_COLUMN, LabelsFrom, Only, ParquetSource, PassedOver, SceneSource, Source, SourceConfig,
+    TarSource, open_source,
+};
 pub use store::StoreWriter;
 
 /// The activations' name in the run folder.

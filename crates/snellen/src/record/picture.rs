@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use image::RgbImage;
 use rayon::prelude::*;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The largest picture file that is read, in bytes.
@@ -67,18 +67,6 @@ pub(super) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>> {
     file.take(most + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if bytes.len() as u64 > most {
         return Err(Error::mismatch(path.display(), format!("at most {most} bytes"), "more"));
-    }
-    Ok(bytes)
-}
-
-/// The `size` bytes of `file`, opened at `path`, from `offset` on.
-pub(super) fn read_bytes_at(file: &mut File, path: &Path, offset: u64, size: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(offset)).map_err(Error::io(path))?;
-    file.take(size as u64).read_to_end(&mut bytes).map_err(Error::io(path))?;
-    if bytes.len() != size {
-        let place = format!("{}: byte {offset}", path.display());
-        return Err(Error::mismatch(place, format!("{size} bytes"), bytes.len()));
     }
     Ok(bytes)
 }

@@ -6,6 +6,7 @@
 
 use super::cover::{read_cover, scene_cover};
 use super::images::ImageRow;
+use super::skipped::{Met, Skipped};
 use super::source::{Content, Image, Source};
 use crate::engine::Tensor;
 use crate::model::{Preprocessing, VisionConfig};
@@ -27,10 +28,14 @@ pub(super) struct Preparation<'a> {
     pub vision: &'a VisionConfig,
     /// Whether covers are needed.
     pub masked: bool,
+    /// Whether pictures that can not be read are passed over.
+    pub skip_bad: bool,
 }
 
 /// Pictures that are ready for the engine.
 pub(super) struct Batch {
+    /// The rows of the source that it is made of.
+    pub met: Vec<Met>,
     pub pictures: Vec<Prepared>,
     /// `[image, channel, row, column]`.
     pub pixels: Tensor<f32>,
@@ -84,19 +89,50 @@ fn send_batches(
         }
         let (count, values) = (read.len(), preparation.preprocessing.values());
         let mut pixels = vec![0.0; count * values];
-        let prepared: Vec<Result<Prepared>> = pool.install(|| {
-            let pictures = read.into_par_iter().zip(pixels.par_chunks_exact_mut(values));
-            pictures.map(|(image, pixels)| prepare(image?, preparation, pixels)).collect()
+        let prepared: Vec<Result<Outcome>> = pool.install(|| {
+            let pictures = read.into_par_iter().zip(pixels.par_chunks_exact_mut(values)).enumerate();
+            pictures.map(|(i, (image, pixels))| meet(first + i, image?, preparation, pixels)).collect()
         });
         let pictures: Result<Vec<_>> = prepared.into_iter().collect();
         let refused = pictures.is_err();
-        let side = preparation.preprocessing.image;
-        let batch = pictures.map(|pictures| Batch { pictures, pixels: Tensor::new([count, 3, side, side], pixels) });
+        let batch = pictures.map(|pictures| gather(pictures, pixels, preparation.preprocessing));
         if to.send(batch).is_err() || refused {
             break;
         }
     }
     Ok(())
+}
+
+/// What became of a row of the source.
+type Outcome = std::result::Result<Prepared, Skipped>;
+
+/// Prepares the image of row `row`, or says why it is passed over.
+fn meet(row: usize, image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32]) -> Result<Outcome> {
+    let name = image.name.clone();
+    match prepare(image, with, pixels) {
+        Ok(prepared) => Ok(Ok(prepared)),
+        Err(error) if !error.is_bad_input() => Err(error),
+        Err(error) if with.skip_bad => Ok(Err(Skipped::new(row, name, &error))),
+        Err(error) => Err(Error::Picture { row, source: Box::new(error) }),
+    }
+}
+
+/// A batch of those `outcomes` that are pictures, whose `pixels` move together.
+fn gather(outcomes: Vec<Outcome>, mut pixels: Vec<f32>, preprocessing: &Preprocessing) -> Batch {
+    let (values, side) = (preprocessing.values(), preprocessing.image);
+    let (mut met, mut pictures) = (Vec::new(), Vec::new());
+    for (i, outcome) in outcomes.into_iter().enumerate() {
+        match outcome {
+            Ok(picture) => {
+                pixels.copy_within(i * values..(i + 1) * values, pictures.len() * values);
+                met.push(Met::Image(picture.row.clone()));
+                pictures.push(picture);
+            }
+            Err(skipped) => met.push(Met::Skipped(skipped)),
+        }
+    }
+    pixels.truncate(pictures.len() * values);
+    Batch { met, pixels: Tensor::new([pictures.len(), 3, side, side], pixels), pictures }
 }
 
 fn prepare(image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32]) -> Result<Prepared> {
@@ -115,6 +151,7 @@ fn prepare(image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32]) -> Resul
             let cover = with.masked.then(|| scene_cover(&scene, canvas, with.preprocessing, with.vision));
             (drawn.into(), hash, cover)
         }
+        Content::Bad(error) => return Err(error),
     };
     with.preprocessing.apply_into(&picture, pixels).map_err(|source| Error::malformed(&place, source))?;
     let (width, height) = (picture.width as u32, picture.height as u32);

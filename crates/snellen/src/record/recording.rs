@@ -7,6 +7,7 @@ use super::partial::{Partial, Unfinished};
 use super::pipeline::{Batch, Preparation, prepare_ahead};
 use super::plan::{ImageList, Plan};
 use super::run::{self, ImagesRecord, ModelRecord, PartRecord, RunManifest};
+use super::skipped::{self, Met};
 use super::source::Source;
 use super::{IMAGES, LABELS, Layout, Progress, Recorder, Selected, StoreWriter, TokenPolicy, select};
 use crate::engine::{Level, Tape};
@@ -32,6 +33,9 @@ pub struct RecordConfig {
     pub part: Option<Part>,
     /// What becomes of a recording that ends early, and whether an earlier one is gone on with.
     pub unfinished: Unfinished,
+    /// Whether pictures that can not be read are listed and passed over. No part of the plan: an unfinished recording may go on
+    /// with it that began without.
+    pub skip_bad: bool,
 }
 
 /// Runs the images of `source` through `model` and writes the new run folder `out`.
@@ -78,11 +82,12 @@ pub fn record(
         Err(error) => return Err(partial.abandon(error, 0, rows.len())),
     };
     let count = rows.len();
-    let stages = Stages { model, source, plan: &plan, rows, batch: config.batch, masked: masked.is_some() };
-    let finished = write_labels(&partial.run(), labels)
+    let stages = Stages { model, source, plan: &plan, rows, config, masked: masked.is_some() };
+    let finished = write_labels(&partial.run(), labels.as_deref())
         .and_then(|()| stages.fill(&mut store, &mut journal, progress))
-        .and_then(|()| stages.complete(&partial.run(), &mut journal, config.part));
-    let kept = store.first_missing_row().min(journal.rows());
+        .and_then(|()| stages.complete(&partial.run(), &mut journal, labels.as_deref()))
+        .and_then(|run| store.shorten(run.images.count).map(|()| run));
+    let kept = store.first_missing_row().min(journal.images());
     match finished.and_then(|run| store.finish().map(|()| run)) {
         Ok(run) => partial.publish().map(|()| run),
         Err(error) => {
@@ -130,8 +135,8 @@ fn plan(
     }
 }
 
-fn write_labels(run: &Path, labels: Option<Vec<u8>>) -> Result<()> {
-    labels.map_or(Ok(()), |labels| write_file(&run.join(LABELS), &labels))
+fn write_labels(run: &Path, labels: Option<&[u8]>) -> Result<()> {
+    labels.map_or(Ok(()), |labels| write_file(&run.join(LABELS), labels))
 }
 
 /// What both stages need.
@@ -141,7 +146,7 @@ struct Stages<'a> {
     plan: &'a Plan,
     /// Of the source.
     rows: Range<usize>,
-    batch: usize,
+    config: &'a RecordConfig,
     masked: bool,
 }
 
@@ -149,21 +154,27 @@ impl Stages<'_> {
     /// Runs the images that are missing.
     fn fill(&self, store: &mut StoreWriter, journal: &mut Journal, progress: &dyn Progress) -> Result<()> {
         let count = self.rows.len();
-        let start = store.first_missing_row().min(journal.rows());
-        store.start_at(start);
+        if journal.rows() > journal.images() && !self.config.skip_bad {
+            let expected = "--skip-bad, as pictures were passed over when recording began";
+            let got = format!("none, after {} of them", journal.rows() - journal.images());
+            return Err(Error::mismatch(self.source.place(), expected, got));
+        }
+        let images = store.first_missing_row().min(journal.images());
+        let start = journal.rows_of(images)?;
+        store.start_at(images);
         journal.start_at(start)?;
         progress.advance(start, count);
         let missing = self.rows.start + start..self.rows.end;
         let (preprocessing, vision) = (&self.model.preprocessing, &self.model.config.vision);
-        let preparation = Preparation { preprocessing, vision, masked: self.masked };
+        let preparation = Preparation { preprocessing, vision, masked: self.masked, skip_bad: self.config.skip_bad };
         std::thread::scope(|scope| {
-            let batches = prepare_ahead(scope, self.source, missing, self.batch, preparation)?;
+            let batches = prepare_ahead(scope, self.source, missing, self.config.batch, preparation)?;
             let mut done = start;
             let mut tape = Tape::off();
             while done < count {
                 check_cancelled(progress)?;
                 let batch = batches.recv().map_err(|source| Error::malformed("threads for pictures", source))??;
-                done += batch.pictures.len();
+                done += batch.met.len();
                 self.run_batch(batch, store, journal, &mut tape)?;
                 progress.advance(done, count);
             }
@@ -173,12 +184,15 @@ impl Stages<'_> {
 
     fn run_batch(
         &self,
-        Batch { pictures, pixels }: Batch,
+        Batch { met, pictures, pixels }: Batch,
         store: &mut StoreWriter,
         journal: &mut Journal,
         tape: &mut Tape<f32>,
     ) -> Result<()> {
-        pictures.iter().try_for_each(|picture| journal.push(&picture.row))?;
+        met.iter().try_for_each(|row| journal.push(row))?;
+        if pictures.is_empty() {
+            return Ok(());
+        }
         // A shard is never there without its images.
         if store.writes_within(pictures.len()) {
             journal.sync()?;
@@ -193,15 +207,36 @@ impl Stages<'_> {
     }
 
     /// Writes what stands beside the activations.
-    fn complete(&self, run: &Path, journal: &mut Journal, part: Option<Part>) -> Result<RunManifest> {
+    fn complete(&self, run: &Path, journal: &mut Journal, labels: Option<&[u8]>) -> Result<RunManifest> {
         let path = run.join(IMAGES);
         // An earlier recording may have come as far as this.
         if path.symlink_metadata().is_ok() {
             fs::remove_file(&path).map_err(Error::io(&path))?;
         }
         let mut table = ImageTable::create(&path)?;
-        journal.read(|row| table.push(row))?;
+        let mut passed = Vec::new();
+        journal.read(|met| match met {
+            Met::Image(row) => table.push(row),
+            Met::Skipped(row) => {
+                passed.push(row);
+                Ok(())
+            }
+        })?;
+        if journal.images() == 0 {
+            return Err(Error::mismatch(
+                self.source.place(),
+                "a picture that can be read",
+                format!("{} that can not", passed.len()),
+            ));
+        }
         let hash = table.finish()?.to_hex().to_string();
+        let skipped = skipped::write(run, &passed)?;
+        let part = self.config.part;
+        // The labels of a part are those of all parts: which rows are missing is known when these are put together.
+        let labels_hash = match labels {
+            Some(labels) if part.is_none() => Some(skipped::write_labels(run, labels, &passed)?),
+            _ => self.plan.images.labels_hash.clone(),
+        };
         let plan = self.plan.clone();
         let manifest = RunManifest {
             schema: run::SCHEMA,
@@ -209,10 +244,12 @@ impl Stages<'_> {
             snellen: plan.snellen,
             model: plan.model,
             images: ImagesRecord {
-                count: self.rows.len(),
+                count: journal.images(),
                 hash,
-                labels_hash: plan.images.labels_hash,
+                labels_hash,
                 scenes: plan.images.scenes,
+                passed_over: self.source.passed_over().to_vec(),
+                skipped,
             },
             preprocessing: plan.preprocessing,
             sites: plan.sites,

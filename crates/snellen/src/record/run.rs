@@ -2,6 +2,8 @@
 
 use super::picture::read_bytes;
 use super::select::Selected;
+use super::skipped::SkippedRecord;
+use super::source::PassedOver;
 use crate::model::{LeftAlone, Preprocessing, Transform};
 use crate::scene::{Canvas, SceneKind, World};
 use crate::{Error, Result, output};
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The `schema` that is written and read.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The `kind` of a recording.
 pub const KIND: &str = "record";
@@ -57,9 +59,9 @@ pub struct PartRecord {
     pub index: usize,
     /// Number of parts.
     pub of: usize,
-    /// The row of the whole run that its first row is.
+    /// The row of the source that its first row is.
     pub first_row: usize,
-    /// Rows of the whole run.
+    /// Rows of the source, those of all parts together.
     pub rows: usize,
     /// Of the plan of the whole run, which all its parts have in common: of all that its bytes depend on.
     pub plan_hash: String,
@@ -110,6 +112,12 @@ pub struct ImagesRecord {
     /// The generated scenes that the images are, where they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenes: Option<ScenesRecord>,
+    /// What the source found and did not hand out; of a run that was merged, what that of its first part did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+    /// Pictures that could not be read, where there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<SkippedRecord>,
 }
 
 impl RunManifest {

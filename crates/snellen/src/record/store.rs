@@ -145,6 +145,21 @@ impl StoreWriter {
         Ok(())
     }
 
+    /// Says that there are no more than `images` rows, all of which were appended: fewer than the layouts foresaw, or as many.
+    ///
+    /// # Errors
+    /// When an array has not got as many rows, or the system refuses.
+    pub fn shorten(&mut self, images: usize) -> Result<()> {
+        for writer in self.arrays.values_mut().filter(|writer| images < writer.layout.shape[0]) {
+            if writer.rows != images {
+                let place = format!("{}: `{}`", self.folder.display(), writer.layout.path());
+                return Err(Error::mismatch(place, format!("{images} rows"), writer.rows));
+            }
+            writer.shorten(&self.folder, &mut self.pending)?;
+        }
+        Ok(())
+    }
+
     /// Ends the store.
     ///
     /// # Errors
@@ -187,6 +202,21 @@ impl ArrayWriter {
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
         write_file(&path, &encoded)?;
         self.shards += 1;
+        Ok(())
+    }
+
+    /// Makes of the array one of the rows that it has, fewer than were foreseen. Shards that are full are as they would be had
+    /// that been known: only where there is none, all rows wait, is a shard smaller.
+    fn shorten(&mut self, folder: &Path, pending: &mut Pending) -> Result<()> {
+        self.layout.shape[0] = self.rows;
+        let store = FilesystemStore::new(folder).map_err(|source| Error::malformed(folder.display(), source))?;
+        self.array = self.layout.array(Arc::new(store))?;
+        write_metadata(&folder.join(self.layout.path()), &Layout::metadata(&self.array))?;
+        if pending.values(self.number) > 0 {
+            let mut rest = pending.take(self.number)?;
+            rest.resize(self.layout.rows_per_chunk_and_shard().1 * self.layout.row(), f32::NAN);
+            self.write(folder, &rest)?;
+        }
         Ok(())
     }
 

@@ -111,16 +111,26 @@ pub fn write_named_folder(
 /// malformed or has another number of scenes.
 pub fn read_folder(dir: &Path) -> Result<ImageFolder> {
     let labels = read_labels(&dir.join("labels.csv"))?;
-    let images: Vec<PathBuf> = labels.rows.iter().map(|row| dir.join(&row.filename)).collect();
-    images.iter().try_for_each(|image| present(image, "an image, as labels.csv says"))?;
-    let masks = dir.join("masks").is_dir().then(|| find_masks(dir, &images)).transpose()?;
-    let file = dir.join("scenes.json");
-    let scenes = file.is_file().then(|| read_scenes(&file)).transpose()?;
-    if let Some(contents) = scenes.as_ref().filter(|contents| contents.scenes.len() != images.len()) {
-        let expected = format!("{} scenes, one per row of labels.csv", images.len());
-        return Err(Error::mismatch(file.display(), expected, contents.scenes.len()));
+    labels.rows.iter().try_for_each(|row| present(&dir.join(&row.filename), "an image, as labels.csv says"))?;
+    ImageFolder::labelled(dir, labels)
+}
+
+impl ImageFolder {
+    /// The images of `dir` that `labels` name, whether they are there or not, and what else [`read_folder`] reads.
+    ///
+    /// # Errors
+    /// As [`read_folder`] of masks and `scenes.json`.
+    pub fn labelled(dir: &Path, labels: LabelTable) -> Result<Self> {
+        let images: Vec<PathBuf> = labels.rows.iter().map(|row| dir.join(&row.filename)).collect();
+        let masks = dir.join("masks").is_dir().then(|| find_masks(dir, &images)).transpose()?;
+        let file = dir.join("scenes.json");
+        let scenes = file.is_file().then(|| read_scenes(&file)).transpose()?;
+        if let Some(contents) = scenes.as_ref().filter(|contents| contents.scenes.len() != images.len()) {
+            let expected = format!("{} scenes, one per row of labels.csv", images.len());
+            return Err(Error::mismatch(file.display(), expected, contents.scenes.len()));
+        }
+        Ok(Self { images, labels, masks, scenes })
     }
-    Ok(ImageFolder { images, labels, masks, scenes })
 }
 
 /// Reads a `scenes.json`.

@@ -65,7 +65,7 @@ impl LabelTable {
         let mut names = BTreeSet::new();
         for factor in &self.factors {
             let place = || format!("labels: factor `{}`", factor.name);
-            check_name(place, &factor.name)?;
+            check_factor(place, &factor.name)?;
             if !names.insert(factor.name.as_str()) {
                 return Err(Error::mismatch(place(), "a name of its own", "a second one"));
             }
@@ -81,6 +81,13 @@ impl LabelTable {
         for (i, row) in self.rows.iter().enumerate() {
             let place = || format!("labels: row {i}");
             check_filename(place, &row.filename)?;
+            if row.filename.trim() != row.filename {
+                return Err(Error::mismatch(
+                    place(),
+                    "a file name without blanks at its ends",
+                    format!("{:?}", row.filename),
+                ));
+            }
             if !files.insert(row.filename.as_str()) {
                 return Err(Error::mismatch(place(), "a file name of its own", format!("`{}` again", row.filename)));
             }
@@ -173,6 +180,15 @@ impl LabelTable {
         }
         self
     }
+}
+
+/// Whether `name` can be that of a factor: a concept is written `factor=value`, and has to be read back.
+pub(super) fn check_factor(place: impl Fn() -> String, name: &str) -> Result<()> {
+    check_name(&place, name)?;
+    if name.contains('=') {
+        return Err(Error::mismatch(place(), "a factor's name without `=`", format!("`{name}`")));
+    }
+    Ok(())
 }
 
 /// Whether `name` is a relative path that stays in its folder, in its one spelling.

@@ -69,13 +69,17 @@ impl World {
     }
 }
 
-/// Whether `name` can stand in labels and captions: not empty, at most [`MAX_NAME`] bytes, no control characters.
+/// Whether `name` can stand in labels and captions: not empty, at most [`MAX_NAME`] bytes, no control characters, no blanks at
+/// its ends.
 pub(super) fn check_name(place: impl Fn() -> String, name: &str) -> Result<()> {
     if name.len() > MAX_NAME {
         return Err(Error::mismatch(place(), format!("at most {MAX_NAME} bytes"), format!("{} bytes", name.len())));
     }
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err(Error::mismatch(place(), "text without control characters", format!("{name:?}")));
+    }
+    if name.trim() != name {
+        return Err(Error::mismatch(place(), "text without blanks at its ends", format!("{name:?}")));
     }
     Ok(())
 }

@@ -13,7 +13,6 @@ use crate::model::{BlockPoint, LoadConfig, Model, Point, Site, Transform};
 use crate::record::{ActivationStore, FolderSource, RecordConfig, TokenPolicy, Unfinished, record};
 use crate::report::{Picture, Rate, Report, SiteUnits};
 use crate::scene::folder::write_named_folder;
-use crate::scene::labels_csv::read_labels;
 use crate::scene::{Canvas, Object, Scene, World};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -138,7 +137,7 @@ pub fn from_model(
     let source = FolderSource::open(&folder)?;
     let labels = source.labels.clone();
     let labels = labels.ok_or_else(|| Error::mismatch(folder.display(), "a folder with labels.csv", "images alone"))?;
-    let truth = Truth::of(&read_labels(&labels)?, &labels.display().to_string())?;
+    let truth = Truth::of(&labels.table, &labels.place)?;
     let transforms = Transform::ALL.to_vec();
     let changed = LoadConfig { transforms, preprocessing: Some(STUDY.to_owned()), ..LoadConfig::plain() };
     let model = load(&changed)?;
@@ -150,6 +149,7 @@ pub fn from_model(
         seed: with.seed,
         part: None,
         unfinished: Unfinished::Discard,
+        skip_bad: false,
     };
     let stage = stages.begin("recording activations");
     record(&model, &source, &recording, &run, stage.as_ref())?;

@@ -1,13 +1,17 @@
 //! Activations recorded, stored and read back.
 
+mod columns;
+mod folders;
 mod part;
 mod policy;
 mod refuse;
 mod resume;
 mod run;
 mod select;
+mod skip;
 mod source;
 mod store;
+mod tars;
 
 use snellen::model::{BlockPoint, Model, Point, Site, Tower};
 use snellen::record::{FolderSource, RecordConfig, RunManifest, Source, TokenPolicy, Unfinished, record};
@@ -38,7 +42,8 @@ fn scenes(dir: &Path, count: usize) -> FolderSource {
 
 fn config(sites: &[&str], policies: &[TokenPolicy], batch: usize) -> RecordConfig {
     let sites = sites.iter().map(|&site| site.to_owned()).collect();
-    RecordConfig { sites, policies: policies.to_vec(), batch, seed: 3, part: None, unfinished: Unfinished::Keep }
+    let (policies, unfinished) = (policies.to_vec(), Unfinished::Keep);
+    RecordConfig { sites, policies, batch, seed: 3, part: None, unfinished, skip_bad: false }
 }
 
 /// Every site outside of blocks and in the second block.

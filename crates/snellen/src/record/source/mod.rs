@@ -1,15 +1,24 @@
 //! What is recorded: where the images of a run come from, read in the order of its rows.
 //!
 //! A [`Source`] hands out images undecoded, one after another, so that whatever it reads from it holds no more than one at a
-//! time. Decoding them is the `pipeline`'s work.
+//! time. Decoding them is the `pipeline`'s work. What a source finds and doesn't hand out it counts and names.
 
+mod classes;
+mod config;
 mod folder;
+mod format;
+mod listing;
+mod open;
 mod parquet;
+mod passed;
 mod scenes;
 mod tar;
 
-pub use folder::FolderSource;
-pub use parquet::{IMAGE_COLUMN, ParquetSource};
+pub use config::{IMAGE_COLUMN, LabelsFrom, Only, SourceConfig};
+pub use folder::{FolderLabels, FolderSource};
+pub use open::open_source;
+pub use parquet::ParquetSource;
+pub use passed::PassedOver;
 pub use scenes::SceneSource;
 pub use tar::TarSource;
 
@@ -17,10 +26,7 @@ use super::run::ScenesRecord;
 use crate::scene::{Canvas, Scene, World};
 use crate::{Error, Result};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-
-/// Endings of image files, in any case.
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+use std::path::PathBuf;
 
 /// The images of a run, in the order of its rows.
 #[allow(clippy::len_without_is_empty, reason = "a source is never empty")]
@@ -38,23 +44,33 @@ pub trait Source: Sync {
     fn name(&self, row: usize) -> String;
 
     /// Whether every image has a mask.
-    fn has_masks(&self) -> bool;
+    fn has_masks(&self) -> bool {
+        false
+    }
 
     /// The contents of `labels.csv`, where there is one.
     ///
     /// # Errors
     /// When it cannot be read or written.
-    fn labels(&self) -> Result<Option<Vec<u8>>>;
+    fn labels(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 
     /// Which scenes were generated, where they were.
     fn scenes(&self) -> Option<ScenesRecord> {
         None
     }
 
+    /// What it found and doesn't hand out.
+    fn passed_over(&self) -> &[PassedOver] {
+        &[]
+    }
+
     /// The images of `rows`, which are within 0 to [`len`](Self::len), one after another.
     ///
     /// # Errors
-    /// When nothing can be read at all; each image has errors of its own.
+    /// When nothing can be read at all. An error in place of an image ends the reading; what concerns that image alone is its
+    /// [`Image::content`].
     fn read<'a>(&'a self, rows: Range<usize>) -> Result<Box<dyn Iterator<Item = Result<Image<'a>>> + Send + 'a>>;
 }
 
@@ -70,7 +86,7 @@ pub struct Image<'a> {
 
 /// What an image is made from.
 pub enum Content<'a> {
-    /// The bytes of a PNG or JPEG file.
+    /// The bytes of a picture file.
     File {
         /// The whole file.
         bytes: Vec<u8>,
@@ -86,26 +102,15 @@ pub enum Content<'a> {
         /// What it is drawn on.
         canvas: &'a Canvas,
     },
+    /// Nothing, and why.
+    Bad(Error),
 }
 
-/// Opens what `path` is: a folder of images, a `.tar` file or a folder of them, or a `.parquet` file with images in `column`.
-///
-/// # Errors
-/// When it is none of these, or [`FolderSource::open`], [`TarSource::open`] or [`ParquetSource::open`] refuses it.
-pub fn open_source(path: &Path, column: &str) -> Result<Box<dyn Source>> {
-    let ending = |name: &str| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case(name));
-    if path.is_dir() {
-        let tars = tar::tars_in(path)?;
-        return if tars.is_empty() || path.join("labels.csv").is_file() {
-            Ok(Box::new(FolderSource::open(path)?))
-        } else {
-            Ok(Box::new(TarSource::of_files(path, tars)?))
-        };
-    }
-    std::fs::metadata(path).map_err(Error::io(path))?;
-    match () {
-        () if ending("tar") => Ok(Box::new(TarSource::open(path)?)),
-        () if ending("parquet") => Ok(Box::new(ParquetSource::open(path, column)?)),
-        () => Err(Error::mismatch(path.display(), "a folder, or a file ending in .tar or .parquet", "another file")),
-    }
+/// That some pictures of `place` are of no use before anything was tried; `unread` are their names, each with what it is.
+fn unreadable(place: &str, unread: &[(&str, &str)]) -> Error {
+    let names = passed::some(unread.iter().map(|(name, _)| *name));
+    let what = unread.first().map_or("", |(_, what)| what);
+    let expected =
+        format!("pictures that are read ({}), or --skip-bad to go on without the others", format::PICTURES.join(", "));
+    Error::mismatch(place, expected, format!("{} that are not: {names} ({what})", unread.len()))
 }

@@ -44,7 +44,8 @@ impl Source for SceneSource {
 
     fn read<'a>(&'a self, rows: Range<usize>) -> Result<Box<dyn Iterator<Item = Result<Image<'a>>> + Send + 'a>> {
         Ok(Box::new(rows.map(|row| {
-            let content = Content::Scene { scene: self.0.scene(row)?, world: self.0.world(), canvas: self.0.canvas() };
+            let scene = self.0.scene(row)?;
+            let content = Content::Scene { scene, world: self.0.world(), canvas: self.0.canvas() };
             Ok(Image { name: self.name(row), place: format!("{}, scene {row}", self.place()), content })
         })))
     }

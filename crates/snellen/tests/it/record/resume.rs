@@ -241,7 +241,7 @@ fn another_plan_is_refused_by_name() {
     refuse(&model, &turned, &config, &["`images.names_hash`"]);
     let labels = fs::read_to_string(folder.join("labels.csv")).unwrap();
     fs::write(folder.join("labels.csv"), labels.replace("red", "pink")).unwrap();
-    refuse(&model, &source, &config, &["`images.labels_hash`"]);
+    refuse(&model, &FolderSource::open(&folder).unwrap(), &config, &["`images.labels_hash`"]);
     fs::write(folder.join("labels.csv"), labels).unwrap();
     // The batch changes no byte.
     record(&model, &source, &RecordConfig { batch: 3, ..config }, &out, &()).unwrap();

@@ -100,7 +100,7 @@ fn a_manifest_of_another_schema_or_kind_is_refused() {
     run(&source, &config(&["image_embeds"], &[TokenPolicy::Cls], 1), &out).unwrap();
     let text = fs::read_to_string(out.join("run.json")).unwrap();
     for (from, to, said) in [
-        ("\"schema\": 2", "\"schema\": 3", "`schema`: expected 2, got 3"),
+        ("\"schema\": 3", "\"schema\": 2", "`schema`: expected 3, got 2"),
         ("\"kind\": \"record\"", "\"kind\": \"measure\"", "`kind`: expected `record`, got `measure`"),
         ("\"pooled\"", "\"pulled\"", "`pulled`"),
         ("\"image_embeds\"", "\"image_beds\"", "`image_beds`"),

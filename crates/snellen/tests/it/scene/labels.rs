@@ -2,7 +2,7 @@ use super::grid_world;
 use proptest::prelude::*;
 use snellen::scene::generate::toy;
 use snellen::scene::labels::{LabelRow, LabelTable};
-use snellen::scene::labels_csv::{parse_labels, read_labels, write_labels};
+use snellen::scene::labels_csv::{LabelFile, parse_labels, read_labels, write_labels};
 use snellen::scene::{Concept, Factor, Pairs};
 
 fn parse(text: &str) -> LabelTable {
@@ -69,11 +69,22 @@ fn a_table_without_objects_keeps_its_factors() {
 fn bad_tables_are_refused_with_line_and_column() {
     let long = format!("filename,s_0\na,{}\n", "x".repeat(1025));
     let long_name = format!("filename,s_0\n{}a,x\n", "d/".repeat(2048));
-    let cases: [(&[u8], &str); 25] = [
+    let cases: [(&[u8], &str); 29] = [
         (b"", "t.csv: expected a header"),
         (b"file,shape_0\na,b\n", "t.csv:1: expected a column `filename`"),
-        (b"filename,shape_0,shape_0\n", "t.csv:1, column 3: expected a column name of its own, got `shape_0` again"),
+        (
+            b"filename,shape_0,shape_0\n",
+            "t.csv:1, column 3: expected a column name of its own, got `shape_0` beside `shape_0` in column 2",
+        ),
         (b"filename,filename\n", "column 2"),
+        (
+            b"Filename,shape,file_name\n",
+            "t.csv:1, column 3: expected a column name of its own, got `file_name` beside `Filename`",
+        ),
+        (b"filename,a=b_0\nx,y\n", "t.csv:1, column 2: expected a factor's name without `=`, got `a=b`"),
+        (b"filename,a=b\nx,y\nz,y\n", "t.csv:1, column 2: expected a factor's name without `=`"),
+        (b"filename|shape_0\nx|y\n", "expected a column `filename`, got the columns [filename|shape_0]"),
+        (b"filename,s_0\na, \"x\"\n", "t.csv:2, column 2 (`s_0`): expected no blank before a quotation mark"),
         (b"filename,shape_0,shape_2\n", "t.csv:1: expected a column `shape_1`, got `shape_2` without it"),
         (b"filename,shape_1\n", "expected a column `shape_0`"),
         (b"filename,shape_00\n", "column 2: expected an object number spelt 0, 1, 2, ..., got `shape_00`"),
@@ -88,13 +99,15 @@ fn bad_tables_are_refused_with_line_and_column() {
         (b"filename,s_0\n/etc/passwd,x\n", "got \"/etc/passwd\""),
         (b"filename,s_0\na/../../b,x\n", "got \"a/../../b\""),
         (b"filename,s_0\n..,x\n", "got \"..\""),
-        (b"filename,s_0\n./a,x\n", "got \"./a\""),
         (b"filename,s_0\nC:\\a.png,x\n", "column 1"),
-        (b"filename,s_0\na\\b,x\n", "column 1"),
         (b"filename,s_0\na,x\0y\n", "t.csv:2, column 2 (`s_0`): expected text without control characters"),
         (b"filename,s_0\na\0,x\n", "t.csv:2, column 1"),
-        (b"filename,s_0\na,\xff\n", "t.csv:2, column 2 (`s_0`): invalid utf-8"),
-        (b"filename,\xff_0\na,x\n", "t.csv:1, column 2: invalid utf-8"),
+        (b"filename,s_0\na,\xff\n", "t.csv:2: expected text in UTF-8"),
+        (
+            b"filename,s_0\r\ra,bl\xe9\r",
+            "t.csv:3: expected text in UTF-8 (a spreadsheet saves it as `CSV UTF-8`), got byte 0xe9",
+        ),
+        (b"\xff\xfef\0i", "t.csv: expected text in UTF-16"),
         (b"filename,s_0,s_1\na,,x\n", "t.csv:2, column 3 (`s_1`): expected nothing, since object 0 is missing, got x"),
         (long.as_bytes(), "column 2 (`s_0`): expected at most 1024 bytes, got 1025 bytes"),
         (long_name.as_bytes(), "column 1 (`filename`): expected at most 4096 bytes"),
@@ -106,6 +119,71 @@ fn bad_tables_are_refused_with_line_and_column() {
     for open in ["filename,s_0\nb,y\na,\"x\nb,y\n", "filename,note\nb,y\na,\"x\nc,y\n"] {
         assert!(refusal(open.as_bytes()).contains("t.csv:3: expected every quotation mark closed"), "{open:?}");
     }
+}
+
+/// As spreadsheets and scripts leave it, each the table of [`PLAIN`].
+const PLAIN: &str = "filename,shape_0,color_0\n1.png,circle,red\nsub/2.png,square,red\n3.png,circle,\n";
+
+#[test]
+fn what_spreadsheets_make_of_a_table_is_the_same_table() {
+    let expected = parse(PLAIN);
+    let utf16 = |text: &str, of: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(of).collect::<Vec<u8>>();
+    let forms: Vec<(&str, Vec<u8>)> = vec![
+        ("a byte order mark", format!("\u{feff}{PLAIN}").into_bytes()),
+        ("CRLF", PLAIN.replace('\n', "\r\n").into_bytes()),
+        ("CR", PLAIN.replace('\n', "\r").into_bytes()),
+        ("no last end", PLAIN.trim_end().as_bytes().to_vec()),
+        ("blank lines", PLAIN.replace('\n', "\n\n").into_bytes()),
+        ("empty rows", format!("{PLAIN},,\n,,\n").into_bytes()),
+        ("UTF-16, low byte first", utf16(&format!("\u{feff}{PLAIN}"), u16::to_le_bytes)),
+        ("UTF-16, high byte first", utf16(&format!("\u{feff}{PLAIN}"), u16::to_be_bytes)),
+        ("semicolons", PLAIN.replace(',', ";").into_bytes()),
+        ("tabs", PLAIN.replace(',', "\t").into_bytes()),
+        ("blanks", PLAIN.replace(',', " , ").into_bytes()),
+        ("quotes", PLAIN.replace("circle", "\"circle\"").into_bytes()),
+        ("empty columns", PLAIN.replace('\n', ",,\n").into_bytes()),
+        ("an empty column in the header", PLAIN.replacen('\n', ",\n", 1).into_bytes()),
+        ("empty fields at the end of rows", PLAIN.replace("red\n", "red,,\n").into_bytes()),
+        ("an index column", PLAIN.lines().map(|line| format!(",{line}\n")).collect::<String>().into_bytes()),
+        ("./", PLAIN.replace("1.png", "./1.png").replace("sub/", "./sub//").into_bytes()),
+        ("backslashes", PLAIN.replace("sub/", "sub\\").into_bytes()),
+        ("Filename", PLAIN.replace("filename", "Filename").into_bytes()),
+        ("file_name", PLAIN.replace("filename", "file_name").into_bytes()),
+    ];
+    for (form, bytes) in forms {
+        assert_eq!(parse_labels("t.csv", &bytes).map_err(|error| error.to_string()), Ok(expected.clone()), "{form}");
+    }
+    // The file name says which separator it is, not what stands in other fields.
+    let semicolons = parse("filename;shape_0\na,b.png;x,y\n");
+    assert_eq!((semicolons.rows[0].filename.as_str(), semicolons.factors[0].values[0].as_str()), ("a,b.png", "x,y"));
+}
+
+#[test]
+fn columns_without_numbers_are_factors_where_values_come_again() {
+    let rows = ["1.png,circle,red,a red circle,1", "2.png,square,red,a red square,2", "3.png,circle,,something,3"];
+    let text = format!("filename,shape,color,caption,id\n{}\n", rows.join("\n"));
+    let file = LabelFile::parse("t.csv", text.as_bytes()).unwrap();
+    assert_eq!(file.table, parse("filename,shape_0,color_0\n1.png,circle,red\n2.png,square,red\n3.png,circle,\n"));
+    assert_eq!(file.ignored, ["caption", "id"]);
+    // With a number anywhere, only columns with one.
+    let numbered = LabelFile::parse("t.csv", b"filename,shape_0,color\n1.png,x,red\n2.png,x,red\n").unwrap();
+    assert_eq!((numbered.table.factors.len(), numbered.ignored), (1, vec!["color".to_owned()]));
+    // Texts too long for a name.
+    let long = format!("filename,text,shape\n1.png,{0},x\n2.png,{0},x\n", "long ".repeat(300));
+    assert_eq!(LabelFile::parse("t.csv", long.as_bytes()).unwrap().ignored, ["text"]);
+}
+
+#[test]
+fn rows_can_be_dropped_from_the_file() {
+    let file = LabelFile::parse("t.csv", PLAIN.as_bytes()).unwrap();
+    let without = |rows: &[usize]| String::from_utf8(file.without(rows)).unwrap();
+    assert_eq!(without(&[]), PLAIN);
+    assert_eq!(without(&[1]), "filename,shape_0,color_0\n1.png,circle,red\n3.png,circle,\n");
+    assert_eq!(without(&[0, 2]), "filename,shape_0,color_0\nsub/2.png,square,red\n");
+    let quoted = "filename;note;shape_0\r\na;\"one\r\ntwo\";x\r\n\r\nb;;y";
+    let utf16: Vec<u8> = format!("\u{feff}{quoted}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let file = LabelFile::parse("t.csv", &utf16).unwrap();
+    assert_eq!(file.without(&[0]), b"filename;note;shape_0\r\n\r\nb;;y");
 }
 
 #[test]
@@ -131,6 +209,9 @@ fn tables_that_could_not_be_read_back_are_not_written() {
     assert!(refused(|t| t.rows[1].objects[0] = vec![None; 3]).contains("row 1, object 0"));
     assert!(refused(|t| t.rows[1].objects[0] = vec![Some(0)]).contains("3 values"));
     assert!(refused(|t| t.factors[0].values[0].clear()).contains("factor `shape`"));
+    assert!(refused(|t| t.factors[0].name = "a=b".into()).contains("without `=`"));
+    assert!(refused(|t| t.factors[0].values[0] = " red".into()).contains("blanks at its ends"));
+    assert!(refused(|t| t.rows[0].filename = "a.png ".into()).contains("blanks at its ends"));
     assert!(refused(|t| t.factors[0].name = "color".into()).contains("factor `color`"));
     assert!(refused(|t| t.factors[0].values[0] = "square".into()).contains("`square` twice"));
 }
@@ -152,7 +233,8 @@ fn labels_of_scenes_keep_the_order_of_the_world() {
 }
 
 fn tables() -> impl Strategy<Value = LabelTable> {
-    let factor = ("[a-z][a-z_,\" ]{0,5}[a-z]", prop::collection::btree_set("\\PC{1,6}", 1..5))
+    let value = "\\PC{1,6}".prop_filter("no blanks at its ends", |value| value.trim() == value);
+    let factor = ("[a-z][a-z_,\" ]{0,5}[a-z]", prop::collection::btree_set(value, 1..5))
         .prop_map(|(name, values)| Factor { name, values: values.into_iter().collect() });
     let factors = prop::collection::vec(factor, 1..4).prop_filter("distinct names", |factors| {
         (1..factors.len()).all(|k| factors[..k].iter().all(|other| other.name != factors[k].name))
