@@ -2,21 +2,27 @@
 
 mod blocks;
 mod cards;
-pub mod composition;
 mod confusions;
+mod examine;
+mod examinee;
 mod findings;
 mod given;
 mod maps;
-pub mod recognition;
+pub mod question;
+pub mod questions;
 mod scores;
 mod second;
+mod sentences;
 mod sitting;
 mod spatial;
-mod stop;
-mod summary;
+mod training;
 mod units;
 mod wording;
 
+pub use examine::{ExamConfig, Stages, examine};
+pub use examinee::Examinee;
 pub use maps::unit_maps;
-pub use sitting::{ExamConfig, Stages, examine};
+pub use question::{QUESTIONS, Question};
+pub use sitting::Sitting;
+pub use training::Training;
 pub use units::{measure_given, measure_run};

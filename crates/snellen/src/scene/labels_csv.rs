@@ -4,8 +4,8 @@
 //! without any label is no object.
 
 use super::Factor;
+use super::check::check_name;
 use super::labels::{LabelRow, LabelTable, check_filename};
-use super::world::check_name;
 use crate::{Error, Result};
 use csv::ByteRecord;
 use std::collections::{BTreeMap, BTreeSet};
