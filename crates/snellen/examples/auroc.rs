@@ -7,7 +7,7 @@ use snellen::measure::auroc::aurocs;
 use snellen::measure::{Design, Matrix};
 use snellen::random::stream;
 use snellen::scene::labels::LabelTable;
-use snellen::scene::{Pairs, World, generate};
+use snellen::scene::{Combinations, World, generate};
 use snellen::{Error, Result};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     };
     let (units, images) = (number(1, 1_000_000)?, number(2, 500)?);
     let world = World::study();
-    let scenes = generate::toy(&world, &Pairs::all(&world), 1..=5, images, 0)?;
+    let scenes = generate::toy(&world, &Combinations::all(&world), 1..=5, images, 0)?;
     let names: Vec<String> = (0..images).map(|i| format!("{i}.png")).collect();
     let design = Design::from_labels(&LabelTable::from_scenes(&world, &scenes, &names)?)?;
     let (mut spent, mut sum, mut rng) = (Duration::ZERO, 0.0, stream(0, "noise", 0));

@@ -4,7 +4,7 @@
 //! The data goes one way: [`scene`] makes pictures, labels and captions, [`model`] (on the operations of [`engine`]) turns them
 //! into activations and embeddings, [`record`] carries activations to disk and back, [`measure`] turns matrices and labels into
 //! statistics and never sees a model, [`exam`] asks the questions and [`report`] holds the answers. [`lab`] trains small models on
-//! scenes; it asks the exam's questions while it does, and the exam reads how a model of the lab was made. [`bench`](mod@bench) holds what is
+//! scenes and asks the exam's questions while it does. [`bench`](mod@bench) holds what is
 //! timed when the engine is measured.
 //!
 //! Drawing the two scenes that a model must tell apart to bind colour and shape:
@@ -12,11 +12,11 @@
 //! ```
 //! use snellen::scene::caption::{Wording, caption};
 //! use snellen::scene::generate::swap_twins;
-//! use snellen::scene::{Canvas, Pairs, World, render};
+//! use snellen::scene::{Canvas, Combinations, World, render};
 //!
 //! let world = World::toy();
-//! let all = Pairs::all(&world);
-//! let twins = swap_twins(&world, &all, &all, 1, 7)?;
+//! let (all, color) = (Combinations::all(&world), world.factor("color").unwrap_or_default());
+//! let twins = swap_twins(&world, color, &all, &all, 1, 7)?;
 //! let canvas = Canvas::plain(64, 64);
 //! assert_ne!(render(&twins[0].scene, &world, &canvas), render(&twins[0].twin, &world, &canvas));
 //! let words = |text: String| -> Vec<String> {

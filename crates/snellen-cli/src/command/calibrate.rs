@@ -11,7 +11,7 @@ use snellen::measure::proportion::Proportion;
 use snellen::output::write_file;
 use snellen::scene::labels::LabelTable;
 use snellen::scene::labels_csv::read_labels;
-use snellen::scene::{Pairs, World, generate};
+use snellen::scene::{Combinations, World, generate};
 use snellen::{Error, Result};
 use std::path::PathBuf;
 
@@ -107,8 +107,8 @@ pub fn run(args: &Calibrate) -> Result<()> {
 /// The labels of `images` toy scenes.
 fn toys(images: usize, seed: u64) -> Result<LabelTable> {
     let world = World::study();
-    let most = world.shapes.len().min(world.colors.len()).min(world.positions.len());
-    let scenes = generate::toy(&world, &Pairs::all(&world), 1..=most, images, seed)?;
+    let most = generate::most_objects(&world);
+    let scenes = generate::toy(&world, &Combinations::all(&world), 1..=most, images, seed)?;
     let names: Vec<String> = (0..images).map(|i| format!("{i}.png")).collect();
     LabelTable::from_scenes(&world, &scenes, &names)
 }

@@ -6,6 +6,7 @@ use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::Result;
 use snellen::exam::{ExamConfig, examine};
+use snellen::lab::Origin;
 use snellen::model::Model;
 use snellen::record::{LabelsFrom, RunManifest};
 use snellen::report::{Rate, Report};
@@ -52,11 +53,11 @@ pub fn run(args: Exam) -> Result<()> {
     let report = match &args.model {
         Some(model) => {
             let model = args.load.open(model)?;
-            examine(&model, &model.name, &config, &args.out, &bars)?
+            held(&model, &model.name, &config, &args.out, &bars)?
         }
         None => bundled::with_model(|folder| {
             let model = Model::load_with(folder, &args.load.config()?)?;
-            examine(&model, bundled::NAME, &config, &args.out, &bars)
+            held(&model, bundled::NAME, &config, &args.out, &bars)
         })?,
     };
     let run = RunManifest::read(&args.out.join("run"))?;
@@ -72,28 +73,28 @@ pub fn run(args: Exam) -> Result<()> {
     Ok(())
 }
 
+/// Examines `model` in the world that it was trained on, where the lab made it.
+fn held(model: &Model, name: &str, config: &ExamConfig, out: &Path, bars: &Bars) -> Result<Report> {
+    let training = Origin::read(&model.folder)?.map(|origin| origin.training()).transpose()?;
+    examine(model, name, training.as_ref(), config, out, bars)
+}
+
 fn summarise(report: &Report, out: &Path) -> Result<()> {
     let line = |name: &str, rate: &Rate| {
         let a = &rate.accuracy;
         terminal::say(format!(
-            "{name:<28} {:>5.1} %  [{:>5.1}, {:>5.1}]  chance {:>4.1} %",
+            "{name:<32} {:>5.1} %  [{:>5.1}, {:>5.1}]  chance {:>4.1} %",
             100.0 * a.estimate,
             100.0 * a.lo,
             100.0 * a.hi,
             100.0 * rate.chance
         ))
     };
-    let optional = |name: &str, rate: &Option<Rate>| rate.as_ref().map_or(Ok(()), |rate| line(name, rate));
-    let (seen, bound) = (&report.recognition, &report.composition);
-    terminal::say(format!("Eye exam of {}\n", report.model.name))?;
-    line("shape", &seen.shape)?;
-    line("colour", &seen.color)?;
-    line("combination", &seen.pair)?;
-    optional("  seen in training", &seen.pair_seen)?;
-    optional("  held out of training", &seen.pair_held_out)?;
-    optional("a shape replaced", &bound.replaced_shape)?;
-    optional("a colour replaced", &bound.replaced_color)?;
-    line("colours exchanged (swap)", &bound.swap)?;
+    terminal::say(format!("Eye exam of {}", report.name))?;
+    for question in &report.questions {
+        terminal::say(format!("\n{}: {}", question.title, question.purpose))?;
+        question.rates.iter().try_for_each(|named| line(&format!("  {}", named.title), &named.rate))?;
+    }
     terminal::say("")?;
     report.findings.iter().try_for_each(|finding| terminal::say(format!("- {finding}")))?;
     terminal::say(format!("\n{}", out.join("report.html").display()))

@@ -69,8 +69,11 @@ pub fn run(lab: Lab) -> Result<()> {
             bar.finish_and_clear();
             let last = last?;
             if args.json {
-                let json = serde_json::to_string(&last).map_err(|e| snellen::Error::malformed("json", e))?;
-                return terminal::say(json);
+                let mut json = serde_json::Map::new();
+                json.insert("step".to_owned(), last.step.into());
+                json.insert("loss".to_owned(), last.loss.into());
+                json.extend(last.rates.into_iter().map(|(id, rate)| (id, rate.into())));
+                return terminal::say(serde_json::Value::Object(json).to_string());
             }
             terminal::say(format!("{}\n{}", line(&last), args.out.display()))
         }
@@ -78,9 +81,6 @@ pub fn run(lab: Lab) -> Result<()> {
 }
 
 fn line(e: &Evaluation) -> String {
-    let held_out = e.pair_held_out.map_or(String::new(), |x| format!(" / {x:.2} held out"));
-    format!(
-        "step {:>5}  loss {:.3}  shape {:.2}  colour {:.2}  combination {:.2} seen{held_out}  replaced {:.2} shape / {:.2} colour  swap {:.2}",
-        e.step, e.loss, e.shape, e.color, e.pair_seen, e.replaced_shape, e.replaced_color, e.swap
-    )
+    let rates = e.rates.iter().map(|(id, rate)| format!("  {id} {rate:.2}")).collect::<String>();
+    format!("step {:>5}  loss {:.3}{rates}", e.step, e.loss)
 }

@@ -3,6 +3,7 @@
 use crate::terminal::{self, Bars, Downloads};
 use clap::{Args, ValueEnum};
 use snellen::exam::Stages;
+use snellen::lab::Origin;
 use snellen::model::{Backend, LoadConfig, Model, Orientation};
 use snellen::output::StagedDir;
 use snellen::scene::labels_csv::read_labels;
@@ -98,7 +99,8 @@ pub fn run(args: &Study) -> Result<()> {
                 let with = LoadConfig { backend, orientation: args.orientation, ..with.clone() };
                 Model::open(model, &with, &Downloads::new())
             };
-            from_model(&load, args.images.as_deref(), args.config(), folder, &bars)?
+            let training = |model: &Model| Origin::read(&model.folder)?.map(|origin| origin.training()).transpose();
+            from_model(&load, &training, args.images.as_deref(), args.config(), folder, &bars)?
         }
         _ => return Err(Error::mismatch("study", "--model, or --embeddings and --labels", "neither")),
     };

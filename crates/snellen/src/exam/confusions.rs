@@ -1,29 +1,28 @@
 //! Whether concepts that fake one another for a linear reader are those that the model's own answers confuse.
 //!
-//! How near a picture of g comes to being called f is the mean of cos(picture, caption of f) - cos(picture, caption of g) over pictures
+//! How near an image of g comes to being called f is the mean of cos(image, caption of f) - cos(image, caption of g) over images
 //! of single objects with g, the captions agreeing in all else. Within a factor these are held against the functional interference
 //! of the model's embedding, both averaged over the two directions of a pair: Pearson's r over pairs of values, p by
 //! relabelling one of the tables, since pairs share their values.
 
-use super::recognition::Recognition;
 use crate::measure::correlation::pearson;
 use crate::measure::label_permutation::{PairTable, label_permutation};
 use crate::measure::superposition::SiteGeometry;
 use crate::report::Confusions;
-use crate::scene::World;
+use crate::scene::Factor;
 
-/// The links of both factors of single objects; those are left out whose values are not all among `concepts` (`factor=value`), or
-/// have no interference.
+/// The links of the factors of which `nearness` is known, with their values in the order of `factors`; those are left out whose values
+/// are not all among `concepts` (`factor=value`), or have no interference.
 pub(super) fn confusions(
-    single: &Recognition,
-    world: &World,
+    nearness: &[(String, Vec<Vec<f64>>)],
+    factors: &[Factor],
     (site, geometry): (&str, &SiteGeometry),
     concepts: &[String],
     seed: u64,
 ) -> Vec<Confusions> {
-    let shapes: Vec<String> = world.shapes.iter().map(|shape| format!("shape={}", shape.name())).collect();
-    let colors: Vec<String> = world.colors.iter().map(|color| format!("color={}", color.name)).collect();
-    let link = |(factor, names, nearness): (&str, &[String], &Vec<Vec<f64>>)| {
+    let link = |(factor, nearness): &(String, Vec<Vec<f64>>)| {
+        let values = &factors.iter().find(|known| known.name == *factor)?.values;
+        let names: Vec<String> = values.iter().map(|value| format!("{factor}={value}")).collect();
         let places: Vec<usize> =
             names.iter().map(|name| concepts.iter().position(|concept| concept == name)).collect::<Option<_>>()?;
         let faked = |f: usize, g: usize| {
@@ -45,13 +44,12 @@ pub(super) fn confusions(
         let found = label_permutation(&[0; 4].map(|_| faked.clone()), &table(&near), &vec![0; n], seed);
         Some(Confusions {
             site: site.to_owned(),
-            factor: factor.to_owned(),
+            factor: factor.clone(),
             pairs: pairs.len(),
             r,
             p: found[0].p,
             permutations: found[0].permutations,
         })
     };
-    let both = [("shape", &shapes[..], &single.near_shapes), ("color", &colors[..], &single.near_colors)];
-    both.into_iter().filter_map(link).collect()
+    nearness.iter().filter_map(link).collect()
 }

@@ -2,22 +2,28 @@
 
 mod blocks;
 mod cards;
-pub mod composition;
 mod confusions;
+mod examine;
+mod examinee;
 mod findings;
 mod given;
 mod maps;
-pub mod recognition;
+pub mod question;
+pub mod questions;
 mod scores;
 mod second;
+mod sentences;
 mod sitting;
 mod spatial;
-mod stop;
-mod summary;
+mod training;
 mod units;
 mod wording;
 
+pub use examine::{ExamConfig, Stages, examine};
+pub use examinee::Examinee;
 pub use maps::unit_maps;
+pub use question::{QUESTIONS, Question};
 pub use second::Second;
-pub use sitting::{ExamConfig, Stages, examine};
+pub use sitting::Sitting;
+pub use training::Training;
 pub use units::{Acts, Measured, measure_given, measure_run};

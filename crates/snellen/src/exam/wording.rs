@@ -1,27 +1,27 @@
 //! In which words a model is asked: those that its text tower reads.
 
+use super::examinee::Examinee;
 use crate::Result;
-use crate::model::Tokenizer;
 use crate::scene::caption::{Phrase, say};
-use crate::scene::{Pairs, Shape, World};
+use crate::scene::{Combinations, World};
 
-/// Those of `templates` in which every caption of two objects of `world` has room in the text tower and no unknown word.
+/// Those of `templates` in which `examinee` reads every caption of two objects of `world`: it has room in the text tower and no unknown
+/// word.
 ///
 /// # Errors
 /// When there is none: what is wrong with the first.
-pub(super) fn readable<'a>(tokenizer: &Tokenizer, world: &World, templates: &[&'a str]) -> Result<Vec<&'a str>> {
+pub(super) fn readable<'a>(examinee: &dyn Examinee, world: &World, templates: &[&'a str]) -> Result<Vec<&'a str>> {
     let longest = |template: &str| -> Vec<String> {
         // A caption is as long as its words together, so that none is longer than that of the longest combination twice.
-        let twice = |&(shape, color): &(Shape, usize)| {
-            [Phrase { color: Some(&world.colors[color].name), shape: Some(shape) }; 2]
-        };
-        Pairs::all(world).as_slice().iter().map(|pair| say(&twice(pair), template)).collect()
+        let all = Combinations::all(world);
+        let phrase = |values: &Vec<u32>| Phrase::saying(all.factors(), values, world);
+        all.as_slice().iter().map(|values| say(&[phrase(values), phrase(values)], template)).collect()
     };
     let mut kept = Vec::new();
     let mut refused = None;
     for template in templates {
-        match tokenizer.encode(&longest(template)) {
-            Ok(_) => kept.push(*template),
+        match examinee.reads(&longest(template)) {
+            Ok(()) => kept.push(*template),
             Err(error) => refused = refused.or(Some(error)),
         }
     }

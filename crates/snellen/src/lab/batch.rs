@@ -5,7 +5,7 @@ use crate::engine::Tensor;
 use crate::model::tokenizer::Tokens;
 use crate::model::{Preprocessing, Tokenizer};
 use crate::scene::caption::{Phrase, Wording, say};
-use crate::scene::{Canvas, Pairs, Scene, generate, render};
+use crate::scene::{Canvas, Combinations, Said, Scene, generate, render};
 use crate::{Result, random};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ pub(super) struct Batch {
     pub(super) tokens: Tokens,
 }
 
-/// One picture with its caption, and the caption with two colours exchanged where that is another caption.
+/// One picture with its caption, and the caption with two values exchanged where that is another caption.
 struct Example {
     pixels: Vec<f32>,
     caption: String,
@@ -26,7 +26,7 @@ struct Example {
 /// The batch of update `step`: the same for a seed, whatever was done before.
 pub(super) fn draw(
     recipe: &Recipe,
-    seen: &Pairs,
+    seen: &Combinations,
     (preprocessing, tokenizer): (&Preprocessing, &Tokenizer),
     (seed, step): (u64, usize),
 ) -> Result<Batch> {
@@ -53,19 +53,17 @@ fn captions(recipe: &Recipe, scene: &Scene, rng: &mut impl Rng) -> (String, Opti
     let wording = Wording::draw(scene.objects.len(), &templates, rng);
     let unsaid: Vec<f64> = wording.order.iter().map(|_| rng.random()).collect();
     let p = recipe.scenes.unsaid;
+    let world = &recipe.world;
+    // Adjectives have the lowest numbers, then the noun.
+    let mut said = world.said();
+    said.sort_by_key(|f| world.factors[*f].said == Said::Noun);
     let of = |scene: &Scene| {
-        let phrases: Vec<Phrase<'_>> = wording
-            .order
-            .iter()
-            .zip(&unsaid)
-            .map(|(k, u)| {
-                let whole = Phrase::of(&scene.objects[*k], &recipe.world);
-                Phrase {
-                    color: whole.color.filter(|_| *u >= p),
-                    shape: whole.shape.filter(|_| *u < p || *u >= 2.0 * p),
-                }
-            })
-            .collect();
+        let phrase = |(k, u): (&usize, &f64)| {
+            let left = |at: usize| (at as f64 * p..(at + 1) as f64 * p).contains(u);
+            let factors: Vec<usize> = said.iter().enumerate().filter(|(at, _)| !left(*at)).map(|(_, f)| *f).collect();
+            Phrase::saying(&factors, &scene.objects[*k].combination(&factors), world)
+        };
+        let phrases: Vec<Phrase<'_>> = wording.order.iter().zip(&unsaid).map(phrase).collect();
         say(&phrases, wording.template)
     };
     let caption = of(scene);
@@ -74,8 +72,10 @@ fn captions(recipe: &Recipe, scene: &Scene, rng: &mut impl Rng) -> (String, Opti
     if recipe.scenes.swapped_negatives && n > 1 {
         let a = rng.random_range(0..n);
         let b = (a + rng.random_range(1..n)) % n;
-        let same = scene.objects[a].shape == scene.objects[b].shape;
-        swapped = Some(of(&scene.with_colors_swapped(a, b))).filter(|s| !same && *s != caption);
+        let swap = world.swapped_factor().unwrap_or_default();
+        let rest =
+            |k: usize| scene.objects[k].combination(&said.iter().copied().filter(|f| *f != swap).collect::<Vec<_>>());
+        swapped = Some(of(&scene.swapped(swap, a, b))).filter(|s| rest(a) != rest(b) && *s != caption);
     }
     (caption, swapped)
 }

@@ -4,7 +4,7 @@ use crate::engine::Activation;
 use crate::model::config::{Positions, TextPooling, TowerConfig};
 use crate::model::preprocess::{Backend, Colour, Crop, Filter, MODEL, Orientation, Resize, Rounding};
 use crate::model::{Layout, LeftAlone, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
-use crate::scene::{MAX_SIDE, Pairs, World};
+use crate::scene::{Combinations, MAX_SIDE, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -55,13 +55,13 @@ pub struct RecipeModel {
 pub struct RecipeScenes {
     /// Numbers of objects; one is drawn for each picture, so a number that stands twice comes twice as often.
     pub objects: Vec<usize>,
-    /// How many combinations of shape and colour are never shown.
+    /// How many combinations of what captions say are never shown.
     pub held_out: usize,
     /// Captions around the objects, `{}` standing for them.
     pub templates: Vec<String>,
-    /// Probability that a caption leaves the shape, and that it leaves the colour of an object unsaid.
+    /// Probability, for each factor, that a caption leaves it unsaid of an object; never two of them.
     pub unsaid: f64,
-    /// Whether each picture's caption with two colours exchanged is one more wrong answer.
+    /// Whether each image's caption with the values of two objects exchanged is one more wrong answer.
     pub swapped_negatives: bool,
 }
 
@@ -145,8 +145,9 @@ impl Recipe {
         if m.width % m.heads != 0 {
             return refuse("model.heads", "a divisor of model.width", &m.heads);
         }
-        if s.objects.is_empty() || s.objects.iter().any(|n| *n == 0 || *n > self.world.positions.len()) {
-            return refuse("scenes.objects", "numbers from 1 to that of positions", &format!("{:?}", s.objects));
+        let places = self.world.places().map_or(0, |f| self.world.factors[f].values.len());
+        if s.objects.is_empty() || s.objects.iter().any(|n| *n == 0 || *n > places) {
+            return refuse("scenes.objects", "numbers from 1 to that of places", &format!("{:?}", s.objects));
         }
         if let Some(template) = s.templates.iter().find(|t| t.matches("{}").count() != 1) {
             return refuse("scenes.templates", "one `{}` in each", template);
@@ -154,8 +155,9 @@ impl Recipe {
         if s.templates.is_empty() {
             return refuse("scenes.templates", "at least one", &"none");
         }
-        if !(0.0..=0.5).contains(&s.unsaid) {
-            return refuse("scenes.unsaid", "a probability of at most 0.5", &s.unsaid);
+        let most = 1.0 / self.world.said().len() as f64;
+        if !(0.0..=most).contains(&s.unsaid) {
+            return refuse("scenes.unsaid", &format!("a probability of at most {most}"), &s.unsaid);
         }
         if t.steps == 0 || t.batch < 2 || t.batch > 1 << 14 || t.evaluate_every == 0 || t.warmup >= t.steps {
             return refuse(
@@ -174,9 +176,9 @@ impl Recipe {
         Ok(())
     }
 
-    /// The combinations that training shows under `seed`; [`Pairs::complement`] gives those it never does.
-    pub fn seen(&self, seed: u64) -> Result<Pairs> {
-        Pairs::holding_out(&self.world, self.scenes.held_out, seed)
+    /// The combinations that training shows under `seed`; [`Combinations::complement`] gives those it never does.
+    pub fn seen(&self, seed: u64) -> Result<Combinations> {
+        Combinations::holding_out(&self.world, self.scenes.held_out, seed)
     }
 
     /// The model's configuration, given the size of its vocabulary, whose last id ends a text.

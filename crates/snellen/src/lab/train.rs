@@ -5,11 +5,11 @@ use super::recipe::toml_error;
 use super::state::State;
 use super::{Recipe, batch, init, step, vocabulary};
 use crate::engine::{Memory, Precision};
-use crate::exam::composition::{composition, outcome};
-use crate::exam::recognition::recognition;
+use crate::exam::{QUESTIONS, Sitting, Training};
+use crate::measure::Confidence;
 use crate::model::checkpoint;
 use crate::model::{Model, ModelConfig, Preprocessing, Tokenizer, Towers};
-use crate::scene::Pairs;
+use crate::scene::Combinations;
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -40,17 +40,41 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// How the model in `folder` was made; `None` if it was not made here.
+    /// How the model in `folder` was made; `None` if it was not made here: a `recipe.toml` of something else is no recipe of ours.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is a recipe with something wrong in it.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(RECIPE);
         if !path.is_file() {
             return Ok(None);
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let ours = |table: &toml::Table| ["seed", "recipe"].iter().any(|key| table.contains_key(*key));
+        if text.parse::<toml::Table>().is_ok_and(|table| !ours(&table)) {
+            return Ok(None);
+        }
         let place = path.display().to_string();
         let origin: Self = toml::from_str(&text).map_err(|e| toml_error(&text, &place, &e))?;
         origin.recipe.check(&place)?;
         Ok(Some(origin))
+    }
+
+    /// The same as the exam asks for it.
+    ///
+    /// # Errors
+    /// When so many combinations cannot be held out.
+    pub fn training(&self) -> Result<Training> {
+        let recipe = &self.recipe;
+        Ok(Training {
+            purpose: recipe.purpose.clone(),
+            seed: self.seed,
+            steps: recipe.training.steps,
+            images: recipe.training.steps * recipe.training.batch,
+            world: recipe.world.clone(),
+            templates: recipe.scenes.templates.clone(),
+            seen: recipe.seen(self.seed)?,
+        })
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
@@ -60,27 +84,22 @@ impl Origin {
     }
 }
 
-/// What is known of the model at one moment of its training; accuracies from 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What is known of the model at one moment of its training.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Updates so far.
     pub step: usize,
     /// Mean loss since the evaluation before, in nats.
     pub loss: f64,
-    /// Shape of single objects; chance is 1 / shapes.
-    pub shape: f64,
-    /// Colour of single objects; chance is 1 / colours.
-    pub color: f64,
-    /// Combination of single objects, among those seen in training; chance is 1 / combinations.
-    pub pair_seen: f64,
-    /// The same among those held out; empty where none are.
-    pub pair_held_out: Option<f64>,
-    /// Two-object captions against the same with one shape replaced; chance is 1/2.
-    pub replaced_shape: f64,
-    /// Against the same with one colour replaced; chance is 1/2.
-    pub replaced_color: f64,
-    /// Against the same with the colours exchanged; chance is 1/2.
-    pub swap: f64,
+    /// Accuracies of the exam's questions by name, from 0 to 1, in their order: `shape`, `color`, `pair`, `swap`, ...
+    pub rates: Vec<(String, f64)>,
+}
+
+impl Evaluation {
+    /// The accuracy called `id`.
+    pub fn rate(&self, id: &str) -> Option<f64> {
+        self.rates.iter().find(|(known, _)| known == id).map(|(_, rate)| *rate)
+    }
 }
 
 /// What the loop reports.
@@ -122,7 +141,7 @@ struct Run<'a> {
     recipe: &'a Recipe,
     seed: u64,
     out: &'a Path,
-    seen: Pairs,
+    seen: Combinations,
     model: ModelConfig,
     preprocessing: Preprocessing,
     tokenizer_json: Vec<u8>,
@@ -224,29 +243,28 @@ impl<'a> Run<'a> {
     }
 
     fn evaluate(&self, loss: f64) -> Result<Evaluation> {
-        let (model, world) = (self.model()?, &self.recipe.world);
+        let model = self.model()?;
         let templates: Vec<&str> = self.recipe.scenes.templates.iter().map(String::as_str).collect();
-        // Scenes of another stream than training's, the same at every evaluation.
-        let seed = self.seed ^ 0x5eed;
-        let single = recognition(&model, world, &templates, (1, seed), &mut ())?;
-        let double = composition(&model, world, (&self.seen, &self.seen), &templates, (200, seed), &mut ())?;
-        let among = |seen: bool| {
-            let of = |object: &crate::scene::Object| self.seen.contains(object.shape, object.color) == seen;
-            let kept = single.scenes.iter().zip(&single.pair).filter(|(s, _)| of(&s.objects[0])).map(|(_, o)| *o);
-            mean(&kept.collect::<Vec<_>>())
+        let sitting = Sitting {
+            examinee: &model,
+            world: &self.recipe.world,
+            templates: &templates,
+            seen: Some(&self.seen),
+            repeats: 1,
+            twins: 200,
+            // Scenes of another stream than training's, the same at every evaluation.
+            seed: self.seed ^ 0x5eed,
+            confidence: Confidence::new(0.95)?,
+            progress: &(),
         };
-        let right = |margins: &[[f64; 2]]| mean(&margins.iter().flatten().map(|m| outcome(*m)).collect::<Vec<_>>());
-        Ok(Evaluation {
-            step: self.state.step,
-            loss,
-            shape: mean(&single.shape),
-            color: mean(&single.color),
-            pair_seen: among(true),
-            pair_held_out: (self.recipe.scenes.held_out > 0).then(|| among(false)),
-            replaced_shape: right(&double.replaced_shape),
-            replaced_color: right(&double.replaced_color),
-            swap: right(&double.swap),
-        })
+        let mut rates = Vec::new();
+        for question in QUESTIONS {
+            for answers in question.ask(&sitting)?.answers {
+                let right = answers.answers.iter().map(|answer| answer.score).sum::<f64>();
+                rates.push((answers.id.to_owned(), right / answers.answers.len() as f64));
+            }
+        }
+        Ok(Evaluation { step: self.state.step, loss, rates })
     }
 
     fn save(&mut self, evaluation: Evaluation) -> Result<()> {
@@ -273,14 +291,16 @@ impl<'a> Run<'a> {
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
+/// A row for each evaluation: `step`, `loss`, and its accuracies by name.
 fn write_log(path: &Path, log: &[Evaluation]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
+    let malformed = |e| Error::malformed(path.display(), e);
+    let names = log.first().map(|row| row.rates.iter().map(|(id, _)| id.as_str())).into_iter().flatten();
+    writer.write_record(["step", "loss"].into_iter().chain(names)).map_err(malformed)?;
     for row in log {
-        writer.serialize(row).map_err(|e| Error::malformed(path.display(), e))?;
+        let numbers = std::iter::once(row.loss).chain(row.rates.iter().map(|(_, rate)| *rate));
+        let fields = std::iter::once(row.step.to_string()).chain(numbers.map(|x| format!("{x:?}")));
+        writer.write_record(fields).map_err(malformed)?;
     }
     let bytes = writer.into_inner().map_err(|e| Error::malformed(path.display(), e.to_string()))?;
     output::write_file(path, &bytes)
@@ -288,8 +308,23 @@ fn write_log(path: &Path, log: &[Evaluation]) -> Result<()> {
 
 /// The rows up to `step`.
 fn read_log(path: &Path, step: usize) -> Result<Vec<Evaluation>> {
-    let mut reader = csv::Reader::from_path(path).map_err(|e| Error::malformed(path.display(), e))?;
-    let rows: Vec<Evaluation> =
-        reader.deserialize().collect::<Result<_, _>>().map_err(|e| Error::malformed(path.display(), e))?;
-    Ok(rows.into_iter().filter(|row| row.step <= step).collect())
+    let malformed = |e| Error::malformed(path.display(), e);
+    let mut reader = csv::Reader::from_path(path).map_err(malformed)?;
+    let names: Vec<String> = reader.headers().map_err(malformed)?.iter().skip(2).map(str::to_owned).collect();
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(malformed)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let number = |column: usize| {
+            let field = record.get(column).unwrap_or_default();
+            let wrong =
+                || Error::mismatch(format!("{}:{line}, column {}", path.display(), column + 1), "a number", field);
+            field.parse::<f64>().map_err(|_| wrong())
+        };
+        let rates = names.iter().zip(2..).map(|(id, column)| Ok((id.clone(), number(column)?)));
+        let rates = rates.collect::<Result<_>>()?;
+        rows.push(Evaluation { step: number(0)? as usize, loss: number(1)?, rates });
+    }
+    rows.retain(|row: &Evaluation| row.step <= step);
+    Ok(rows)
 }

@@ -14,8 +14,8 @@ pub(super) fn tokenizer(recipe: &Recipe) -> (Value, usize) {
     let world = &recipe.world;
     let mut words: BTreeSet<String> = ["a", "an", "and", ",", "object"].map(str::to_owned).into();
     let sources = recipe.scenes.templates.iter().map(String::as_str);
-    let sources =
-        sources.chain(world.colors.iter().map(|c| c.name.as_str())).chain(world.shapes.iter().map(|s| s.name()));
+    let said = world.said().into_iter().flat_map(|f| &world.factors[f].values);
+    let sources = sources.chain(said.map(|value| value.name.as_str()));
     for source in sources {
         let source = source.replace("{}", " ").to_lowercase();
         words.extend(

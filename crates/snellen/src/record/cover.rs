@@ -4,7 +4,7 @@ use super::picture::{self, MAX_FILE_BYTES};
 use crate::model::picture::Mode;
 use crate::model::{Decoded, Preprocessing, VisionConfig};
 use crate::scene::mask::{Mask, masks};
-use crate::scene::{Canvas, Scene};
+use crate::scene::{Canvas, Scene, World};
 use crate::{Error, Result};
 use image::GrayImage;
 use std::path::Path;
@@ -64,10 +64,16 @@ pub fn cover(mut mask: GrayImage, preprocessing: &Preprocessing, vision: &Vision
 ///
 /// # Panics
 /// If the canvas is refused by [`Canvas::check`].
-pub fn scene_cover(scene: &Scene, canvas: &Canvas, preprocessing: &Preprocessing, vision: &VisionConfig) -> Vec<f64> {
+pub fn scene_cover(
+    scene: &Scene,
+    world: &World,
+    canvas: &Canvas,
+    preprocessing: &Preprocessing,
+    vision: &VisionConfig,
+) -> Vec<f64> {
     let (width, height) = (canvas.width as usize, canvas.height as usize);
     let mut objects = Mask { width, height, shares: vec![0.0; width * height] };
-    for mask in masks(scene, canvas) {
+    for mask in masks(scene, world, canvas) {
         objects.shares.iter_mut().zip(&mask.shares).for_each(|(all, share)| *all += share);
     }
     patches(&objects, preprocessing, vision)

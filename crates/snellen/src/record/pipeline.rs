@@ -148,7 +148,7 @@ fn prepare(image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32]) -> Resul
         Content::Scene { scene, world, canvas } => {
             let drawn = render(&scene, world, canvas);
             let hash = blake3::hash(&drawn);
-            let cover = with.masked.then(|| scene_cover(&scene, canvas, with.preprocessing, with.vision));
+            let cover = with.masked.then(|| scene_cover(&scene, world, canvas, with.preprocessing, with.vision));
             (drawn.into(), hash, cover)
         }
         Content::Bad(error) => return Err(error),

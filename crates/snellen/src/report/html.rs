@@ -83,6 +83,7 @@ pub(crate) fn environment() -> Environment<'static> {
     page.add_filter("percent", |x: f64| format!("{:.1} %", x * 100.0));
     page.add_filter("share", |x: f64| format!("{:.2}", x * 100.0));
     page.add_filter("fixed", |x: f64, digits: usize| format!("{x:.digits$}"));
+    page.add_filter("plain", |x: f64| if x.fract() == 0.0 { format!("{x:.0}") } else { format!("{x:.2}") });
     page.add_filter("scientific", |x: f64| if x < 1e-3 { format!("{x:.0e}") } else { format!("{x:.3}") });
     page.add_filter("thousands", thousands);
     // Above the middle, or below.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The `schema` that is written.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// The contents of `report.json`. Accuracies are from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,22 +28,24 @@ pub struct Report {
     pub schema: u32,
     /// Version of snellen that made it.
     pub snellen: String,
-    /// Of scenes, halves and nulls.
+    /// Seed of scenes, halves and nulls.
     pub seed: u64,
     /// Of every interval.
     pub confidence: Confidence,
-    /// Who was examined.
-    pub model: ModelCard,
+    /// Who was examined: the name of a model's folder, of the bundled model, or what the caller says.
+    pub name: String,
+    /// The model, where it is one whose activations can be recorded.
+    pub model: Option<ModelCard>,
+    /// How it was trained, where that is known.
+    pub training: Option<TrainingCard>,
     /// What was shown.
     pub scenes: Vec<SceneSet>,
     /// Captions around the objects, `{}` standing for them: all that the model was asked in.
     pub templates: Vec<String>,
-    /// What is seen.
-    pub recognition: Recognition,
-    /// What is bound.
-    pub composition: Composition,
-    /// Which units stand for what.
-    pub units: Units,
+    /// What the questions gave, in the order in which they were asked.
+    pub questions: Vec<QuestionCard>,
+    /// Which units stand for what; `None` of an examinee without activations.
+    pub units: Option<Units>,
     /// Whether concepts that fake one another for a linear reader are those that the model's own answers confuse.
     pub confusions: Vec<Confusions>,
     /// What the numbers say, in sentences, and what they do not.
@@ -53,8 +55,6 @@ pub struct Report {
 /// The model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelCard {
-    /// Name of its folder, or of the bundled model.
-    pub name: String,
     /// BLAKE3 of the weights' file.
     pub weights_hash: String,
     /// Number of weights.
@@ -71,8 +71,6 @@ pub struct ModelCard {
     pub embedding: usize,
     /// How pictures become pixels.
     pub preprocessing: Preprocessing,
-    /// How it was trained, where it was trained by `snellen lab`.
-    pub origin: Option<OriginCard>,
 }
 
 /// A tower's sizes.
@@ -88,10 +86,10 @@ pub struct TowerCard {
     pub mlp: usize,
 }
 
-/// How a model of the lab was made.
+/// How an examinee was trained.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct OriginCard {
-    /// What its recipe is for.
+pub struct TrainingCard {
+    /// What for.
     pub purpose: String,
     /// Its seed.
     pub seed: u64,
@@ -124,63 +122,117 @@ pub struct Rate {
     pub chance: f64,
 }
 
-/// Zero-shot recognition of single objects.
+/// What a question gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Recognition {
-    /// The shape among all shapes.
-    pub shape: Rate,
-    /// The colour among all colours.
-    pub color: Rate,
-    /// The combination among all combinations.
-    pub pair: Rate,
-    /// Of the combinations seen in training; `None` where the training is not known.
-    pub pair_seen: Option<Rate>,
-    /// Of those held out of it.
-    pub pair_held_out: Option<Rate>,
-    /// Seen less held out.
-    pub generalisation_gap: Option<Difference>,
-    /// The combination's accuracy, by combination.
-    pub pairs: Vec<PairRate>,
+pub struct QuestionCard {
+    /// Its name, such as `recognition`.
+    pub id: String,
+    /// Its heading: what is shown.
+    pub title: String,
+    /// What for.
+    pub purpose: String,
+    /// What is asked and how.
+    pub about: String,
+    /// Images that were shown.
+    pub images: usize,
+    /// Accuracies.
+    pub rates: Vec<NamedRate>,
+    /// Differences of accuracies.
+    pub contrasts: Vec<Contrast>,
+    /// Other numbers.
+    pub numbers: Vec<NamedNumber>,
+    /// Accuracies by the values of two factors.
+    pub grid: Option<Grid>,
 }
 
-/// One combination.
+/// An accuracy with its name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PairRate {
-    /// Its shape.
-    pub shape: String,
-    /// Its colour.
-    pub color: String,
-    /// Whether training showed it; `None` where the training is not known.
+pub struct NamedRate {
+    /// Its name, such as `swap`.
+    pub id: String,
+    /// Its name for readers.
+    pub title: String,
+    /// The accuracy.
+    #[serde(flatten)]
+    pub rate: Rate,
+}
+
+/// A difference of accuracies with its name.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Contrast {
+    /// Its name, such as `generalisation_gap`.
+    pub id: String,
+    /// Its name for readers.
+    pub title: String,
+    /// The difference, from -1 to 1.
+    #[serde(flatten)]
+    pub difference: Difference,
+}
+
+/// A number with its name.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NamedNumber {
+    /// Its name, such as `ties`.
+    pub id: String,
+    /// Its name for readers.
+    pub title: String,
+    /// The number.
+    pub value: f64,
+}
+
+/// Accuracies by the values of two factors.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Grid {
+    /// The factor of the rows.
+    pub rows: String,
+    /// The factor of the columns.
+    pub columns: String,
+    /// Row after row.
+    pub cells: Vec<GridCell>,
+}
+
+/// One combination of two values.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GridCell {
+    /// The value of the rows' factor.
+    pub row: String,
+    /// The value of the columns' factor.
+    pub column: String,
+    /// Whether training showed the combination; `None` where that is not known.
     pub seen: Option<bool>,
-    /// Mean outcome of its pictures.
+    /// Share of its images that were answered right; ties count in part.
     pub accuracy: f64,
-    /// Its pictures.
+    /// Its images.
     pub n: usize,
 }
 
-/// Swap twins and replaced attributes, on the same pictures.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Composition {
-    /// Right caption against the one with the colours exchanged.
-    pub swap: Rate,
-    /// Right caption against one with a shape replaced; `None` where there is no third shape.
-    pub replaced_shape: Option<Rate>,
-    /// Right caption against one with a colour replaced.
-    pub replaced_color: Option<Rate>,
-    /// Exact ties among the swaps.
-    pub ties: usize,
-    /// Mean of the swap margins, as cosines, over their deviation.
-    pub d_prime: f64,
-    /// Replaced accuracy, mean of the two, less swap accuracy; paired bootstrap over twins.
-    pub gap: Option<Difference>,
-    /// Winoground's text score: both captions right.
-    pub text_score: Rate,
-    /// Winoground's image score: both pictures right.
-    pub image_score: Rate,
-    /// Winoground's group score: both.
-    pub group_score: Rate,
-    /// Swaps whose scenes hold only combinations held out of training (their twins any).
-    pub swap_held_out: Option<Rate>,
+impl QuestionCard {
+    /// The accuracy called `id`.
+    pub fn rate(&self, id: &str) -> Option<&Rate> {
+        self.rates.iter().find(|rate| rate.id == id).map(|named| &named.rate)
+    }
+
+    /// The difference called `id`.
+    pub fn contrast(&self, id: &str) -> Option<&Difference> {
+        self.contrasts.iter().find(|contrast| contrast.id == id).map(|named| &named.difference)
+    }
+
+    /// The number called `id`.
+    pub fn number(&self, id: &str) -> Option<f64> {
+        self.numbers.iter().find(|number| number.id == id).map(|named| named.value)
+    }
+}
+
+impl Report {
+    /// What the question `id` gave.
+    pub fn question(&self, id: &str) -> Option<&QuestionCard> {
+        self.questions.iter().find(|question| question.id == id)
+    }
+
+    /// The accuracy `id` of the question `question`.
+    pub fn rate(&self, question: &str, id: &str) -> Option<&Rate> {
+        self.question(question)?.rate(id)
+    }
 }
 
 /// The unit measures.

@@ -1,6 +1,7 @@
-//! Scenes in words: what the text tower is shown, and the swapped and replaced captions that it must tell apart.
+//! Scenes in words: what the text tower is shown. Swapped and replaced captions are those of [`Scene::swapped`] and
+//! [`Scene::replaced`].
 
-use super::{Object, Scene, Shape, World};
+use super::{Object, Said, Scene, World};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use std::fmt;
@@ -10,33 +11,49 @@ pub const TEMPLATES: [&str; 6] =
     ["{}", "a photo of {}", "a picture of {}", "a drawing of {}", "an image of {}", "this is {}"];
 
 /// What is said of one object, displayed as a noun phrase: `a red circle`, `a circle`, `a red object`, `an object`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Phrase<'a> {
-    /// The name of its colour, where that is said.
-    pub color: Option<&'a str>,
-    /// Its outline, where that is said.
-    pub shape: Option<Shape>,
+    /// What is said before the noun, in order.
+    pub adjectives: Vec<&'a str>,
+    /// What it is called; `object` where that is not said.
+    pub noun: Option<&'a str>,
 }
 
 impl<'a> Phrase<'a> {
-    /// Colour and shape of `object`.
+    /// All that captions say of `object`.
     ///
     /// # Panics
     /// If it is not of `world` ([`Scene::check`]).
     #[must_use]
     pub fn of(object: &Object, world: &'a World) -> Self {
-        Self { color: Some(&world.colors[object.color].name), shape: Some(object.shape) }
+        Self::saying(&world.said(), &object.combination(&world.said()), world)
+    }
+
+    /// What captions say of `values` of `factors`.
+    ///
+    /// # Panics
+    /// If `world` has no such value.
+    #[must_use]
+    pub fn saying(factors: &[usize], values: &[u32], world: &'a World) -> Self {
+        let mut phrase = Self::default();
+        for (f, value) in factors.iter().zip(values) {
+            let factor = &world.factors[*f];
+            let word = factor.values[*value as usize].name.as_str();
+            match factor.said {
+                Said::Noun => phrase.noun = Some(word),
+                Said::Adjective => phrase.adjectives.push(word),
+                Said::No => {}
+            }
+        }
+        phrase
     }
 }
 
 impl fmt::Display for Phrase<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let noun = self.shape.map_or("object", Shape::name);
-        let article = article(self.color.unwrap_or(noun));
-        match self.color {
-            Some(color) => write!(f, "{article} {color} {noun}"),
-            None => write!(f, "{article} {noun}"),
-        }
+        let noun = self.noun.unwrap_or("object");
+        f.write_str(article(self.adjectives.first().unwrap_or(&noun)))?;
+        self.adjectives.iter().chain([&noun]).try_for_each(|word| write!(f, " {word}"))
     }
 }
 
@@ -67,15 +84,6 @@ impl<'a> Wording<'a> {
     }
 }
 
-/// Another value for one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replacement {
-    /// Another shape.
-    Shape(Shape),
-    /// Another colour, an index into [`World::colors`].
-    Color(usize),
-}
-
 /// The caption of `scene`: `a photo of a red circle and a blue square`.
 ///
 /// # Panics
@@ -84,29 +92,6 @@ pub enum Replacement {
 pub fn caption(scene: &Scene, world: &World, wording: &Wording) -> String {
     let phrases: Vec<_> = wording.order.iter().map(|&k| Phrase::of(&scene.objects[k], world)).collect();
     say(&phrases, wording.template)
-}
-
-/// The caption of `scene` with the colours of objects `a` and `b` exchanged: right in every word, wrong in binding.
-///
-/// # Panics
-/// As [`caption`], and if there is no object `a` or `b`.
-#[must_use]
-pub fn swapped_caption(scene: &Scene, world: &World, [a, b]: [usize; 2], wording: &Wording) -> String {
-    caption(&scene.with_colors_swapped(a, b), world, wording)
-}
-
-/// The caption of `scene` with a value of object `k` replaced: wrong in one word.
-///
-/// # Panics
-/// As [`caption`], and if there is no object `k` or no such colour.
-#[must_use]
-pub fn replaced_caption(scene: &Scene, world: &World, k: usize, by: Replacement, wording: &Wording) -> String {
-    let mut scene = scene.clone();
-    match by {
-        Replacement::Shape(shape) => scene.objects[k].shape = shape,
-        Replacement::Color(color) => scene.objects[k].color = color,
-    }
-    caption(&scene, world, wording)
 }
 
 /// `phrases` joined (`a red circle`, `a red circle and a square`, `a circle, a square and a red object`; `nothing` if there

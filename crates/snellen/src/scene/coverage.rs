@@ -4,7 +4,7 @@
 //! right; the running sum along a row is then the coverage itself. (The signed-area accumulation of Levien's font-rs.)
 
 use super::outline::{Point, offset, polygon};
-use super::{Canvas, Object};
+use super::{Canvas, Figure};
 
 /// Shares smaller than this are rounding, not area.
 const DUST: f64 = 1e-9;
@@ -25,9 +25,9 @@ impl Coverage {
     }
 }
 
-/// What `object` covers of `canvas`: its area and, blended over it, its outline.
-pub(super) fn coverage(object: &Object, canvas: &Canvas) -> Coverage {
-    let fill = polygon(object, canvas);
+/// What `figure` covers of `canvas`: its area and, blended over it, its outline.
+pub(super) fn coverage(figure: &Figure, canvas: &Canvas) -> Coverage {
+    let fill = polygon(figure, canvas);
     if canvas.outline == 0.0 {
         return Sums::over(&fill, canvas).plus(&fill, 1.0).finish();
     }

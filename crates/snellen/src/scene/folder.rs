@@ -15,7 +15,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The `schema` of `scenes.json` that is written and read.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The largest `scenes.json` that is read, in bytes.
 pub const MAX_SCENES_BYTES: u64 = 1 << 28;
@@ -32,6 +32,12 @@ pub struct SceneFile {
     pub canvas: Canvas,
     /// One per image, in the order of `labels.csv`.
     pub scenes: Vec<Scene>,
+}
+
+/// What tells whether a `scenes.json` can be read.
+#[derive(Deserialize)]
+struct Head {
+    schema: u32,
 }
 
 /// A folder of labelled images.
@@ -90,7 +96,7 @@ pub fn write_named_folder(
         let size = [canvas.width, canvas.height];
         let image = render(scene, world, canvas);
         write_png(&new.join("images").join(name), &image, size, ExtendedColorType::Rgb8)?;
-        write_png(&new.join("masks").join(name), &index_mask(scene, canvas), size, ExtendedColorType::L8)
+        write_png(&new.join("masks").join(name), &index_mask(scene, world, canvas), size, ExtendedColorType::L8)
     })?;
     let file = new.join("labels.csv");
     write_labels(&labels, File::create(&file).map_err(Error::io(&file))?)?;
@@ -144,11 +150,14 @@ pub fn read_scenes(path: &Path) -> Result<SceneFile> {
     if json.len() as u64 > MAX_SCENES_BYTES {
         return Err(Error::mismatch(path.display(), format!("at most {MAX_SCENES_BYTES} bytes"), "more"));
     }
-    let contents: SceneFile =
-        serde_json::from_slice(&json).map_err(|source| Error::malformed(path.display(), source))?;
-    if contents.schema != SCHEMA {
-        return Err(Error::mismatch(format!("{}: schema", path.display()), SCHEMA, contents.schema));
+    let malformed = |source| Error::malformed(path.display(), source);
+    let head: Head = serde_json::from_slice(&json).map_err(malformed)?;
+    if head.schema != SCHEMA {
+        let got =
+            format!("{}; draw the scenes anew with this version, or use labels.csv and the images alone", head.schema);
+        return Err(Error::mismatch(format!("{}: schema", path.display()), SCHEMA, got));
     }
+    let contents: SceneFile = serde_json::from_slice(&json).map_err(malformed)?;
     let here = |source: Error| Error::malformed(path.display(), source);
     contents.world.check().map_err(here)?;
     contents.canvas.check().map_err(here)?;

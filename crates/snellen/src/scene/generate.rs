@@ -1,21 +1,22 @@
 //! Scenes by design: the study's toys, the full factorial, swap twins, and random scenes for training.
 //!
-//! Everything is drawn from a [`World`] that [`World::check`] accepts and from a set of [`Pairs`], so that combinations of
-//! shape and colour can be held out. Scene `i` of a seed is the same whatever the number of scenes or threads.
+//! Everything is drawn from a [`World`] that [`World::check`] accepts and from a set of [`Combinations`] of the factors that captions
+//! say, so that some can be held out. Values of other factors are drawn on their own. Scene `i` of a seed is the same whatever the
+//! number of scenes or threads.
 
-use super::{Object, Pairs, Scene, Shape, World};
+use super::{Combination, Combinations, Object, Scene, World};
 use crate::{Error, Result, random};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// Two scenes with the same bag of concepts: same shapes, sizes and places, the two colours exchanged.
+/// Two scenes with the same bag of concepts: two objects, and the same with their values of one factor exchanged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SwapTwin {
-    /// Two objects of different shapes, colours and positions.
+    /// Two objects that differ in all that captions say, and in place.
     pub scene: Scene,
-    /// The same with the colours exchanged.
+    /// The same with the values of one factor exchanged.
     pub twin: Scene,
 }
 
@@ -23,22 +24,29 @@ pub struct SwapTwin {
 /// factor twice in a scene.
 ///
 /// # Errors
-/// When `world` is refused, or has too few values (or `pairs` too few combinations) for that many objects.
+/// When `world` is refused, or has too few values (or `combinations` too few combinations) for that many objects.
 pub fn toy(
     world: &World,
-    pairs: &Pairs,
+    combinations: &Combinations,
     objects: RangeInclusive<usize>,
     count: usize,
     seed: u64,
 ) -> Result<Vec<Scene>> {
     check_toy(world, &objects)?;
-    (0..count).map(|i| toy_scene(world, pairs, &objects, i, seed)).collect()
+    (0..count).map(|i| toy_scene(world, combinations, &objects, i, seed)).collect()
+}
+
+/// The most objects in a scene of `world` in which no value of any factor comes twice that may not.
+pub fn most_objects(world: &World) -> usize {
+    let factors = world.factors.iter().enumerate();
+    let bound = factors.filter(|(f, factor)| !factor.repeats || world.places() == Some(*f));
+    bound.map(|(_, factor)| factor.values.len()).min().unwrap_or(0)
 }
 
 /// Whether `world` has values enough for toy scenes of that many `objects`.
 pub(super) fn check_toy(world: &World, objects: &RangeInclusive<usize>) -> Result<()> {
     world.check()?;
-    let values = world.shapes.len().min(world.colors.len()).min(world.positions.len());
+    let values = most_objects(world);
     let (fewest, most) = (*objects.start(), *objects.end());
     if fewest == 0 || fewest > most || most > values {
         let expected = format!("1 to {values}, the fewest values of a factor, since none may repeat in a scene");
@@ -50,96 +58,169 @@ pub(super) fn check_toy(world: &World, objects: &RangeInclusive<usize>) -> Resul
 /// Scene `i` of [`toy`], of arguments that [`check_toy`] accepts.
 pub(super) fn toy_scene(
     world: &World,
-    pairs: &Pairs,
+    combinations: &Combinations,
     objects: &RangeInclusive<usize>,
     i: usize,
     seed: u64,
 ) -> Result<Scene> {
     let rng = &mut random::stream(seed, "toy", i as u64);
     let number = objects.start() + i % (objects.end() - objects.start() + 1);
-    let drawn = pairs.draw_distinct(number, rng);
+    let drawn = combinations.draw_distinct(number, rng);
     if drawn.len() < number {
-        let expected = format!("{number} in which no shape and no colour comes twice");
-        return Err(Error::mismatch("combinations of shape and colour", expected, drawn.len()));
+        let expected = format!("{number} in which no value comes twice");
+        return Err(Error::mismatch("combinations", expected, drawn.len()));
     }
-    let places = distinct(world.positions.len(), number, rng);
-    Ok(Scene { objects: drawn.iter().zip(places).map(|(&pair, at)| place(world, pair, at, rng)).collect() })
+    let places = distinct(places(world), number, rng);
+    let others = others(world, combinations, number, rng);
+    let drawn = drawn.iter().zip(places).zip(others);
+    Ok(Scene {
+        objects: drawn.map(|((values, at), others)| place(world, (combinations, values), at, others, rng)).collect(),
+    })
 }
 
-/// Every combination of `pairs` at every position as a single object, `repeats` times, each time placed anew.
+/// Every combination at every place as a single object, `repeats` times, each time placed anew.
 ///
-/// Order: repeat, shape, colour, position, the last fastest.
+/// Order: repeat, combination, place, the last fastest.
 ///
 /// # Errors
 /// When `world` is refused.
-pub fn factorial(world: &World, pairs: &Pairs, repeats: usize, seed: u64) -> Result<Vec<Scene>> {
+pub fn factorial(world: &World, combinations: &Combinations, repeats: usize, seed: u64) -> Result<Vec<Scene>> {
     world.check()?;
-    let count = repeats * pairs.as_slice().len() * world.positions.len();
-    Ok((0..count).map(|i| factorial_scene(world, pairs, i, seed)).collect())
+    let count = repeats * combinations.as_slice().len() * places(world);
+    Ok((0..count).map(|i| factorial_scene(world, combinations, i, seed)).collect())
 }
 
-/// Scene `i` of [`factorial`], of a world that was checked and pairs that are not empty.
-pub(super) fn factorial_scene(world: &World, pairs: &Pairs, i: usize, seed: u64) -> Scene {
-    let positions = world.positions.len();
-    let pair = pairs.as_slice()[i / positions % pairs.as_slice().len()];
+/// Scene `i` of [`factorial`], of a world that was checked and combinations that are not empty.
+pub(super) fn factorial_scene(world: &World, combinations: &Combinations, i: usize, seed: u64) -> Scene {
+    let places = places(world);
+    let values = &combinations.as_slice()[i / places % combinations.as_slice().len()];
     let rng = &mut random::stream(seed, "factorial", i as u64);
-    Scene { objects: vec![place(world, pair, i % positions, rng)] }
+    let others = others(world, combinations, 1, rng).swap_remove(0);
+    Scene { objects: vec![place(world, (combinations, values), i % places, others, rng)] }
 }
 
-/// `count` pairs of two-object scenes that differ in nothing but which colour belongs to which shape.
+/// `count` pairs of two-object scenes that differ in nothing but which object has which value of `factor`.
 ///
 /// The combinations of each scene come from `scenes`, those of its twin from `twins`: seen ones in both, or held-out ones in
 /// the scene and any in its twin.
 ///
 /// # Errors
-/// When `world` is refused, has a single position, or no two combinations can be swapped.
-pub fn swap_twins(world: &World, scenes: &Pairs, twins: &Pairs, count: usize, seed: u64) -> Result<Vec<SwapTwin>> {
-    let choices = swappable(world, scenes, twins)?;
+/// When `world` is refused, has a single place, `factor` is none that captions say, or no two combinations can be swapped.
+pub fn swap_twins(
+    world: &World,
+    factor: usize,
+    scenes: &Combinations,
+    twins: &Combinations,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<SwapTwin>> {
+    let choices = swappable(world, factor, scenes, twins)?;
     if choices.is_empty() && count > 0 {
-        let expected = "two of different shape and colour whose swap is allowed as well";
-        return Err(Error::mismatch("combinations of shape and colour", expected, "none"));
+        let expected = "two that differ in every value whose swap is allowed as well";
+        return Err(Error::mismatch("combinations", expected, "none"));
     }
-    Ok((0..count).map(|i| swap_twin(world, &choices, i, seed)).collect())
+    Ok((0..count).map(|i| swap_twin(world, factor, scenes, &choices, i, seed)).collect())
 }
 
-/// Two combinations of shape and colour.
-pub(super) type Choice = ((Shape, usize), (Shape, usize));
+/// Two combinations.
+pub(super) type Choice = (Combination, Combination);
 
-/// Every two of `scenes` whose swap is in `twins`.
-pub(super) fn swappable(world: &World, scenes: &Pairs, twins: &Pairs) -> Result<Vec<Choice>> {
+/// Every two of `scenes` that differ in every value, and whose swap of `factor` is in `twins`.
+pub(super) fn swappable(
+    world: &World,
+    factor: usize,
+    scenes: &Combinations,
+    twins: &Combinations,
+) -> Result<Vec<Choice>> {
     world.check()?;
-    if world.positions.len() < 2 {
-        return Err(Error::mismatch("world: positions", "two or more, for swap twins", world.positions.len()));
+    if places(world) < 2 {
+        return Err(Error::mismatch("world: places", "two or more, for swap twins", places(world)));
     }
-    let swappable = |&(a, b): &Choice| a.0 != b.0 && a.1 != b.1 && twins.contains(a.0, b.1) && twins.contains(b.0, a.1);
+    let Some(at) = scenes.factors().iter().position(|f| *f == factor) else {
+        return Err(Error::mismatch("swap twins: factor", "one that captions say", factor));
+    };
+    let with = |a: &Combination, b: &Combination| {
+        let mut swapped = a.clone();
+        swapped[at] = b[at];
+        swapped
+    };
+    let swappable = |a: &Combination, b: &Combination| {
+        a.iter().zip(b).all(|(a, b)| a != b) && twins.contains(&with(a, b)) && twins.contains(&with(b, a))
+    };
     let from = scenes.as_slice();
-    Ok(from.iter().flat_map(|&a| from.iter().map(move |&b| (a, b))).filter(swappable).collect())
+    let both = from.iter().flat_map(|a| from.iter().map(move |b| (a, b)));
+    Ok(both.filter(|(a, b)| swappable(a, b)).map(|(a, b)| (a.clone(), b.clone())).collect())
 }
 
 /// Twin `i` of [`swap_twins`], of `choices` that are not empty.
-pub(super) fn swap_twin(world: &World, choices: &[Choice], i: usize, seed: u64) -> SwapTwin {
+pub(super) fn swap_twin(
+    world: &World,
+    factor: usize,
+    combinations: &Combinations,
+    choices: &[Choice],
+    i: usize,
+    seed: u64,
+) -> SwapTwin {
     let rng = &mut random::stream(seed, "swap twins", i as u64);
-    let (a, b) = choices[rng.random_range(0..choices.len())];
-    let at = distinct(world.positions.len(), 2, rng);
-    let scene = Scene { objects: vec![place(world, a, at[0], rng), place(world, b, at[1], rng)] };
-    SwapTwin { twin: scene.with_colors_swapped(0, 1), scene }
+    let (a, b) = &choices[rng.random_range(0..choices.len())];
+    let at = distinct(places(world), 2, rng);
+    let [for_a, for_b] = <[_; 2]>::try_from(others(world, combinations, 2, rng)).unwrap_or_default();
+    let a = place(world, (combinations, a), at[0], for_a, rng);
+    let scene = Scene { objects: vec![a, place(world, (combinations, b), at[1], for_b, rng)] };
+    SwapTwin { twin: scene.swapped(factor, 0, 1), scene }
 }
 
-/// A scene for training: `objects` objects at different positions, each of a combination drawn from `pairs` on its own, so
-/// that shapes and colours may repeat.
+/// A scene for training: `objects` objects at different places, each of a combination drawn from `combinations` on its own, so
+/// that values may repeat.
 ///
 /// `world` is taken as checked: one call per image of a training step has to be fast.
 ///
 /// # Errors
-/// When `objects` is 0 or more than there are positions, or `pairs` is empty.
-pub fn random(world: &World, pairs: &Pairs, objects: usize, rng: &mut impl Rng) -> Result<Scene> {
-    if objects == 0 || objects > world.positions.len() {
-        let expected = format!("1 to {}, the number of positions", world.positions.len());
+/// When `objects` is 0 or more than there are places, or `combinations` is empty.
+pub fn random(world: &World, combinations: &Combinations, objects: usize, rng: &mut impl Rng) -> Result<Scene> {
+    let places = places(world);
+    if objects == 0 || objects > places {
+        let expected = format!("1 to {places}, the number of places");
         return Err(Error::mismatch("random scene: objects", expected, objects));
     }
-    let places = distinct(world.positions.len(), objects, rng);
-    let objects = places.into_iter().map(|at| Ok(place(world, pairs.draw(rng)?, at, rng))).collect::<Result<_>>()?;
-    Ok(Scene { objects })
+    let at = distinct(places, objects, rng);
+    let mut placed = Vec::with_capacity(objects);
+    for at in at {
+        let values = combinations.draw(rng)?;
+        let other = |f: usize, rng: &mut _| (f, one(world, f, rng));
+        let others = free(world, combinations).map(|f| other(f, rng)).collect();
+        placed.push(place(world, (combinations, values), at, others, rng));
+    }
+    Ok(Scene { objects: placed })
+}
+
+/// Number of places.
+fn places(world: &World) -> usize {
+    world.places().map_or(0, |f| world.factors[f].values.len())
+}
+
+/// The factors that are neither combined nor places.
+fn free<'a>(world: &'a World, combinations: &'a Combinations) -> impl Iterator<Item = usize> + 'a {
+    let places = world.places();
+    (0..world.factors.len()).filter(move |f| Some(*f) != places && !combinations.factors().contains(f))
+}
+
+fn one(world: &World, factor: usize, rng: &mut impl Rng) -> u32 {
+    rng.random_range(0..world.factors[factor].values.len() as u32)
+}
+
+/// For each of `count` objects: its values of the [`free`] factors.
+fn others(world: &World, combinations: &Combinations, count: usize, rng: &mut impl Rng) -> Vec<Vec<(usize, u32)>> {
+    let mut objects = vec![Vec::new(); count];
+    for f in free(world, combinations) {
+        let values: Vec<u32> = if world.factors[f].repeats {
+            (0..count).map(|_| one(world, f, rng)).collect()
+        } else {
+            distinct(world.factors[f].values.len(), count, rng).into_iter().map(|value| value as u32).collect()
+        };
+        objects.iter_mut().zip(values).for_each(|(object, value)| object.push((f, value)));
+    }
+    objects
 }
 
 /// `count` different numbers below `below`, in random order.
@@ -148,11 +229,26 @@ fn distinct(below: usize, count: usize, rng: &mut impl Rng) -> Vec<usize> {
     numbers.partial_shuffle(rng, count).0.to_vec()
 }
 
-fn place(world: &World, (shape, color): (Shape, usize), position: usize, rng: &mut impl Rng) -> Object {
+/// An object of the combined values at place `at`, with those of the other factors.
+fn place(
+    world: &World,
+    (combinations, combined): (&Combinations, &[u32]),
+    at: usize,
+    others: Vec<(usize, u32)>,
+    rng: &mut impl Rng,
+) -> Object {
+    let mut values = vec![0; world.factors.len()];
+    combinations.factors().iter().zip(combined).for_each(|(f, value)| values[*f] = *value);
+    others.into_iter().for_each(|(f, value)| values[f] = value);
+    if let Some(f) = world.places() {
+        values[f] = at as u32;
+    }
     let [smallest, largest] = world.size;
     let mut shifted = |centre: f64| decimal(rng.random_range(-world.jitter..=world.jitter) + centre);
-    let (x, y) = (shifted(world.positions[position].x), shifted(world.positions[position].y));
-    Object { shape, color, position, x, y, size: decimal(rng.random_range(smallest..=largest)) }
+    let [x, y] = world.place(at as u32);
+    let (x, y) = (shifted(x), shifted(y));
+    let size = decimal(rng.random_range(smallest..=largest) * world.scale(&values));
+    Object { values, x, y, size }
 }
 
 /// To nine decimals, which JSON carries without loss.

@@ -1,6 +1,6 @@
 //! Which objects each image shows: the table that every measure reads its truth from.
 
-use super::world::check_name;
+use super::check::check_name;
 use super::{Concept, Factor, Scene, World};
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -34,10 +34,7 @@ impl LabelRow {
     /// When the scene is not of `world`.
     pub fn of_scene(world: &World, scene: &Scene, filename: &str) -> Result<Self> {
         scene.check(world)?;
-        let shape = |scene_shape| world.shapes.iter().position(|&shape| shape == scene_shape).map(|s| s as u32);
-        let objects = scene.objects.iter();
-        let objects =
-            objects.map(|object| vec![shape(object.shape), Some(object.color as u32), Some(object.position as u32)]);
+        let objects = scene.objects.iter().map(|object| object.values.iter().copied().map(Some).collect());
         Ok(Self { filename: filename.to_owned(), objects: objects.collect() })
     }
 }

@@ -1,7 +1,7 @@
 //! Exact masks: which share of every pixel, or of every patch, shows which object.
 
 use super::coverage::coverage;
-use super::{Canvas, Scene};
+use super::{Canvas, Scene, World};
 use image::GrayImage;
 
 /// What of each pixel shows one object.
@@ -34,12 +34,12 @@ pub struct Region {
 /// # Panics
 /// If the canvas is refused by [`Canvas::check`].
 #[must_use]
-pub fn masks(scene: &Scene, canvas: &Canvas) -> Vec<Mask> {
+pub fn masks(scene: &Scene, world: &World, canvas: &Canvas) -> Vec<Mask> {
     let (width, height) = (canvas.width as usize, canvas.height as usize);
     let mut masks: Vec<Mask> = Vec::with_capacity(scene.objects.len());
     for object in &scene.objects {
         let mut shares = vec![0.0; width * height];
-        for (row, left, covered) in coverage(object, canvas).rows() {
+        for (row, left, covered) in coverage(&world.figure(object), canvas).rows() {
             let start = row * width + left;
             let pixels = start..start + covered.len();
             for below in &mut masks {
@@ -58,9 +58,9 @@ pub fn masks(scene: &Scene, canvas: &Canvas) -> Vec<Mask> {
 /// # Panics
 /// If the canvas is refused by [`Canvas::check`], or the scene has more than 255 objects.
 #[must_use]
-pub fn index_mask(scene: &Scene, canvas: &Canvas) -> GrayImage {
+pub fn index_mask(scene: &Scene, world: &World, canvas: &Canvas) -> GrayImage {
     assert!(scene.objects.len() <= 255, "expected at most 255 objects in a mask, got {}", scene.objects.len());
-    let masks = masks(scene, canvas);
+    let masks = masks(scene, world, canvas);
     let mut image = GrayImage::new(canvas.width, canvas.height);
     for (i, pixel) in image.iter_mut().enumerate() {
         let mut largest = 1.0 - masks.iter().map(|mask| mask.shares[i]).sum::<f64>();
@@ -71,17 +71,6 @@ pub fn index_mask(scene: &Scene, canvas: &Canvas) -> GrayImage {
         }
     }
     image
-}
-
-/// The share of every patch that shows object `k` of `scene`, for a grid of `columns` x `rows` patches over the whole
-/// canvas; row after row.
-///
-/// # Panics
-/// If there is no object `k`, or the canvas is refused by [`Canvas::check`].
-#[must_use]
-pub fn coverage_grid(scene: &Scene, k: usize, canvas: &Canvas, columns: usize, rows: usize) -> Vec<f64> {
-    let mask = masks(scene, canvas).swap_remove(k);
-    mask.patches(mask.whole(), columns, rows)
 }
 
 impl Mask {

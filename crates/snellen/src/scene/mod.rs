@@ -1,29 +1,34 @@
 //! Scenes whose every object is known: what is drawn, where, in which colour, and how it is said in words.
 //!
-//! [`World`] is the vocabulary and [`Pairs`] its combinations in use; the functions of [`generate`] make [`Scene`]s from them
+//! [`World`] is the vocabulary, factors with their values, and [`Combinations`] say which values come together; the functions of
+//! [`generate`] make [`Scene`]s from them
 //! with a seed (a [`Series`] one by one), [`render()`] draws them on a [`Canvas`], [`mask`] says exactly which pixels belong to which object, [`caption`]
 //! says them in words, [`labels`] and [`folder`] carry them to disk and back.
 
 mod canvas;
 pub mod caption;
+mod check;
+mod combinations;
 mod coverage;
 mod factor;
 pub mod folder;
 pub mod generate;
 pub mod labels;
 pub mod labels_csv;
+mod look;
 pub mod mask;
 mod object;
 mod outline;
-mod pairs;
 mod render;
 mod series;
 mod world;
 
 pub use canvas::{Canvas, MAX_SIDE};
+pub use check::MAX_NAME;
+pub use combinations::{Combination, Combinations};
 pub use factor::{Concept, Factor};
-pub use object::{Color, Object, Position, Scene, Shape, World};
-pub use pairs::Pairs;
+pub use look::{Figure, Look, Outline, Texture};
+pub use object::{Object, Scene};
 pub use render::render;
 pub use series::{SceneKind, Series};
-pub use world::MAX_NAME;
+pub use world::{Said, World, WorldFactor, WorldValue};

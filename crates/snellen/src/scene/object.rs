@@ -1,70 +1,16 @@
-//! Shapes, colours, places, and the objects and scenes made of them.
+//! Objects and scenes: a value for each factor of a [`World`], and where exactly it is drawn.
 
+use super::{Concept, World};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-
-/// The outline of an object, inscribed in its box (see `render`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Shape {
-    /// A disc.
-    Circle,
-    /// An upright square.
-    Square,
-    /// As wide and as high as its box, apex up.
-    Triangle,
-    /// A regular pentagon on the circle inscribed in the box, a corner down.
-    Pentagon,
-    /// A regular hexagon on the circle inscribed in the box, corners left and right.
-    Hexagon,
-}
-
-impl Shape {
-    /// Every shape, in the study's order.
-    pub const ALL: [Self; 5] = [Self::Circle, Self::Square, Self::Triangle, Self::Pentagon, Self::Hexagon];
-
-    /// The word for it in captions and labels.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Circle => "circle",
-            Self::Square => "square",
-            Self::Triangle => "triangle",
-            Self::Pentagon => "pentagon",
-            Self::Hexagon => "hexagon",
-        }
-    }
-}
-
-/// A named colour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Color {
-    /// The word for it in captions and labels.
-    pub name: String,
-    /// sRGB, 0 to 255.
-    pub rgb: [u8; 3],
-}
-
-/// A named place in the frame.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Position {
-    /// The word for it in labels.
-    pub name: String,
-    /// Horizontal centre, 0 (left) to 1 (right).
-    pub x: f64,
-    /// Vertical centre, 0 (top) to 1 (bottom).
-    pub y: f64,
-}
 
 /// One object: a value per factor, and where exactly it is drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Object {
-    /// Its outline.
-    pub shape: Shape,
-    /// Index into [`World::colors`].
-    pub color: usize,
-    /// Index into [`World::positions`].
-    pub position: usize,
-    /// Drawn centre, 0 (left) to 1 (right): the position's, plus jitter.
+    /// Per factor of the world: the index of its value.
+    pub values: Vec<u32>,
+    /// Drawn centre, 0 (left) to 1 (right): its place's, plus jitter.
     pub x: f64,
     /// Drawn centre, 0 (top) to 1 (bottom).
     pub y: f64,
@@ -74,52 +20,102 @@ pub struct Object {
 
 /// What one image shows: objects that do not overlap, first drawn first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Scene {
     /// The objects, at least one.
     pub objects: Vec<Object>,
 }
 
-/// The vocabulary that scenes are drawn from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct World {
-    /// Shapes in use.
-    pub shapes: Vec<Shape>,
-    /// Colours in use.
-    pub colors: Vec<Color>,
-    /// Places in use.
-    pub positions: Vec<Position>,
-    /// Smallest and largest object size, as a share of the frame.
-    pub size: [f64; 2],
-    /// Largest displacement of an object from its position, along each axis, as a share of the frame.
-    pub jitter: f64,
+impl Object {
+    /// Its concepts in `world`, one for each factor in their order.
+    ///
+    /// # Panics
+    /// If it is not of this world ([`Scene::check`]).
+    #[must_use]
+    pub fn concepts(&self, world: &World) -> Vec<Concept> {
+        let concept =
+            |f: usize| Concept { factor: world.factors[f].name.clone(), value: self.name(world, f).to_owned() };
+        (0..world.factors.len()).map(concept).collect()
+    }
+
+    /// The name of its value of factor `factor`.
+    ///
+    /// # Panics
+    /// If it is not of this world.
+    #[must_use]
+    pub fn name<'a>(&self, world: &'a World, factor: usize) -> &'a str {
+        &world.factors[factor].values[self.values[factor] as usize].name
+    }
+
+    /// Its values of `factors`.
+    ///
+    /// # Panics
+    /// If it has no such factor.
+    #[must_use]
+    pub fn combination(&self, factors: &[usize]) -> Vec<u32> {
+        factors.iter().map(|f| self.values[*f]).collect()
+    }
 }
 
-impl World {
-    /// The toy world of arXiv 2508.16652: 5 shapes, 6 colours, 5 positions, one size, no jitter.
-    #[must_use]
-    pub fn study() -> Self {
-        let color = |name: &str, rgb| Color { name: name.to_owned(), rgb };
-        let position = |name: &str, x, y| Position { name: name.to_owned(), x, y };
-        Self {
-            shapes: Shape::ALL.to_vec(),
-            colors: vec![
-                color("red", [255, 0, 0]),
-                color("green", [0, 128, 0]),
-                color("blue", [0, 0, 255]),
-                color("yellow", [255, 255, 0]),
-                color("pink", [255, 192, 203]),
-                color("black", [0, 0, 0]),
-            ],
-            positions: vec![
-                position("M", 0.5, 0.5),
-                position("TL", 0.25, 0.25),
-                position("TR", 0.75, 0.25),
-                position("BL", 0.25, 0.75),
-                position("BR", 0.75, 0.75),
-            ],
-            size: [0.2, 0.2],
-            jitter: 0.0,
+impl Scene {
+    /// Whether every object is of `world` and has a finite place and a size in (0, 1].
+    ///
+    /// # Errors
+    /// Names the object and the field.
+    pub fn check(&self, world: &World) -> Result<()> {
+        if self.objects.is_empty() {
+            return Err(Error::mismatch("scene: objects", "at least one", "none"));
         }
+        for (k, object) in self.objects.iter().enumerate() {
+            let place = |field: &str| format!("scene: objects[{k}].{field}");
+            if object.values.len() != world.factors.len() {
+                let expected = format!("{}, one per factor", world.factors.len());
+                return Err(Error::mismatch(place("values"), expected, object.values.len()));
+            }
+            for (factor, value) in world.factors.iter().zip(&object.values) {
+                if *value as usize >= factor.values.len() {
+                    let expected = format!("an index below {}", factor.values.len());
+                    return Err(Error::mismatch(place(&factor.name), expected, value));
+                }
+            }
+            for (field, value) in [("x", object.x), ("y", object.y), ("size", object.size)] {
+                if !(0.0..=1.0).contains(&value) || (field == "size" && value == 0.0) {
+                    return Err(Error::mismatch(place(field), "a share of the frame from 0 to 1", value));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The bag of concepts that it shows: object after object, in the order of the world's factors, repeats kept.
+    ///
+    /// # Panics
+    /// If it is not of this world ([`Scene::check`]).
+    #[must_use]
+    pub fn concepts(&self, world: &World) -> Vec<Concept> {
+        self.objects.iter().flat_map(|object| object.concepts(world)).collect()
+    }
+
+    /// The same scene with the values that objects `a` and `b` have of `factor` exchanged: its attribute swap.
+    ///
+    /// # Panics
+    /// If there is no such object or factor.
+    #[must_use]
+    pub fn swapped(&self, factor: usize, a: usize, b: usize) -> Self {
+        let mut twin = self.clone();
+        twin.objects[a].values[factor] = self.objects[b].values[factor];
+        twin.objects[b].values[factor] = self.objects[a].values[factor];
+        twin
+    }
+
+    /// The same scene with the value that object `k` has of `factor` replaced.
+    ///
+    /// # Panics
+    /// If there is no such object or factor.
+    #[must_use]
+    pub fn replaced(&self, factor: usize, k: usize, value: u32) -> Self {
+        let mut scene = self.clone();
+        scene.objects[k].values[factor] = value;
+        scene
     }
 }

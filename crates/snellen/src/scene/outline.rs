@@ -1,30 +1,30 @@
 //! The outline of an object on a canvas: a convex polygon in pixels, corners in order.
 
-use super::{Canvas, Object, Shape};
+use super::{Canvas, Figure, Outline};
 use std::f64::consts::TAU;
 
 /// A corner: x to the right, y downwards, in pixels from the upper left corner of the picture.
 pub(super) type Point = [f64; 2];
 
 /// Corners of the object, clockwise as seen.
-pub(super) fn polygon(object: &Object, canvas: &Canvas) -> Vec<Point> {
+pub(super) fn polygon(figure: &Figure, canvas: &Canvas) -> Vec<Point> {
     let [width, height] = canvas.frame;
-    let half = object.size / 2.0;
-    let (x, y) = (object.x, object.y);
+    let half = figure.size / 2.0;
+    let (x, y) = (figure.x, figure.y);
     let on_circle = |corners: u32, first: f64| {
         let angle = move |corner| TAU * (f64::from(corner) / f64::from(corners) + first);
         (0..corners).map(|corner| angle(corner).sin_cos()).map(|(sin, cos)| [x + half * cos, y + half * sin]).collect()
     };
-    let corners: Vec<Point> = match object.shape {
-        Shape::Circle => on_circle(arcs(half * width.max(height)), 0.0),
-        Shape::Square => {
+    let corners: Vec<Point> = match figure.outline {
+        Outline::Circle => on_circle(arcs(half * width.max(height)), 0.0),
+        Outline::Square => {
             vec![[x - half, y - half], [x + half, y - half], [x + half, y + half], [x - half, y + half]]
         }
-        Shape::Triangle => vec![[x, y - half], [x + half, y + half], [x - half, y + half]],
-        Shape::Pentagon => on_circle(5, 0.25),
-        Shape::Hexagon => on_circle(6, 0.0),
+        Outline::Triangle => vec![[x, y - half], [x + half, y + half], [x - half, y + half]],
+        Outline::Pentagon => on_circle(5, 0.25),
+        Outline::Hexagon => on_circle(6, 0.0),
     };
-    let snap = canvas.snap_squares && object.shape == Shape::Square;
+    let snap = canvas.snap_squares && figure.outline == Outline::Square;
     let pixels = corners.iter().map(|[x, y]| [x * width, y * height]);
     if snap { pixels.map(|corner| corner.map(nearest)).collect() } else { pixels.collect() }
 }

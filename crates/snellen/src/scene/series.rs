@@ -1,9 +1,9 @@
 //! Generated scenes one by one, so that however many there are, they are never in memory at once.
 
-use super::generate::{Choice, check_toy, factorial_scene, swap_twin, swappable, toy_scene};
+use super::generate::{Choice, check_toy, factorial_scene, most_objects, swap_twin, swappable, toy_scene};
 use super::labels::LabelRow;
 use super::labels_csv::LabelWriter;
-use super::{Canvas, Pairs, Scene, World};
+use super::{Canvas, Combinations, Scene, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,8 +11,13 @@ use std::io::Write;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Objects in a toy scene.
-const TOY_OBJECTS: RangeInclusive<usize> = 1..=5;
+/// The most objects in a toy scene.
+const TOY_OBJECTS: usize = 5;
+
+/// Objects in a toy scene of `world`.
+fn toy_objects(world: &World) -> RangeInclusive<usize> {
+    1..=most_objects(world).clamp(1, TOY_OBJECTS)
+}
 
 /// Which generator makes the scenes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +68,9 @@ pub struct Series {
     canvas: Canvas,
     count: usize,
     seed: u64,
-    pairs: Pairs,
+    combinations: Combinations,
+    /// The factor that twins exchange.
+    swapped: usize,
     choices: Vec<Choice>,
 }
 
@@ -77,13 +84,15 @@ impl Series {
     pub fn new(kind: SceneKind, world: World, canvas: Canvas, count: usize, seed: u64) -> Result<Self> {
         canvas.check()?;
         world.check()?;
-        let pairs = Pairs::all(&world);
+        let combinations = Combinations::all(&world);
+        let swapped = world.swapped_factor().unwrap_or_default();
         let choices = match kind {
-            SceneKind::Toy => check_toy(&world, &TOY_OBJECTS).map(|()| Vec::new())?,
+            SceneKind::Toy => check_toy(&world, &toy_objects(&world)).map(|()| Vec::new())?,
             SceneKind::Factorial => Vec::new(),
-            SceneKind::Swap => swappable(&world, &pairs, &pairs)?,
+            SceneKind::Swap => swappable(&world, swapped, &combinations, &combinations)?,
         };
-        let cells = pairs.as_slice().len() * world.positions.len();
+        let places = world.places().map_or(0, |f| world.factors[f].values.len());
+        let cells = combinations.as_slice().len() * places;
         let each = match kind {
             SceneKind::Toy => 1,
             SceneKind::Factorial => cells,
@@ -93,7 +102,7 @@ impl Series {
         let number = count.checked_mul(each).filter(|number| (1..=u32::MAX as usize).contains(number));
         let expected = format!("1 to {} scenes", u32::MAX);
         let number = number.ok_or_else(|| Error::mismatch("scenes", expected, format!("{count} times {each}")))?;
-        Ok(Self { kind, world, canvas, count: number, seed, pairs, choices })
+        Ok(Self { kind, world, canvas, count: number, seed, combinations, swapped, choices })
     }
 
     /// Which generator it is.
@@ -128,10 +137,10 @@ impl Series {
     /// When the world has too few combinations for it.
     pub fn scene(&self, i: usize) -> Result<Scene> {
         Ok(match self.kind {
-            SceneKind::Toy => toy_scene(&self.world, &self.pairs, &TOY_OBJECTS, i, self.seed)?,
-            SceneKind::Factorial => factorial_scene(&self.world, &self.pairs, i, self.seed),
+            SceneKind::Toy => toy_scene(&self.world, &self.combinations, &toy_objects(&self.world), i, self.seed)?,
+            SceneKind::Factorial => factorial_scene(&self.world, &self.combinations, i, self.seed),
             SceneKind::Swap => {
-                let twins = swap_twin(&self.world, &self.choices, i / 2, self.seed);
+                let twins = swap_twin(&self.world, self.swapped, &self.combinations, &self.choices, i / 2, self.seed);
                 if i.is_multiple_of(2) { twins.scene } else { twins.twin }
             }
         })
@@ -148,7 +157,7 @@ impl Series {
     /// As [`Series::scene`], and when writing fails.
     pub fn write_labels(&self, to: impl Write) -> Result<()> {
         let most = match self.kind {
-            SceneKind::Toy => self.count.min(*TOY_OBJECTS.end()),
+            SceneKind::Toy => self.count.min(*toy_objects(&self.world).end()),
             SceneKind::Factorial => 1,
             SceneKind::Swap => 2,
         };

@@ -1,194 +1,246 @@
-//! What a [`World`] has to be for its scenes to be drawn and told apart, and how scenes speak of it.
+//! The vocabulary of scenes: factors with their values, how these look and how they are said. A world is data; no code knows its
+//! factors by name.
 
-use super::{Color, Concept, Factor, Object, Position, Scene, World};
-use crate::{Error, Result};
-use std::collections::BTreeSet;
+use super::look::{Figure, Look, Outline, Texture};
+use super::{Factor, Object};
+use serde::{Deserialize, Serialize};
 
-/// The longest name of a shape, colour, position or factor, in bytes.
-pub const MAX_NAME: usize = 1024;
+/// What scenes are made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct World {
+    /// Smallest and largest object size, as a share of the frame.
+    pub size: [f64; 2],
+    /// Largest displacement of an object from its place, along each axis, as a share of the frame.
+    pub jitter: f64,
+    /// Its factors: one of places, and at most one of each other kind of look.
+    pub factors: Vec<WorldFactor>,
+}
 
-/// Lengths that differ by no more than this share of the frame count as equal.
-const SLACK: f64 = 1e-6;
+/// A factor of a world.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorldFactor {
+    /// `shape`, `color`, `texture`, ...
+    pub name: String,
+    /// What captions make of it.
+    #[serde(default)]
+    pub said: Said,
+    /// Whether two objects of a scene by design may share a value. (Objects of training scenes always may.)
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeats: bool,
+    /// Its values, of one kind of look.
+    pub values: Vec<WorldValue>,
+}
+
+/// What captions make of a factor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Said {
+    /// The noun: `a circle`.
+    Noun,
+    /// An adjective, in the order of the factors: `a red object`.
+    Adjective,
+    /// Nothing.
+    #[default]
+    No,
+}
+
+/// A value of a factor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "ValueFile", into = "ValueFile")]
+pub struct WorldValue {
+    /// The word for it in captions and labels.
+    pub name: String,
+    /// How it looks.
+    pub look: Look,
+}
+
+/// A value as it is written: its name, and one look by its kind.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ValueFile {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outline: Option<Outline>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paint: Option<[u8; 3]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<[f64; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    texture: Option<Texture>,
+}
+
+impl TryFrom<ValueFile> for WorldValue {
+    type Error = String;
+
+    fn try_from(file: ValueFile) -> Result<Self, String> {
+        let looks = [
+            file.outline.map(Look::Outline),
+            file.paint.map(Look::Paint),
+            file.place.map(Look::Place),
+            file.scale.map(Look::Scale),
+            file.texture.map(Look::Texture),
+        ];
+        let mut looks = looks.into_iter().flatten();
+        match (looks.next(), looks.next()) {
+            (Some(look), None) => Ok(Self { name: file.name, look }),
+            (None, _) => {
+                Err(format!("value `{}`: expected one of outline, paint, place, scale, texture, got none", file.name))
+            }
+            (Some(one), Some(other)) => {
+                Err(format!("value `{}`: expected one look, got {} and {}", file.name, one.kind(), other.kind()))
+            }
+        }
+    }
+}
+
+impl From<WorldValue> for ValueFile {
+    fn from(WorldValue { name, look }: WorldValue) -> Self {
+        let mut file = Self { name, outline: None, paint: None, place: None, scale: None, texture: None };
+        match look {
+            Look::Outline(outline) => file.outline = Some(outline),
+            Look::Paint(paint) => file.paint = Some(paint),
+            Look::Place(place) => file.place = Some(place),
+            Look::Scale(scale) => file.scale = Some(scale),
+            Look::Texture(texture) => file.texture = Some(texture),
+        }
+        file
+    }
+}
+
+impl WorldFactor {
+    /// A factor whose values differ in the objects of a scene.
+    #[must_use]
+    pub fn new(name: &str, said: Said, values: impl IntoIterator<Item = (impl Into<String>, Look)>) -> Self {
+        let values = values.into_iter().map(|(name, look)| WorldValue { name: name.into(), look }).collect();
+        Self { name: name.to_owned(), said, repeats: false, values }
+    }
+}
 
 impl World {
-    /// The study's world with objects a little different in size and place from picture to picture.
+    /// The toy world of arXiv 2508.16652: 5 shapes, 6 colours, 5 positions, one size, no jitter.
+    #[must_use]
+    pub fn study() -> Self {
+        let shapes = Outline::ALL.map(|outline| (outline.name(), Look::Outline(outline)));
+        let colors = [
+            ("red", [255, 0, 0]),
+            ("green", [0, 128, 0]),
+            ("blue", [0, 0, 255]),
+            ("yellow", [255, 255, 0]),
+            ("pink", [255, 192, 203]),
+            ("black", [0, 0, 0]),
+        ];
+        let places =
+            [("M", [0.5, 0.5]), ("TL", [0.25, 0.25]), ("TR", [0.75, 0.25]), ("BL", [0.25, 0.75]), ("BR", [0.75, 0.75])];
+        Self {
+            size: [0.2, 0.2],
+            jitter: 0.0,
+            factors: vec![
+                WorldFactor::new("shape", Said::Noun, shapes),
+                WorldFactor::new("color", Said::Adjective, colors.map(|(name, paint)| (name, Look::Paint(paint)))),
+                WorldFactor::new("position", Said::No, places.map(|(name, place)| (name, Look::Place(place)))),
+            ],
+        }
+    }
+
+    /// The study's world with objects a little different in size and place from image to image.
+    #[must_use]
     pub fn toy() -> Self {
         Self { size: [0.18, 0.22], jitter: 0.015, ..Self::study() }
     }
 
-    /// The factors of its objects: `shape`, `color`, `position`, in this order, values in the world's order.
+    /// The factors of its objects as labels have them, in this order.
     #[must_use]
     pub fn factors(&self) -> Vec<Factor> {
-        let factor = |name: &str, values: Vec<String>| Factor { name: name.to_owned(), values };
-        vec![
-            factor("shape", self.shapes.iter().map(|shape| shape.name().to_owned()).collect()),
-            factor("color", self.colors.iter().map(|color| color.name.clone()).collect()),
-            factor("position", self.positions.iter().map(|position| position.name.clone()).collect()),
-        ]
+        let values = |factor: &WorldFactor| factor.values.iter().map(|value| value.name.clone()).collect();
+        self.factors.iter().map(|factor| Factor { name: factor.name.clone(), values: values(factor) }).collect()
     }
 
-    /// Whether every scene of this world can be drawn, with no object leaving the frame or touching another.
-    ///
-    /// # Errors
-    /// Names the field that is empty, repeated, out of range, out of the frame or too close to another.
-    pub fn check(&self) -> Result<()> {
-        distinct("shapes", self.shapes.iter().map(|shape| shape.name()))?;
-        distinct("colors", self.colors.iter().map(|color| color.name.as_str()))?;
-        distinct("positions", self.positions.iter().map(|position| position.name.as_str()))?;
-        check_paints(&self.colors)?;
-        let [smallest, largest] = self.size;
-        if !(smallest > 0.0 && smallest <= largest && largest <= 1.0) {
-            let expected = "a smallest and a largest size with 0 < smallest <= largest <= 1";
-            return Err(Error::mismatch("world: size", expected, format!("[{smallest}, {largest}]")));
-        }
-        if !(0.0..=0.5).contains(&self.jitter) {
-            return Err(Error::mismatch("world: jitter", "a share of the frame from 0 to 0.5", self.jitter));
-        }
-        let reach = largest / 2.0 + self.jitter;
-        self.positions.iter().try_for_each(|position| inside_frame(position, reach))?;
-        self.check_distances(reach)
+    /// The index of the factor called `name`.
+    #[must_use]
+    pub fn factor(&self, name: &str) -> Option<usize> {
+        self.factors.iter().position(|factor| factor.name == name)
     }
 
-    fn check_distances(&self, reach: f64) -> Result<()> {
-        for (k, one) in self.positions.iter().enumerate() {
-            for other in &self.positions[..k] {
-                let apart = (one.x - other.x).abs().max((one.y - other.y).abs());
-                if apart < 2.0 * reach - SLACK {
-                    let expected = format!(
-                        "positions {:.6} or more apart along an axis, so that objects of size {} and jitter {} never overlap",
-                        2.0 * reach,
-                        self.size[1],
-                        self.jitter
-                    );
-                    let got = format!("`{}` {apart:.6} from `{}`", one.name, other.name);
-                    return Err(Error::mismatch(format!("world: positions[{k}]"), expected, got));
-                }
+    /// The index of value `value` of factor `factor`.
+    #[must_use]
+    pub fn value(&self, factor: usize, value: &str) -> Option<u32> {
+        self.factors.get(factor)?.values.iter().position(|known| known.name == value).map(|at| at as u32)
+    }
+
+    /// The factors that captions say, in the order of the world.
+    #[must_use]
+    pub fn said(&self) -> Vec<usize> {
+        (0..self.factors.len()).filter(|f| self.factors[*f].said != Said::No).collect()
+    }
+
+    /// The factor whose values swap twins exchange: the first that is said as an adjective, the noun where there is none.
+    #[must_use]
+    pub fn swapped_factor(&self) -> Option<usize> {
+        let by = |said: Said| self.factors.iter().position(|factor| factor.said == said);
+        by(Said::Adjective).or_else(|| by(Said::Noun))
+    }
+
+    /// The factor of places.
+    #[must_use]
+    pub fn places(&self) -> Option<usize> {
+        self.factors
+            .iter()
+            .position(|factor| matches!(factor.values.first(), Some(WorldValue { look: Look::Place(_), .. })))
+    }
+
+    /// Where the objects with value `place` of the places' factor are, before jitter; the middle where there is no such place.
+    #[must_use]
+    pub fn place(&self, place: u32) -> [f64; 2] {
+        let values = self.places().map(|f| &self.factors[f].values);
+        match values.and_then(|values| values.get(place as usize)) {
+            Some(WorldValue { look: Look::Place(place), .. }) => *place,
+            _ => [0.5, 0.5],
+        }
+    }
+
+    /// What `values` of the factors `factors` are called: adjectives before the noun, `red circle`.
+    #[must_use]
+    pub fn combination_name(&self, factors: &[usize], values: &[u32]) -> String {
+        let named = factors.iter().zip(values).map(|(f, v)| (&self.factors[*f], *v as usize));
+        let (mut words, mut nouns) = (Vec::new(), Vec::new());
+        for (factor, value) in named {
+            let list = if factor.said == Said::Noun { &mut nouns } else { &mut words };
+            list.extend(factor.values.get(value).map(|value| value.name.as_str()));
+        }
+        words.extend(nouns);
+        words.join(" ")
+    }
+
+    /// What objects with these values are multiplied by in size.
+    #[must_use]
+    pub fn scale(&self, values: &[u32]) -> f64 {
+        self.looks(values)
+            .find_map(|look| if let Look::Scale(scale) = look { Some(scale) } else { None })
+            .unwrap_or(1.0)
+    }
+
+    /// `object` as it is drawn: what no factor says is a solid black circle.
+    #[must_use]
+    pub fn figure(&self, object: &Object) -> Figure {
+        let Object { x, y, size, .. } = *object;
+        let mut figure = Figure { outline: Outline::Circle, paint: [0; 3], texture: Texture::Solid, x, y, size };
+        for look in self.looks(&object.values) {
+            match look {
+                Look::Outline(outline) => figure.outline = outline,
+                Look::Paint(paint) => figure.paint = paint,
+                Look::Texture(texture) => figure.texture = texture,
+                // They are in the object's own centre and size.
+                Look::Place(_) | Look::Scale(_) => {}
             }
         }
-        Ok(())
-    }
-}
-
-/// Whether `name` can stand in labels and captions: not empty, at most [`MAX_NAME`] bytes, no control characters, no blanks at
-/// its ends.
-pub(super) fn check_name(place: impl Fn() -> String, name: &str) -> Result<()> {
-    if name.len() > MAX_NAME {
-        return Err(Error::mismatch(place(), format!("at most {MAX_NAME} bytes"), format!("{} bytes", name.len())));
-    }
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(Error::mismatch(place(), "text without control characters", format!("{name:?}")));
-    }
-    if name.trim() != name {
-        return Err(Error::mismatch(place(), "text without blanks at its ends", format!("{name:?}")));
-    }
-    Ok(())
-}
-
-fn distinct<'a>(field: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    for (k, name) in names.enumerate() {
-        let place = || format!("world: {field}[{k}]");
-        check_name(place, name)?;
-        if !seen.insert(name) {
-            return Err(Error::mismatch(place(), "a name of its own", format!("`{name}` again")));
-        }
-    }
-    if seen.is_empty() {
-        return Err(Error::mismatch(format!("world: {field}"), "at least one", "none"));
-    }
-    Ok(())
-}
-
-fn check_paints(colors: &[Color]) -> Result<()> {
-    for (k, color) in colors.iter().enumerate() {
-        let place = format!("world: colors[{k}].rgb");
-        if color.rgb == [255; 3] {
-            return Err(Error::mismatch(place, "a colour other than the white background", "[255, 255, 255]"));
-        }
-        if let Some(twin) = colors[..k].iter().find(|other| other.rgb == color.rgb) {
-            let got = format!("{:?}, which is `{}` too", color.rgb, twin.name);
-            return Err(Error::mismatch(place, "a colour of its own", got));
-        }
-    }
-    Ok(())
-}
-
-fn inside_frame(position: &Position, reach: f64) -> Result<()> {
-    for (axis, centre) in [("x", position.x), ("y", position.y)] {
-        if !(centre - reach >= -SLACK && centre + reach <= 1.0 + SLACK) {
-            return Err(Error::mismatch(
-                format!("world: position `{}`, {axis}", position.name),
-                format!("{reach:.6} to {:.6}, so that the largest object stays in the frame", 1.0 - reach),
-                centre,
-            ));
-        }
-    }
-    Ok(())
-}
-
-impl Object {
-    /// Its concepts in `world`, in the order of [`World::factors`].
-    ///
-    /// # Panics
-    /// If it is not of this world ([`Scene::check`]).
-    #[must_use]
-    pub fn concepts(&self, world: &World) -> [Concept; 3] {
-        let concept = |factor: &str, value: &str| Concept { factor: factor.to_owned(), value: value.to_owned() };
-        [
-            concept("shape", self.shape.name()),
-            concept("color", &world.colors[self.color].name),
-            concept("position", &world.positions[self.position].name),
-        ]
-    }
-}
-
-impl Scene {
-    /// Whether every object is of `world` and has a finite place and a size in (0, 1].
-    ///
-    /// # Errors
-    /// Names the object and the field.
-    pub fn check(&self, world: &World) -> Result<()> {
-        if self.objects.is_empty() {
-            return Err(Error::mismatch("scene: objects", "at least one", "none"));
-        }
-        for (k, object) in self.objects.iter().enumerate() {
-            let place = |field: &str| format!("scene: objects[{k}].{field}");
-            let below = |field: &str, index: usize, count: usize| {
-                let wrong = || Error::mismatch(place(field), format!("an index below {count}"), index);
-                if index < count { Ok(()) } else { Err(wrong()) }
-            };
-            if !world.shapes.contains(&object.shape) {
-                return Err(Error::mismatch(place("shape"), "a shape of the world", object.shape.name()));
-            }
-            below("color", object.color, world.colors.len())?;
-            below("position", object.position, world.positions.len())?;
-            for (field, value) in [("x", object.x), ("y", object.y), ("size", object.size)] {
-                if !(0.0..=1.0).contains(&value) || (field == "size" && value == 0.0) {
-                    return Err(Error::mismatch(place(field), "a share of the frame from 0 to 1", value));
-                }
-            }
-        }
-        Ok(())
+        figure
     }
 
-    /// The bag of concepts that it shows: object after object, in the order of [`World::factors`], repeats kept.
-    ///
-    /// # Panics
-    /// If it is not of this world ([`Scene::check`]).
-    #[must_use]
-    pub fn concepts(&self, world: &World) -> Vec<Concept> {
-        self.objects.iter().flat_map(|object| object.concepts(world)).collect()
-    }
-
-    /// The same scene with the colours of objects `a` and `b` exchanged: its attribute swap.
-    ///
-    /// # Panics
-    /// If there is no such object.
-    #[must_use]
-    pub fn with_colors_swapped(&self, a: usize, b: usize) -> Self {
-        let mut twin = self.clone();
-        twin.objects[a].color = self.objects[b].color;
-        twin.objects[b].color = self.objects[a].color;
-        twin
+    fn looks<'a>(&'a self, values: &'a [u32]) -> impl Iterator<Item = Look> + 'a {
+        self.factors.iter().zip(values).filter_map(|(factor, value)| Some(factor.values.get(*value as usize)?.look))
     }
 }

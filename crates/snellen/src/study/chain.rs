@@ -6,12 +6,12 @@ use super::feature::{FEATURES, Truth, pairs};
 use super::published::{self, PublishedObject};
 use super::result::{Study, StudyConfig, assemble};
 use super::units::{Entropies, Sums, UnitProfile, entropies, low_entropy, profiles, sums};
-use crate::exam::{ExamConfig, Stages, examine, unit_maps};
+use crate::exam::{ExamConfig, Stages, Training, examine, unit_maps};
 use crate::measure::Matrix;
 use crate::model::preprocess::STUDY;
 use crate::model::{BlockPoint, LoadConfig, Model, Point, Site, Transform};
 use crate::record::{ActivationStore, FolderSource, RecordConfig, TokenPolicy, Unfinished, record};
-use crate::report::{Picture, Rate, Report, SiteUnits};
+use crate::report::{Picture, QuestionCard, Report, SiteUnits};
 use crate::scene::folder::write_named_folder;
 use crate::scene::{Canvas, Object, Scene, World};
 use crate::{Error, Result};
@@ -82,12 +82,8 @@ pub struct PairSum {
 /// What the exam says of the model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ExamSummary {
-    /// The shape of a single object among all shapes.
-    pub shape: Rate,
-    /// Its colour.
-    pub color: Rate,
-    /// Right caption against the one with the colours exchanged.
-    pub swap: Rate,
+    /// What its questions gave.
+    pub questions: Vec<QuestionCard>,
     /// Units that encode a concept, by site, beside permuted labels.
     pub sites: Vec<SiteUnits>,
     /// In sentences.
@@ -96,13 +92,9 @@ pub struct ExamSummary {
 
 impl From<Report> for ExamSummary {
     fn from(report: Report) -> Self {
-        Self {
-            shape: report.recognition.shape,
-            color: report.recognition.color,
-            swap: report.composition.swap,
-            sites: report.units.sites,
-            findings: report.findings,
-        }
+        let questions = report.questions;
+        let sites = report.units.map(|units| units.sites).unwrap_or_default();
+        Self { questions, sites, findings: report.findings }
     }
 }
 
@@ -119,12 +111,14 @@ pub struct UnitPictures {
 /// there is none), in the existing folder `out`: `scenes/` where they are drawn, `run/` with the study's activations, and `exam/` on
 /// the model as it is.
 ///
-/// `load` is called twice: once for the weights as the study changed them and its preprocessing, once for the model's own.
+/// `load` is called twice: once for the weights as the study changed them and its preprocessing, once for the model's own, of which
+/// `training` says what is known.
 ///
 /// # Errors
 /// Refuses what recording and the exam refuse, and images that do not show the study's features.
 pub fn from_model(
     load: &dyn Fn(&LoadConfig) -> Result<Model>,
+    training: &dyn Fn(&Model) -> Result<Option<Training>>,
     images: Option<&Path>,
     with: StudyConfig,
     out: &Path,
@@ -183,7 +177,8 @@ pub fn from_model(
     if own.tokenizer().is_ok() {
         let mut exam = ExamConfig::standard(with.seed)?;
         exam.images = Some(folder);
-        let report = examine(&own, &own.name, &exam, &out.join("exam"), stages)?;
+        let training = training(&own)?;
+        let report = examine(&own, &own.name, training.as_ref(), &exam, &out.join("exam"), stages)?;
         measured.exam = Some(report.into());
     }
     Ok((assemble(&embeddings, &truth, Some((measured, checks)), with)?, shown))
@@ -206,17 +201,12 @@ fn draw(out: &Path, stages: &dyn Stages) -> Result<PathBuf> {
 /// Never, unless the tables in this program are broken.
 pub fn study_scenes(world: &World) -> Result<Vec<Scene>> {
     let broken = || Error::mismatch("the study's scenes", "features of its world", "others");
-    let object = |[shape, color, position]: &PublishedObject| {
-        let name = |f: &usize| FEATURES[*f].name;
-        let position = world.positions.iter().position(|p| p.name == name(position)).ok_or_else(broken)?;
-        Ok(Object {
-            shape: world.shapes.iter().copied().find(|s| s.name() == name(shape)).ok_or_else(broken)?,
-            color: world.colors.iter().position(|c| c.name == name(color)).ok_or_else(broken)?,
-            position,
-            x: world.positions[position].x,
-            y: world.positions[position].y,
-            size: world.size[0],
-        })
+    let object = |features: &PublishedObject| {
+        let value = |(f, feature): (usize, &usize)| world.value(f, FEATURES[*feature].name);
+        let values: Vec<u32> = features.iter().enumerate().map(value).collect::<Option<_>>().ok_or_else(broken)?;
+        let place = world.places().map(|f| values[f]).ok_or_else(broken)?;
+        let [x, y] = world.place(place);
+        Ok(Object { values, x, y, size: world.size[0] })
     };
     let scene =
         |objects: &Vec<PublishedObject>| Ok(Scene { objects: objects.iter().map(object).collect::<Result<_>>()? });

@@ -3,9 +3,10 @@
 use crate::lab::recipe;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
-use snellen::exam::recognition::recognition;
-use snellen::exam::{ExamConfig, examine};
-use snellen::lab::{TrainConfig, train};
+use snellen::exam::questions::Recognition;
+use snellen::exam::{ExamConfig, Question, Sitting, examine};
+use snellen::lab::{Origin, TrainConfig, train};
+use snellen::measure::Confidence;
 use snellen::model::Model;
 use snellen::report::{Rate, Report};
 use std::path::Path;
@@ -21,7 +22,8 @@ fn config() -> ExamConfig {
 
 fn sit(model: &Model, out: &Path, threads: usize) -> Report {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| examine(model, "untrained", &config(), out, &())).unwrap()
+    let training = Origin::read(&model.folder).unwrap().unwrap().training().unwrap();
+    pool.install(|| examine(model, "untrained", Some(&training), &config(), out, &())).unwrap()
 }
 
 #[test]
@@ -49,11 +51,11 @@ fn nothing_is_found_where_nothing_was_learnt() {
     let model = untrained(&home.path().join("model"));
     let report = sit(&model, &home.path().join("exam"), 2);
     let covers = |rate: &Rate| rate.accuracy.lo <= rate.chance && rate.chance <= rate.accuracy.hi;
-    assert!(covers(&report.composition.swap), "{:?}", report.composition.swap);
-    assert!(covers(&report.recognition.shape), "{:?}", report.recognition.shape);
+    assert!(covers(report.rate("binding", "swap").unwrap()), "{:?}", report.questions);
+    assert!(covers(report.rate("recognition", "shape").unwrap()), "{:?}", report.questions);
     assert!(!report.findings.iter().any(|f| f.contains("bags of concepts")), "{:?}", report.findings);
     assert!(!report.findings.iter().any(|f| f.contains("does not carry over")), "{:?}", report.findings);
-    for site in &report.units.sites {
+    for site in &report.units.unwrap().sites {
         assert!(site.null.any <= 1 + site.units / 20, "{}: {} by chance", site.site, site.null.any);
     }
 }
@@ -63,24 +65,23 @@ fn numbers_add_up() {
     let home = tempfile::tempdir().unwrap();
     let model = untrained(&home.path().join("model"));
     let report = sit(&model, &home.path().join("exam"), 2);
-    let seen = &report.recognition;
-    assert_eq!((seen.shape.accuracy.n, seen.pairs.len()), (150, 30));
-    let (known, new) = (seen.pair_seen.unwrap(), seen.pair_held_out.unwrap());
-    assert_eq!(known.accuracy.n + new.accuracy.n, 150);
-    assert!((known.accuracy.successes + new.accuracy.successes - seen.pair.accuracy.successes).abs() < 1e-9);
-    assert!(seen.pair.accuracy.estimate <= seen.shape.accuracy.estimate.min(seen.color.accuracy.estimate));
-    let held_out = report.model.origin.as_ref().unwrap().held_out.len();
-    assert_eq!((held_out, new.accuracy.n), (recipe().scenes.held_out, 5 * recipe().scenes.held_out));
-    let bound = &report.composition;
-    assert_eq!((bound.swap.accuracy.n, bound.text_score.accuracy.n), (80, 40));
-    assert!(
-        bound.group_score.accuracy.estimate
-            <= bound.text_score.accuracy.estimate.min(bound.image_score.accuracy.estimate)
-    );
-    assert!(bound.text_score.accuracy.estimate <= bound.swap.accuracy.estimate);
+    let [seen, bound] = &report.questions[..] else { panic!("{:?}", report.questions) };
+    let seen_rate = |id: &str| seen.rate(id).unwrap().accuracy;
+    let rate = |id: &str| bound.rate(id).unwrap().accuracy;
+    assert_eq!((seen_rate("shape").n, seen.grid.as_ref().unwrap().cells.len()), (150, 30));
+    let (known, new) = (seen_rate("combination_seen"), seen_rate("combination_held_out"));
+    assert_eq!(known.n + new.n, 150);
+    assert!((known.successes + new.successes - seen_rate("combination").successes).abs() < 1e-9);
+    assert!(seen_rate("combination").estimate <= seen_rate("shape").estimate.min(seen_rate("color").estimate));
+    let held_out = report.training.as_ref().unwrap().held_out.len();
+    assert_eq!((held_out, new.n), (recipe().scenes.held_out, 5 * recipe().scenes.held_out));
+    assert_eq!((rate("swap").n, rate("text_score").n), (80, 40));
+    assert!(rate("group_score").estimate <= rate("text_score").estimate.min(rate("image_score").estimate));
+    assert!(rate("text_score").estimate <= rate("swap").estimate);
     let json: serde_json::Value = serde_json::from_slice(&report.to_json().unwrap()).unwrap();
-    assert_eq!(json["schema"], 3);
-    assert_eq!(json["composition"]["swap"]["chance"], 0.5);
+    assert_eq!(json["schema"], 4);
+    assert_eq!(json["questions"][1]["rates"][0]["id"], "swap");
+    assert_eq!(json["questions"][1]["rates"][0]["chance"], 0.5);
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn units_and_sites_are_described() {
     let home = tempfile::tempdir().unwrap();
     let model = untrained(&home.path().join("model"));
     let out = home.path().join("exam");
-    let units = sit(&model, &out, 2).units;
+    let units = sit(&model, &out, 2).units.unwrap();
     for site in &units.sites {
         let together = site.together.as_ref().unwrap();
         assert_eq!((together.images, site.classes.values().sum::<usize>()), (60, site.units));
@@ -131,11 +132,24 @@ fn how_near_a_value_comes_to_another_is_a_difference_of_cosines() {
     let home = tempfile::tempdir().unwrap();
     let model = untrained(&home.path().join("model"));
     let world = snellen::scene::World::toy();
-    let mut none = ();
-    let seen = recognition(&model, &world, &["a {}"], (1, 0), &mut none).unwrap();
-    assert_eq!((seen.near_shapes.len(), seen.near_colors.len()), (world.shapes.len(), world.colors.len()));
-    for (f, row) in seen.near_shapes.iter().chain(&seen.near_colors).enumerate() {
-        let own = if f < world.shapes.len() { f } else { f - world.shapes.len() };
+    let [shapes, colors] = [0, 1].map(|f| world.factors[f].values.len());
+    let sitting = Sitting {
+        examinee: &model,
+        world: &world,
+        templates: &["a {}"],
+        seen: None,
+        repeats: 1,
+        twins: 1,
+        seed: 0,
+        confidence: Confidence::new(0.95).unwrap(),
+        progress: &(),
+    };
+    let near = Recognition.ask(&sitting).unwrap().nearness;
+    let [(shape, near_shapes), (color, near_colors)] = &near[..] else { panic!("{near:?}") };
+    assert_eq!((shape.as_str(), color.as_str()), ("shape", "color"));
+    assert_eq!((near_shapes.len(), near_colors.len()), (shapes, colors));
+    for (f, row) in near_shapes.iter().chain(near_colors).enumerate() {
+        let own = if f < shapes { f } else { f - shapes };
         assert!(row[own].abs() < 1e-12 && row.iter().all(|near| near.abs() <= 2.0), "{row:?}");
         assert!(row.iter().any(|near| near.abs() > 1e-6));
     }
@@ -148,6 +162,6 @@ fn an_existing_folder_is_left_alone() {
     let out = home.path().join("exam");
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("mine"), "mine").unwrap();
-    assert!(examine(&model, "untrained", &config(), &out, &()).unwrap_err().is_bad_input());
+    assert!(examine(&model, "untrained", None, &config(), &out, &()).unwrap_err().is_bad_input());
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
 }

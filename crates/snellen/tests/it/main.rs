@@ -12,6 +12,7 @@ mod lab;
 mod loader;
 mod measure;
 mod model;
+mod oracles;
 mod preprocess;
 mod record;
 mod scene;

@@ -17,7 +17,7 @@ use snellen::model::{BlockPoint, Model, Point, Site, Tower};
 use snellen::record::{FolderSource, RecordConfig, RunManifest, Source, TokenPolicy, Unfinished, record};
 use snellen::scene::folder::write_folder;
 use snellen::scene::generate::toy;
-use snellen::scene::{Canvas, Pairs, World};
+use snellen::scene::{Canvas, Combinations, World};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ fn load(name: &str) -> Model {
 /// `count` scenes of one to three objects on a picture that preprocessing crops, with masks and labels.
 fn scenes(dir: &Path, count: usize) -> FolderSource {
     let world = World::study();
-    let scenes = toy(&world, &Pairs::all(&world), 1..=3, count, 5).unwrap();
+    let scenes = toy(&world, &Combinations::all(&world), 1..=3, count, 5).unwrap();
     write_folder(dir, &world, &scenes, &Canvas::plain(50, 40)).unwrap();
     FolderSource::open(dir).unwrap()
 }

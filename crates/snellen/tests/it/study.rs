@@ -128,7 +128,7 @@ fn the_same_bytes_at_any_number_of_threads() {
 /// Scenes of the study's world with random embeddings.
 fn random_study(images: usize, width: usize, seed: u64) -> (Embeddings, Truth) {
     let world = World::study();
-    let all = snellen::scene::Pairs::all(&world);
+    let all = snellen::scene::Combinations::all(&world);
     let scenes = snellen::scene::generate::toy(&world, &all, 1..=5, images, seed).unwrap();
     let names: Vec<String> = (0..images).map(|i| format!("{i}.png")).collect();
     let truth = Truth::of(&LabelTable::from_scenes(&world, &scenes, &names).unwrap(), "labels").unwrap();
@@ -261,7 +261,7 @@ fn the_whole_chain_does_what_the_same_in_python_does() {
     let expected: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
     let home = tempfile::tempdir().unwrap();
     let load = |with: &LoadConfig| Model::load_with(&fixture("clip/quick_gelu"), with);
-    let (study, pictures) = from_model(&load, Some(&folder), PLAIN, home.path(), &()).unwrap();
+    let (study, pictures) = from_model(&load, &|_| Ok(None), Some(&folder), PLAIN, home.path(), &()).unwrap();
     let model = study.model.as_ref().unwrap();
     assert_eq!((model.layers, model.units_per_layer, model.units.len()), (2, 32, 64));
     // Numbers of one program in f32 and of another in f64.

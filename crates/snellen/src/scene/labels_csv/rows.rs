@@ -5,7 +5,7 @@ use super::text::{decode, line_ends, separator};
 use super::{LabelFile, MAX_BYTES};
 use crate::scene::Factor;
 use crate::scene::labels::{LabelRow, LabelTable, check_filename};
-use crate::scene::world::check_name;
+use crate::scene::check::check_name;
 use crate::{Error, Result};
 use csv::StringRecord;
 use std::collections::{BTreeMap, BTreeSet};

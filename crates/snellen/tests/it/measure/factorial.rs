@@ -7,11 +7,11 @@ use snellen::measure::factorial::{Decomposed, Rule, UnitClass, decompose};
 use snellen::measure::terms::Terms;
 use snellen::measure::{Confidence, Matrix};
 use snellen::scene::labels::{LabelRow, LabelTable};
-use snellen::scene::{Factor, Pairs, World, generate};
+use snellen::scene::{Combinations, Factor, World, generate};
 
 fn toys(images: usize, seed: u64) -> LabelTable {
     let world = World::study();
-    let scenes = generate::toy(&world, &Pairs::all(&world), 1..=5, images, seed).unwrap();
+    let scenes = generate::toy(&world, &Combinations::all(&world), 1..=5, images, seed).unwrap();
     let names: Vec<String> = (0..images).map(|i| format!("{i}.png")).collect();
     LabelTable::from_scenes(&world, &scenes, &names).unwrap()
 }

@@ -1,28 +1,28 @@
+use super::{COLOR, SHAPE, object};
 use snellen::random;
-use snellen::scene::caption::{
-    Phrase, Replacement, TEMPLATES, Wording, caption, replaced_caption, say, swapped_caption,
-};
-use snellen::scene::{Object, Scene, Shape, World};
+use snellen::scene::caption::{Phrase, TEMPLATES, Wording, caption, say};
+use snellen::scene::{Scene, World};
 use std::collections::BTreeSet;
 
 fn scene() -> Scene {
-    let object = |shape, color| Object { shape, color, position: 0, x: 0.5, y: 0.5, size: 0.2 };
-    Scene { objects: vec![object(Shape::Circle, 0), object(Shape::Square, 2), object(Shape::Hexagon, 4)] }
+    let object = |shape, color| object([shape, color, 0], 0.5, 0.5, 0.2);
+    Scene { objects: vec![object(0, 0), object(1, 2), object(4, 4)] }
 }
 
-fn phrase(color: Option<&'static str>, shape: Option<Shape>) -> String {
-    Phrase { color, shape }.to_string()
+fn phrase(adjectives: &[&'static str], noun: Option<&'static str>) -> String {
+    Phrase { adjectives: adjectives.to_vec(), noun }.to_string()
 }
 
 #[test]
 fn phrases_say_what_is_known() {
-    assert_eq!(phrase(Some("red"), Some(Shape::Circle)), "a red circle");
-    assert_eq!(phrase(Some("orange"), Some(Shape::Circle)), "an orange circle");
-    assert_eq!(phrase(Some("Ultramarine"), None), "an Ultramarine object");
-    assert_eq!(phrase(Some("uniform grey"), None), "a uniform grey object");
-    assert_eq!(phrase(None, Some(Shape::Hexagon)), "a hexagon");
-    assert_eq!(phrase(Some("red"), None), "a red object");
-    assert_eq!(phrase(None, None), "an object");
+    assert_eq!(phrase(&["red"], Some("circle")), "a red circle");
+    assert_eq!(phrase(&["orange"], Some("circle")), "an orange circle");
+    assert_eq!(phrase(&["Ultramarine"], None), "an Ultramarine object");
+    assert_eq!(phrase(&["uniform grey"], None), "a uniform grey object");
+    assert_eq!(phrase(&[], Some("hexagon")), "a hexagon");
+    assert_eq!(phrase(&["small", "orange"], Some("hexagon")), "a small orange hexagon");
+    assert_eq!(phrase(&["red"], None), "a red object");
+    assert_eq!(phrase(&[], None), "an object");
 }
 
 #[test]
@@ -36,13 +36,14 @@ fn captions_join_objects_in_order() {
 }
 
 #[test]
-fn swapped_and_replaced_captions_differ_where_they_should() {
+fn captions_of_swapped_and_replaced_scenes_differ_where_they_should() {
     let world = World::study();
     let wording = Wording { order: vec![0, 1], template: TEMPLATES[0] };
-    assert_eq!(swapped_caption(&scene(), &world, [0, 1], &wording), "a blue circle and a red square");
-    let replaced = |by| replaced_caption(&scene(), &world, 1, by, &wording);
-    assert_eq!(replaced(Replacement::Color(5)), "a red circle and a black square");
-    assert_eq!(replaced(Replacement::Shape(Shape::Triangle)), "a red circle and a blue triangle");
+    let said = |scene: Scene| caption(&scene, &world, &wording);
+    assert_eq!(said(scene().swapped(COLOR, 0, 1)), "a blue circle and a red square");
+    assert_eq!(said(scene().swapped(SHAPE, 0, 1)), "a red square and a blue circle");
+    assert_eq!(said(scene().replaced(COLOR, 1, 5)), "a red circle and a black square");
+    assert_eq!(said(scene().replaced(SHAPE, 1, 2)), "a red circle and a blue triangle");
 }
 
 #[test]

@@ -1,16 +1,16 @@
-use super::grid_world;
+use super::{COLOR, grid_world};
 use snellen::Error;
 use snellen::scene::folder::{ImageFolder, read_folder, write_folder};
 use snellen::scene::generate::toy;
 use snellen::scene::mask::index_mask;
-use snellen::scene::{Canvas, Pairs, Scene, render};
+use snellen::scene::{Canvas, Combinations, Scene, render};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 fn scenes(count: usize) -> Vec<Scene> {
     let world = grid_world();
-    toy(&world, &Pairs::all(&world), 1..=5, count, 11).unwrap()
+    toy(&world, &Combinations::all(&world), 1..=5, count, 11).unwrap()
 }
 
 fn write(dir: &Path, count: usize) -> snellen::Result<()> {
@@ -46,7 +46,7 @@ fn what_is_written_is_read_back() {
     assert!(images[12].ends_with("images/000012.png"));
     for (i, scene) in scenes(13).iter().enumerate() {
         assert_eq!(image::open(&images[i]).unwrap().to_rgb8(), render(scene, &file.world, &file.canvas));
-        assert_eq!(image::open(&masks[i]).unwrap().to_luma8(), index_mask(scene, &file.canvas));
+        assert_eq!(image::open(&masks[i]).unwrap().to_luma8(), index_mask(scene, &file.world, &file.canvas));
     }
     let captions = fs::read_to_string(dir.join("captions.csv")).unwrap();
     assert_eq!(captions.lines().count(), 14);
@@ -76,7 +76,7 @@ fn nothing_is_overwritten_or_left_half_written() {
     assert!(matches!(write(&dir, 1), Err(Error::Exists { .. })));
     let other = home.path().join("other");
     let mut wrong = scenes(3);
-    wrong[2].objects[0].color = 99;
+    wrong[2].objects[0].values[COLOR] = 99;
     let refusal = write_folder(&other, &grid_world(), &wrong, &Canvas::plain(8, 8)).unwrap_err().to_string();
     assert!(refusal.contains("objects[0].color"), "{refusal}");
     assert!(write_folder(&other, &grid_world(), &scenes(1), &Canvas::plain(0, 8)).is_err());
@@ -96,10 +96,13 @@ fn broken_folders_name_the_file() {
     assert!(refusal(|dir| fs::remove_file(dir.join("images/000001.png")).unwrap()).contains("images/000001.png"));
     assert!(refusal(|dir| fs::remove_file(dir.join("masks/000002.png")).unwrap()).contains("masks/000002.png"));
     assert!(refusal(|dir| fs::write(dir.join("scenes.json"), "{").unwrap()).contains("scenes.json"));
-    assert!(refusal(|dir| replace(dir, "\"schema\":1", "\"schema\":2")).contains("schema: expected 1, got 2"));
+    assert!(
+        refusal(|dir| replace(dir, "\"schema\":2", "\"schema\":1"))
+            .contains("schema: expected 2, got 1; draw the scenes anew")
+    );
     assert!(refusal(|dir| replace(dir, "\"width\":40", "\"width\":4000000")).contains("canvas: size"));
     assert!(refusal(|dir| replace(dir, "\"jitter\":0.04", "\"jitter\":4")).contains("world: jitter"));
-    assert!(refusal(|dir| replace(dir, "\"color\":", "\"colour\":")).contains("missing field `color`"));
+    assert!(refusal(|dir| replace(dir, "\"values\":[", "\"valued\":[")).contains("unknown field `valued`"));
     let fewer = |dir: &Path| {
         let other = dir.with_file_name("other");
         write(&other, 2).unwrap();

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use snellen::scene::generate::toy;
 use snellen::scene::labels::{LabelRow, LabelTable};
 use snellen::scene::labels_csv::{LabelFile, parse_labels, read_labels, write_labels};
-use snellen::scene::{Concept, Factor, Pairs};
+use snellen::scene::{Combinations, Concept, Factor};
 
 fn parse(text: &str) -> LabelTable {
     parse_labels("t.csv", text.as_bytes()).unwrap()
@@ -219,7 +219,7 @@ fn tables_that_could_not_be_read_back_are_not_written() {
 #[test]
 fn labels_of_scenes_keep_the_order_of_the_world() {
     let world = grid_world();
-    let scenes = toy(&world, &Pairs::all(&world), 1..=5, 40, 2).unwrap();
+    let scenes = toy(&world, &Combinations::all(&world), 1..=5, 40, 2).unwrap();
     let names: Vec<String> = (0..40).map(|i| format!("{i}.png")).collect();
     let table = LabelTable::from_scenes(&world, &scenes, &names).unwrap();
     assert_eq!(table.factors, world.factors());

@@ -3,7 +3,7 @@
 use image::RgbImage;
 use snellen::scene::labels::LabelTable;
 use snellen::scene::labels_csv::read_labels;
-use snellen::scene::{Canvas, Object, Scene, Shape, World, render};
+use snellen::scene::{Canvas, Object, Scene, World, render};
 use std::path::{Path, PathBuf};
 
 fn paper() -> Option<PathBuf> {
@@ -18,15 +18,9 @@ fn paper() -> Option<PathBuf> {
 fn scene(table: &LabelTable, row: usize, world: &World) -> Scene {
     let name = |object: &[Option<u32>], f: usize| table.factors[f].values[object[f].unwrap() as usize].as_str();
     let object = |object: &Vec<Option<u32>>| {
-        let position = world.positions.iter().position(|p| p.name == name(object, 2)).unwrap();
-        Object {
-            shape: *Shape::ALL.iter().find(|shape| shape.name() == name(object, 0)).unwrap(),
-            color: world.colors.iter().position(|color| color.name == name(object, 1)).unwrap(),
-            position,
-            x: world.positions[position].x,
-            y: world.positions[position].y,
-            size: world.size[0],
-        }
+        let values: Vec<u32> = (0..3).map(|f| world.value(f, name(object, f)).unwrap()).collect();
+        let [x, y] = world.place(values[2]);
+        Object { values, x, y, size: world.size[0] }
     };
     Scene { objects: table.rows[row].objects.iter().map(object).collect() }
 }

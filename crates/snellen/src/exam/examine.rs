@@ -1,0 +1,290 @@
+//! The exam as a whole: plan, ask, measure, illustrate, write.
+
+use super::confusions::confusions;
+use super::examinee::Examinee;
+use super::question::{Asked, QUESTIONS};
+use super::sitting::Sitting;
+use super::training::Training;
+use super::{findings, spatial, units, wording};
+use crate::measure::Confidence;
+use crate::measure::encodes::Criterion;
+use crate::measure::pairs_table::SitePairs;
+use crate::model::{Model, TowerConfig};
+use crate::output::StagedDir;
+use crate::record::{FolderSource, LabelsFrom, Progress, RecordConfig, SourceConfig, TokenPolicy, Unfinished, record};
+use crate::report::{Gallery, ModelCard, Picture, QuestionCard, Report, SceneSet, TowerCard, Units, write_html};
+use crate::scene::caption::{TEMPLATES, Wording, caption};
+use crate::scene::folder::write_folder;
+use crate::scene::{Canvas, Combinations, Scene, World, generate, render};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// How an exam is held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExamConfig {
+    /// Seed of scenes, halves and nulls.
+    pub seed: u64,
+    /// A folder of labelled images for the unit measures; generated scenes where there is none.
+    pub images: Option<PathBuf>,
+    /// What says what the images of that folder show.
+    pub labels: LabelsFrom,
+    /// Generated scenes for the unit measures.
+    pub scenes: usize,
+    /// Swap twins.
+    pub twins: usize,
+    /// How often each combination is shown at each position.
+    pub repeats: usize,
+    /// Sites of the unit measures, as [`record`] takes them.
+    pub sites: Vec<String>,
+    /// The token policy of the unit measures.
+    pub tokens: TokenPolicy,
+    /// Of every interval.
+    pub confidence: Confidence,
+}
+
+impl ExamConfig {
+    /// What `snellen exam` does unless it is told otherwise.
+    pub fn standard(seed: u64) -> Result<Self> {
+        Ok(Self {
+            seed,
+            images: None,
+            labels: LabelsFrom::File,
+            scenes: 1000,
+            twins: 300,
+            repeats: 2,
+            sites: vec!["blocks.*.mlp.hook_post".to_owned(), "image_embeds".to_owned()],
+            tokens: TokenPolicy::Mean,
+            confidence: Confidence::new(0.95)?,
+        })
+    }
+}
+
+/// Told which stage begins; gives who is told how far it has come.
+pub trait Stages {
+    /// `stage` begins.
+    fn begin(&self, stage: &str) -> Box<dyn Progress + '_>;
+}
+
+impl Stages for () {
+    fn begin(&self, _: &str) -> Box<dyn Progress + '_> {
+        Box::new(())
+    }
+}
+
+/// Pictures of each kind of scene in the report.
+const EXAMPLES: usize = 8;
+
+/// Examines `examinee`, called `name`, into the new folder `out`: `report.json`, `report.html`, and of a model `scenes/` (unless images
+/// are given) and `run/` with the recording and its tables.
+///
+/// Where its `training` is known it is shown that world and asked in those templates, and is told apart on combinations it has seen
+/// and those held out; any other is shown the study's toy world. Templates that it has no room or no words for are left out.
+///
+/// # Errors
+/// When it reads no template, a question cannot be asked or the images are refused; [`Error::Exists`] if `out` is there;
+/// [`Error::Interrupted`], and nothing is left.
+pub fn examine(
+    examinee: &dyn Examinee,
+    name: &str,
+    training: Option<&Training>,
+    config: &ExamConfig,
+    out: &Path,
+    stages: &dyn Stages,
+) -> Result<Report> {
+    let plan = Plan::new(examinee, training, config)?;
+    let staged = StagedDir::begin(out)?;
+    let asked = plan.ask(stages)?;
+    let measured = examinee.model().map(|model| plan.measure(model, staged.path(), stages)).transpose()?;
+    let stage = stages.begin("report");
+    let (report, gallery) = plan.illustrate(name, &asked, measured)?;
+    report.write_json(staged.path())?;
+    write_html(staged.path(), &report, &gallery)?;
+    drop(stage);
+    staged.publish()?;
+    Ok(report)
+}
+
+/// What an exam is made of, known before anything is computed.
+struct Plan<'a> {
+    examinee: &'a dyn Examinee,
+    training: Option<&'a Training>,
+    config: &'a ExamConfig,
+    world: World,
+    templates: Vec<&'a str>,
+    /// Labelled images for the unit measures, where they were given.
+    given: Option<FolderSource>,
+}
+
+/// What questions gave, in the order of [`QUESTIONS`].
+type Answered = Vec<(Asked, QuestionCard)>;
+
+/// What unit measures gave.
+struct Measured<'a> {
+    model: &'a Model,
+    units: Units,
+    pairs: Vec<SitePairs>,
+    source: FolderSource,
+    /// The scenes, where they were generated.
+    toys: Option<Vec<Scene>>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(examinee: &'a dyn Examinee, training: Option<&'a Training>, config: &'a ExamConfig) -> Result<Self> {
+        let given = config.images.as_deref().map(|folder| labelled(folder, config.labels)).transpose()?;
+        let world = training.map_or_else(World::toy, |training| training.world.clone());
+        let templates: Vec<&str> = match training {
+            Some(training) => training.templates.iter().map(String::as_str).collect(),
+            None => TEMPLATES.to_vec(),
+        };
+        let templates = wording::readable(examinee, &world, &templates)?;
+        Ok(Self { examinee, training, config, world, templates, given })
+    }
+
+    fn canvas(&self) -> Canvas {
+        Canvas::plain(self.examinee.side(), self.examinee.side())
+    }
+
+    fn ask(&self, stages: &dyn Stages) -> Result<Answered> {
+        let mut answered = Vec::new();
+        for question in QUESTIONS {
+            let progress = stages.begin(question.title());
+            let sitting = Sitting {
+                examinee: self.examinee,
+                world: &self.world,
+                templates: &self.templates,
+                seen: self.training.map(|training| &training.seen),
+                repeats: self.config.repeats,
+                twins: self.config.twins,
+                seed: self.config.seed,
+                confidence: self.config.confidence,
+                progress: progress.as_ref(),
+            };
+            let asked = question.ask(&sitting)?;
+            let card = asked.card(question, &sitting)?;
+            answered.push((asked, card));
+        }
+        Ok(answered)
+    }
+
+    /// Records `model` in the folder `at` and measures its units there.
+    fn measure(&self, model: &'a Model, at: &Path, stages: &dyn Stages) -> Result<Measured<'a>> {
+        let (config, world) = (self.config, &self.world);
+        let (source, toys) = if let Some(source) = &self.given {
+            (source.clone(), None)
+        } else {
+            let _stage = stages.begin("drawing scenes");
+            let most = generate::most_objects(world);
+            let toys = generate::toy(world, &Combinations::all(world), 1..=most, config.scenes, config.seed)?;
+            let folder = at.join("scenes");
+            write_folder(&folder, world, &toys, &self.canvas())?;
+            (FolderSource::open(&folder)?, Some(toys))
+        };
+        let run = at.join("run");
+        let recording = RecordConfig {
+            sites: config.sites.clone(),
+            policies: vec![config.tokens],
+            batch: 32,
+            seed: config.seed,
+            part: None,
+            unfinished: Unfinished::Discard,
+            skip_bad: false,
+        };
+        record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
+        let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
+        let stage = stages.begin("measuring units");
+        let (measured, pairs) = units::measure(&run, None, &criterion, stage.as_ref())?;
+        let mut units = measured.units;
+        spatial::check(model, &source, &mut units.strongest)?;
+        Ok(Measured { model, units, pairs, source, toys })
+    }
+
+    fn illustrate(&self, name: &str, asked: &Answered, measured: Option<Measured<'_>>) -> Result<(Report, Gallery)> {
+        let mut gallery = Gallery::default();
+        let mut scenes = Vec::new();
+        for (asked, card) in asked {
+            scenes.push(SceneSet {
+                name: card.title.clone(),
+                purpose: card.purpose.clone(),
+                images: asked.scenes.len(),
+            });
+            gallery.scenes.push(self.examples(&asked.scenes, asked.group)?);
+        }
+        let cards: Vec<QuestionCard> = asked.iter().map(|(_, card)| card.clone()).collect();
+        let mut said = findings::of_questions(&cards);
+        let (mut model, mut confused) = (None, Vec::new());
+        if let Some(measured) = &measured {
+            let (name, purpose) = match &measured.toys {
+                Some(_) => ("toy scenes", "unit measures: one to five objects, no value twice"),
+                None => ("images", "unit measures: the images that were given"),
+            };
+            let images = measured.source.filenames.len();
+            scenes.push(SceneSet { name: name.to_owned(), purpose: purpose.to_owned(), images });
+            gallery.scenes.push(self.examples(measured.toys.as_deref().unwrap_or_default(), 1)?);
+            [gallery.units, gallery.classes] = units::pictures(measured.model, &measured.source, &measured.units)?;
+            said.extend(findings::of_units(&measured.units));
+            model = Some(model_card(measured.model)?);
+            // What answers are made of is the embedding alone.
+            let embedding = measured.pairs.iter().find(|of| of.site.starts_with("image_embeds"));
+            if let Some((site, geometry)) = embedding.and_then(|of| Some((of.site.as_str(), of.geometry.as_ref()?))) {
+                let factors = self.world.factors();
+                let nearness = asked.iter().flat_map(|(asked, _)| asked.nearness.clone()).collect::<Vec<_>>();
+                let concepts = &measured.units.concepts;
+                confused = confusions(&nearness, &factors, (site, geometry), concepts, self.config.seed);
+            }
+        }
+        let report = Report {
+            schema: crate::report::SCHEMA,
+            snellen: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: self.config.seed,
+            confidence: self.config.confidence,
+            name: name.to_owned(),
+            model,
+            training: self.training.map(|training| training.card(&self.world)),
+            scenes,
+            templates: self.templates.iter().map(ToString::to_string).collect(),
+            questions: cards,
+            units: measured.map(|measured| measured.units),
+            confusions: confused,
+            findings: said,
+        };
+        Ok((report, gallery))
+    }
+
+    /// Some of `scenes`, evenly spread; those of a group side by side.
+    fn examples(&self, scenes: &[Scene], group: usize) -> Result<Vec<Picture>> {
+        let (n, shown) = (scenes.len(), EXAMPLES.min(scenes.len()));
+        let at = |i: usize| {
+            if group > 1 { i / group * group * (n / shown) + i % group } else { (i * n / shown + i) % n }
+        };
+        let picture = |scene: &Scene| {
+            let said = caption(scene, &self.world, &Wording::plain(scene.objects.len()));
+            Picture::new(&render(scene, &self.world, &self.canvas()), said, None)
+        };
+        (0..shown).map(|i| picture(&scenes[at(i)])).collect()
+    }
+}
+
+fn model_card(model: &Model) -> Result<ModelCard> {
+    let text = model.config.text()?;
+    let tower = |t: &TowerConfig| TowerCard { layers: t.layers, width: t.width, heads: t.heads, mlp: t.mlp };
+    Ok(ModelCard {
+        weights_hash: model.weights_hash.clone(),
+        parameters: model.parameters,
+        vision: tower(&model.config.vision.tower),
+        text: tower(&text.tower),
+        image: model.config.vision.image,
+        patch: model.config.vision.patch,
+        embedding: text.projection,
+        preprocessing: model.preprocessing.clone(),
+    })
+}
+
+/// The images in `folder`, which have labels.
+fn labelled(folder: &Path, labels: LabelsFrom) -> Result<FolderSource> {
+    let source = FolderSource::open_with(folder, &SourceConfig { labels, ..SourceConfig::default() })?;
+    if source.labels.is_none() {
+        let expected = "a folder with labels.csv, or --labels folders where each is a class";
+        return Err(Error::mismatch(folder.display(), expected, "images alone"));
+    }
+    Ok(source)
+}

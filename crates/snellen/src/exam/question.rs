@@ -1,0 +1,134 @@
+//! What a question of the exam is: it shows scenes, and has answers, rates made of them, and sentences.
+//!
+//! A question is one file in `questions` and a row of [`QUESTIONS`]. Report, terminal, training log and study go through
+//! results and know no question by name.
+
+use super::questions::{Binding, Recognition};
+use super::sitting::Sitting;
+use crate::Result;
+use crate::measure::Confidence;
+use crate::measure::proportion::Proportion;
+use crate::report::{Contrast, Grid, NamedNumber, NamedRate, QuestionCard, Rate};
+use crate::scene::Scene;
+use std::collections::BTreeSet;
+
+/// Every question, in the order in which it is asked and shown.
+pub const QUESTIONS: [&dyn Question; 2] = [&Recognition, &Binding];
+
+/// A question of the exam.
+pub trait Question: Sync {
+    /// Its name in files, such as `recognition`.
+    fn id(&self) -> &'static str;
+
+    /// Its heading: what is shown.
+    fn title(&self) -> &'static str;
+
+    /// What for, in half a sentence.
+    fn purpose(&self) -> &'static str;
+
+    /// What is asked and how, in a paragraph; `templates` is how many wordings there are.
+    fn about(&self, templates: usize) -> String;
+
+    /// Asks it.
+    ///
+    /// # Errors
+    /// When scenes for it cannot be made of the world, and what [`Sitting::images`] and [`Sitting::texts`] refuse.
+    fn ask(&self, sitting: &Sitting<'_>) -> Result<Asked>;
+
+    /// What its numbers say, in sentences: each only where its interval supports it. `all` are the results of all questions.
+    fn findings(&self, own: &QuestionCard, all: &[QuestionCard]) -> Vec<String>;
+}
+
+/// One answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// 1 right, 0 wrong, between them at a tie.
+    pub score: f64,
+    /// Answers of one cluster may depend on one another.
+    pub cluster: u64,
+}
+
+/// What was asked of many images: one rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers {
+    /// Its name in files, such as `shape`.
+    pub id: String,
+    /// Its name for readers.
+    pub title: String,
+    /// What guessing gives, 0 to 1.
+    pub chance: f64,
+    /// The answers, at least one.
+    pub answers: Vec<Answer>,
+}
+
+/// What a question gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// The scenes that were shown, those of a pair side by side.
+    pub scenes: Vec<Scene>,
+    /// How many of them belong together.
+    pub group: usize,
+    /// Rates.
+    pub answers: Vec<Answers>,
+    /// Differences of rates.
+    pub contrasts: Vec<Contrast>,
+    /// Other numbers.
+    pub numbers: Vec<NamedNumber>,
+    /// Accuracies by the values of two factors.
+    pub grid: Option<Grid>,
+    /// By factor: how near images of its value g come to being called f, `[f][g]`, as differences of cosines.
+    pub nearness: Vec<(String, Vec<Vec<f64>>)>,
+}
+
+impl Answers {
+    /// The share of right answers. Of answers that are all their own cluster and all right or wrong: Wilson's interval.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn rate(&self, confidence: Confidence) -> Result<Rate> {
+        let scores: Vec<f64> = self.answers.iter().map(|answer| answer.score).collect();
+        let clusters: Vec<u64> = self.answers.iter().map(|answer| answer.cluster).collect();
+        let independent = clusters.iter().collect::<BTreeSet<_>>().len() == clusters.len();
+        let accuracy = if independent && scores.iter().all(|score| score.fract() == 0.0) {
+            Proportion::wilson(scores.iter().sum(), scores.len(), confidence)?
+        } else {
+            Proportion::clustered(&scores, &clusters, confidence)?
+        };
+        Ok(Rate { accuracy, chance: self.chance })
+    }
+}
+
+impl Asked {
+    /// The answers called `id`.
+    pub fn answers(&self, id: &str) -> Option<&Answers> {
+        self.answers.iter().find(|answers| answers.id == id)
+    }
+
+    /// Adds a rate, unless it has no answers.
+    pub(super) fn push(&mut self, (id, title): (&str, &str), chance: f64, answers: impl IntoIterator<Item = Answer>) {
+        let answers: Vec<Answer> = answers.into_iter().collect();
+        if !answers.is_empty() {
+            let (id, title) = (id.to_owned(), title.to_owned());
+            self.answers.push(Answers { id, title, chance, answers });
+        }
+    }
+
+    /// What a report says of it.
+    pub(super) fn card(&self, question: &dyn Question, sitting: &Sitting<'_>) -> Result<QuestionCard> {
+        let rate = |answers: &Answers| {
+            let rate = answers.rate(sitting.confidence)?;
+            Ok(NamedRate { id: answers.id.clone(), title: answers.title.clone(), rate })
+        };
+        Ok(QuestionCard {
+            id: question.id().to_owned(),
+            title: question.title().to_owned(),
+            purpose: question.purpose().to_owned(),
+            about: question.about(sitting.templates.len()),
+            images: self.scenes.len(),
+            rates: self.answers.iter().map(rate).collect::<Result<_>>()?,
+            contrasts: self.contrasts.clone(),
+            numbers: self.numbers.clone(),
+            grid: self.grid.clone(),
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! What is seen: zero-shot recognition of single objects, by attribute and by combination (METHODS.md, attribute recognition).
+
+use crate::Result;
+use crate::exam::question::{Answer, Asked, Question};
+use crate::exam::scores::{class_embeddings, cosine, outcome, winners};
+use crate::exam::sentences::{above, list, percent, word};
+use crate::exam::sitting::Sitting;
+use crate::report::{Contrast, Grid, GridCell, QuestionCard};
+use crate::scene::caption::{Phrase, say};
+use crate::scene::{Combination, Combinations, generate};
+
+/// Every combination at every place as a single object; the answer is the best of one caption per combination, each the ensemble
+/// over the templates. It is right in each factor that the caption names right, or in all.
+#[derive(Clone, Copy, Debug)]
+pub struct Recognition;
+
+impl Question for Recognition {
+    fn id(&self) -> &'static str {
+        "recognition"
+    }
+
+    fn title(&self) -> &'static str {
+        "single objects"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "recognition, by attribute and by combination"
+    }
+
+    fn about(&self, templates: usize) -> String {
+        format!(
+            "Single objects, zero-shot: the image's embedding is compared with that of one caption per combination (each the mean \
+             over {templates} {}), and what the best one says is the answer. Images of one combination are not \
+             independent, so intervals treat each combination as a cluster.",
+            if templates > 1 { "templates" } else { "template" }
+        )
+    }
+
+    fn ask(&self, sitting: &Sitting<'_>) -> Result<Asked> {
+        let world = sitting.world;
+        let every = Combinations::all(world);
+        let (factors, known) = (every.factors(), every.as_slice());
+        let scenes = generate::factorial(world, &every, sitting.repeats, sitting.seed)?;
+        let images = sitting.images(&scenes.iter().collect::<Vec<_>>())?;
+        let captions = |values: &Combination| -> Vec<String> {
+            let phrase = [Phrase::saying(factors, values, world)];
+            sitting.templates.iter().map(|template| say(&phrase, template)).collect()
+        };
+        let classes = class_embeddings(sitting, &known.iter().map(captions).collect::<Vec<_>>())?;
+        let chosen = winners(&images, &classes);
+        let shown: Vec<Combination> = scenes.iter().map(|scene| scene.objects[0].combination(factors)).collect();
+
+        let class = |values: &[u32]| known.binary_search_by(|own| own.as_slice().cmp(values)).ok();
+        let answers = |right: &dyn Fn(&[u32], &[u32]) -> bool| -> Vec<Answer> {
+            let of = |(own, won): (&Combination, &Vec<usize>)| Answer {
+                score: outcome(won, |class| right(&known[class], own)),
+                cluster: class(own).unwrap_or_default() as u64,
+            };
+            shown.iter().zip(&chosen).map(of).collect()
+        };
+        let mut asked = Asked { group: 1, ..Asked::default() };
+        for (at, f) in factors.iter().enumerate() {
+            let (name, values) = (&world.factors[*f].name, world.factors[*f].values.len());
+            asked.push((name, word(name)), 1.0 / values as f64, answers(&|a, b| a[at] == b[at]));
+        }
+        let whole = answers(&|a, b| a == b);
+        let chance = 1.0 / known.len() as f64;
+        asked.push(("combination", "combination"), chance, whole.iter().copied());
+        // Where nothing was held out there is nothing to compare.
+        if let Some(seen) = sitting.seen.filter(|seen| !seen.complement().as_slice().is_empty()) {
+            let among = |trained: bool| {
+                let kept = shown.iter().zip(&whole).filter(move |(own, _)| seen.contains(own) == trained);
+                kept.map(|(_, answer)| *answer)
+            };
+            asked.push(("combination_seen", "· seen in training"), chance, among(true));
+            asked.push(("combination_held_out", "· held out of training"), chance, among(false));
+            asked.contrasts.extend(generalisation_gap(&asked, sitting)?);
+        }
+        let accuracy = |of: &Combination| {
+            let outcomes = shown.iter().zip(&whole).filter(|(own, _)| *own == of).map(|(_, answer)| answer.score);
+            let outcomes: Vec<f64> = outcomes.collect();
+            (outcomes.iter().sum::<f64>() / outcomes.len() as f64, outcomes.len())
+        };
+        if let [rows, columns] = *factors {
+            let name = |f: usize, value: u32| world.factors[f].values[value as usize].name.clone();
+            let cell = |of: &Combination| {
+                let (accuracy, n) = accuracy(of);
+                let seen = sitting.seen.map(|seen| seen.contains(of));
+                GridCell { row: name(rows, of[0]), column: name(columns, of[1]), seen, accuracy, n }
+            };
+            let [rows, columns] = [rows, columns].map(|f| world.factors[f].name.clone());
+            asked.grid = Some(Grid { rows, columns, cells: known.iter().map(cell).collect() });
+        }
+
+        // Mean over the images with value g of a factor: the cosine of the caption that says f instead, less that of their own.
+        let nearness = |at: usize, f: u32, g: u32| {
+            let of = |(i, own): (usize, &Combination)| {
+                let mut said = own.clone();
+                said[at] = f;
+                let [said, own] =
+                    [&said, own].map(|values| class(values).map(|class| cosine(images.row(i), classes.row(class))));
+                Some(said? - own?)
+            };
+            let all: Vec<f64> = shown.iter().enumerate().filter(|(_, own)| own[at] == g).filter_map(of).collect();
+            all.iter().sum::<f64>() / all.len().max(1) as f64
+        };
+        for (at, f) in factors.iter().enumerate() {
+            let values = world.factors[*f].values.len() as u32;
+            let near = (0..values).map(|f| (0..values).map(|g| nearness(at, f, g)).collect()).collect();
+            asked.nearness.push((world.factors[*f].name.clone(), near));
+        }
+        asked.scenes = scenes;
+        Ok(asked)
+    }
+
+    fn findings(&self, own: &QuestionCard, _: &[QuestionCard]) -> Vec<String> {
+        let factors = own.rates.iter().take_while(|rate| rate.id != "combination");
+        let (seen, unseen): (Vec<_>, Vec<_>) = factors.partition(|named| above(&named.rate));
+        let share = |of: &[&crate::report::NamedRate]| {
+            list(&of.iter().map(|named| format!("the {} ({})", named.title, percent(&named.rate))).collect::<Vec<_>>())
+        };
+        let mut said = vec![match (seen.is_empty(), unseen.is_empty()) {
+            (false, true) => format!("Of a single object it recognises {}.", share(&seen)),
+            (false, false) => format!(
+                "Of a single object it recognises {}, but {} no better than by guessing.",
+                share(&seen),
+                share(&unseen)
+            ),
+            (true, _) => format!(
+                "Of a single object it recognises nothing better than by guessing: {}. What follows can't be told from not seeing.",
+                share(&unseen)
+            ),
+        }];
+        let parts =
+            (own.rate("combination_seen"), own.rate("combination_held_out"), own.contrast("generalisation_gap"));
+        said.push(match parts {
+            (Some(known), Some(new), Some(gap)) => {
+                let both = format!(
+                    "Combinations that training never showed are named in {}, those that it showed in {}",
+                    percent(new),
+                    percent(known)
+                );
+                if gap.lo > 0.0 {
+                    format!("{both}: what it knows of attributes does not carry over in full.")
+                } else {
+                    format!("{both}; the difference can't be told from chance.")
+                }
+            }
+            _ => "Which combinations its training showed is not known here, so nothing is said of generalisation."
+                .to_owned(),
+        });
+        said
+    }
+}
+
+/// Accuracy of combinations seen less that of those held out.
+fn generalisation_gap(asked: &Asked, sitting: &Sitting<'_>) -> Result<Option<Contrast>> {
+    let (Some(seen), Some(held_out)) = (asked.answers("combination_seen"), asked.answers("combination_held_out"))
+    else {
+        return Ok(None);
+    };
+    let [seen, held_out] = [seen.rate(sitting.confidence)?, held_out.rate(sitting.confidence)?];
+    Ok(Some(Contrast {
+        id: "generalisation_gap".to_owned(),
+        title: "Generalisation gap, seen less held out".to_owned(),
+        difference: seen.accuracy.minus(&held_out.accuracy),
+    }))
+}

@@ -1,0 +1,38 @@
+//! What is known of how an examinee was trained.
+
+use crate::report::TrainingCard;
+use crate::scene::{Combinations, World};
+
+/// How an examinee was trained, where that is known: what its questions are made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// What it was trained for.
+    pub purpose: String,
+    /// The seed of its weights and scenes.
+    pub seed: u64,
+    /// Updates.
+    pub steps: usize,
+    /// Images that it saw.
+    pub images: usize,
+    /// What its scenes were made of.
+    pub world: World,
+    /// Captions around what a scene holds, `{}` standing for it.
+    pub templates: Vec<String>,
+    /// The combinations that it was shown; their complement it never saw.
+    pub seen: Combinations,
+}
+
+impl Training {
+    /// What a report says of it.
+    pub(super) fn card(&self, world: &World) -> TrainingCard {
+        let held_out = self.seen.complement();
+        let name = |values: &Vec<u32>| world.combination_name(held_out.factors(), values);
+        TrainingCard {
+            purpose: self.purpose.clone(),
+            seed: self.seed,
+            steps: self.steps,
+            images: self.images,
+            held_out: held_out.as_slice().iter().map(name).collect(),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a [`World`] has to be for its scenes to be drawn and told apart.
+
+use super::look::Look;
+use super::world::{Said, World, WorldFactor, WorldValue};
+use crate::{Error, Result};
+use std::collections::BTreeSet;
+
+/// The longest name of a value or factor, in bytes.
+pub const MAX_NAME: usize = 1024;
+
+/// The most factors of a world.
+const MAX_FACTORS: usize = 16;
+
+/// The most values of a factor.
+const MAX_VALUES: usize = 1000;
+
+/// Lengths that differ by no more than this share of the frame count as equal.
+const SLACK: f64 = 1e-6;
+
+impl World {
+    /// Whether every scene of this world can be drawn, with no object leaving the frame or touching another.
+    ///
+    /// # Errors
+    /// Names the factor, value or field that is missing, repeated, out of range, out of the frame or too close to another.
+    pub fn check(&self) -> Result<()> {
+        if !(1..=MAX_FACTORS).contains(&self.factors.len()) {
+            return Err(Error::mismatch("world: factors", format!("1 to {MAX_FACTORS}"), self.factors.len()));
+        }
+        distinct("factors", self.factors.iter().map(|factor| factor.name.as_str()))?;
+        let mut kinds = BTreeSet::new();
+        for factor in &self.factors {
+            let kind = check_factor(factor)?;
+            if !kinds.insert(kind) {
+                let expected = format!("one factor of kind {kind}");
+                return Err(Error::mismatch(format!("world: factor `{}`", factor.name), expected, "a second one"));
+            }
+        }
+        if self.factors.iter().filter(|factor| factor.said == Said::Noun).count() > 1 {
+            return Err(Error::mismatch("world: factors", "at most one that is said as noun", "several"));
+        }
+        if self.said().is_empty() {
+            return Err(Error::mismatch("world: factors", "at least one that is said as noun or adjective", "none"));
+        }
+        let [smallest, largest] = self.size;
+        if !(smallest > 0.0 && smallest <= largest && largest <= 1.0) {
+            let expected = "a smallest and a largest size with 0 < smallest <= largest <= 1";
+            return Err(Error::mismatch("world: size", expected, format!("[{smallest}, {largest}]")));
+        }
+        if !(0.0..=0.5).contains(&self.jitter) {
+            return Err(Error::mismatch("world: jitter", "a share of the frame from 0 to 0.5", self.jitter));
+        }
+        let scales = self.factors.iter().flat_map(|factor| &factor.values);
+        let scales = scales.map(|value| if let Look::Scale(scale) = value.look { scale } else { 0.0 });
+        let scale = scales.fold(0.0, f64::max);
+        let largest = largest * if scale > 0.0 { scale } else { 1.0 };
+        let reach = largest / 2.0 + self.jitter;
+        let Some(places) = self.places().map(|f| &self.factors[f]) else {
+            return Err(Error::mismatch("world: factors", "one of places", "none"));
+        };
+        places.values.iter().try_for_each(|value| inside_frame(value, reach))?;
+        self.check_distances(places, reach, largest)
+    }
+
+    fn check_distances(&self, places: &WorldFactor, reach: f64, largest: f64) -> Result<()> {
+        for (k, one) in places.values.iter().enumerate() {
+            for other in &places.values[..k] {
+                let (Look::Place(a), Look::Place(b)) = (one.look, other.look) else { continue };
+                let apart = (a[0] - b[0]).abs().max((a[1] - b[1]).abs());
+                if apart < 2.0 * reach - SLACK {
+                    let expected = format!(
+                        "places {:.6} or more apart along an axis, so that objects of size {largest} and jitter {} never overlap",
+                        2.0 * reach,
+                        self.jitter
+                    );
+                    let got = format!("`{}` {apart:.6} from `{}`", one.name, other.name);
+                    return Err(Error::mismatch(format!("world: {}[{k}]", places.name), expected, got));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `name` can stand in labels and captions: not empty, at most [`MAX_NAME`] bytes, no control characters, no blanks at
+/// its ends.
+pub(super) fn check_name(place: impl Fn() -> String, name: &str) -> Result<()> {
+    if name.len() > MAX_NAME {
+        return Err(Error::mismatch(place(), format!("at most {MAX_NAME} bytes"), format!("{} bytes", name.len())));
+    }
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(Error::mismatch(place(), "text without control characters", format!("{name:?}")));
+    }
+    if name.trim() != name {
+        return Err(Error::mismatch(place(), "text without blanks at its ends", format!("{name:?}")));
+    }
+    Ok(())
+}
+
+fn distinct<'a>(field: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for (k, name) in names.enumerate() {
+        let place = || format!("world: {field}[{k}]");
+        check_name(place, name)?;
+        if !seen.insert(name) {
+            return Err(Error::mismatch(place(), "a name of its own", format!("`{name}` again")));
+        }
+    }
+    if seen.is_empty() {
+        return Err(Error::mismatch(format!("world: {field}"), "at least one", "none"));
+    }
+    Ok(())
+}
+
+/// The kind of looks of a factor, whose values are sound and look each their own way.
+fn check_factor(factor: &WorldFactor) -> Result<&'static str> {
+    let name = &factor.name;
+    if factor.values.len() > MAX_VALUES {
+        return Err(Error::mismatch(
+            format!("world: {name}"),
+            format!("at most {MAX_VALUES} values"),
+            factor.values.len(),
+        ));
+    }
+    distinct(name, factor.values.iter().map(|value| value.name.as_str()))?;
+    let kind = factor.values[0].look.kind();
+    for (k, value) in factor.values.iter().enumerate() {
+        let place = || format!("world: {name}[{k}].{}", value.look.kind());
+        if value.look.kind() != kind {
+            return Err(Error::mismatch(
+                place(),
+                format!("{kind}, as `{}` has", factor.values[0].name),
+                value.look.kind(),
+            ));
+        }
+        match value.look {
+            Look::Paint([255, 255, 255]) => {
+                return Err(Error::mismatch(place(), "a colour other than the white background", "[255, 255, 255]"));
+            }
+            Look::Scale(scale) if !(scale > 0.0 && scale <= 100.0) => {
+                return Err(Error::mismatch(place(), "a number above 0, at most 100", scale));
+            }
+            _ => {}
+        }
+        if let Some(twin) = factor.values[..k].iter().find(|other| other.look == value.look) {
+            return Err(Error::mismatch(
+                place(),
+                "a look of its own",
+                format!("{:?}, which is `{}` too", value.look, twin.name),
+            ));
+        }
+    }
+    Ok(kind)
+}
+
+fn inside_frame(value: &WorldValue, reach: f64) -> Result<()> {
+    let Look::Place(place) = value.look else { return Ok(()) };
+    for (axis, centre) in ["x", "y"].into_iter().zip(place) {
+        if !(centre - reach >= -SLACK && centre + reach <= 1.0 + SLACK) {
+            return Err(Error::mismatch(
+                format!("world: place `{}`, {axis}", value.name),
+                format!("{reach:.6} to {:.6}, so that the largest object stays in the frame", 1.0 - reach),
+                centre,
+            ));
+        }
+    }
+    Ok(())
+}

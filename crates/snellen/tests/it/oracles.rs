@@ -1,0 +1,283 @@
+//! Examinees that are known to see, bind, or not: whatever the exam says of them is known beforehand.
+//!
+//! They read the images that are drawn and the captions that are written, nothing else, so that the exam's own bookkeeping is what is
+//! tested: which image goes with which caption, which rate is which, which sentence may be said.
+
+use image::RgbImage;
+use snellen::Result;
+use snellen::exam::{ExamConfig, Examinee, Training, examine};
+use snellen::measure::Matrix;
+use snellen::report::Report;
+use snellen::scene::{Canvas, Combinations, Look, Object, Scene, World, WorldValue, render};
+
+/// The factors of the toy world, by index.
+const SHAPE: usize = 0;
+const COLOR: usize = 1;
+
+/// What is said or shown of one object: its shape and colour, by index.
+type Seen = [usize; 2];
+
+/// Height and width of its images.
+const SIDE: u32 = 224;
+
+/// An encoder made by hand: `embed` makes an embedding of what an image or a text holds.
+struct Oracle {
+    world: World,
+    /// How each shape looks: the share of its box that it fills, and the box's height over its width.
+    looks: Vec<[f64; 2]>,
+    embed: fn(&World, &[Seen]) -> Vec<f32>,
+}
+
+impl Oracle {
+    fn new(embed: fn(&World, &[Seen]) -> Vec<f32>) -> Self {
+        let world = World::toy();
+        let look = |shape: u32| {
+            let object = Object { values: vec![shape, 0, 0], x: 0.5, y: 0.5, size: 0.2 };
+            let image = render(&Scene { objects: vec![object.clone()] }, &world, &Canvas::plain(SIDE, SIDE));
+            look_of(&image, world.figure(&object).paint).unwrap()
+        };
+        let looks = (0..world.factors[SHAPE].values.len() as u32).map(look).collect();
+        Self { world, looks, embed }
+    }
+
+    /// The objects of an image, which differ in colour.
+    fn see(&self, image: &RgbImage) -> Vec<Seen> {
+        let shape = |look: [f64; 2]| {
+            let far = |other: &[f64; 2]| (look[0] - other[0]).hypot(look[1] - other[1]);
+            (0..self.looks.len()).min_by(|a, b| far(&self.looks[*a]).total_cmp(&far(&self.looks[*b]))).unwrap()
+        };
+        let colors = self.world.factors[COLOR].values.iter().enumerate();
+        let seen = |(color, value): (usize, &WorldValue)| {
+            let Look::Paint(paint) = value.look else { panic!("{value:?}") };
+            Some([shape(look_of(image, paint)?), color])
+        };
+        colors.filter_map(seen).collect()
+    }
+
+    /// The objects of a caption.
+    fn read(&self, caption: &str) -> Vec<Seen> {
+        let phrases = caption.split(" and ").flat_map(|part| part.split(", "));
+        let object = |phrase: &str| {
+            let words: Vec<&str> = phrase.split(' ').collect();
+            let named = |f: usize| self.world.factors[f].values.iter().position(|v| words.contains(&v.name.as_str()));
+            Some([named(SHAPE)?, named(COLOR)?])
+        };
+        phrases.filter_map(object).collect()
+    }
+
+    fn rows(&self, seen: impl Iterator<Item = Vec<Seen>>) -> Result<Matrix> {
+        let rows: Vec<Vec<f32>> = seen.map(|seen| unit((self.embed)(&self.world, &seen))).collect();
+        Matrix::new(rows.len(), rows[0].len(), rows.concat())
+    }
+}
+
+/// Fill and proportions of what is painted in `rgb`; `None` where hardly anything is.
+fn look_of(image: &RgbImage, rgb: [u8; 3]) -> Option<[f64; 2]> {
+    let painted: Vec<_> = image.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 == rgb).collect();
+    let (xs, ys): (Vec<u32>, Vec<u32>) = painted.iter().map(|(x, y, _)| (*x, *y)).unzip();
+    let extent = |of: &[u32]| Some(f64::from(of.iter().max()? - of.iter().min()? + 1));
+    let (width, height) = (extent(&xs)?, extent(&ys)?);
+    (painted.len() > 100).then_some([painted.len() as f64 / (width * height), height / width])
+}
+
+fn unit(row: Vec<f32>) -> Vec<f32> {
+    let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+    row.into_iter().map(|x| x / length).collect()
+}
+
+impl Examinee for Oracle {
+    fn side(&self) -> u32 {
+        SIDE
+    }
+
+    fn images(&self, images: &[RgbImage]) -> Result<Matrix> {
+        self.rows(images.iter().map(|image| self.see(image)))
+    }
+
+    fn texts(&self, texts: &[String]) -> Result<Matrix> {
+        self.rows(texts.iter().map(|text| self.read(text)))
+    }
+}
+
+fn count(world: &World, factor: usize) -> usize {
+    world.factors[factor].values.len()
+}
+
+/// Which shape has which colour.
+fn bound(world: &World, seen: &[Seen]) -> Vec<f32> {
+    let mut row = vec![0.0; count(world, SHAPE) * count(world, COLOR)];
+    seen.iter().for_each(|[shape, color]| row[shape * count(world, COLOR) + color] += 1.0);
+    row
+}
+
+/// Which shapes and which colours there are.
+fn bag(world: &World, seen: &[Seen]) -> Vec<f32> {
+    let mut row = vec![0.0; count(world, SHAPE) + count(world, COLOR)];
+    for [shape, color] in seen {
+        row[*shape] += 1.0;
+        row[count(world, SHAPE) + color] += 1.0;
+    }
+    row
+}
+
+/// Which shapes there are.
+fn colour_blind(world: &World, seen: &[Seen]) -> Vec<f32> {
+    let mut row = vec![0.0; count(world, SHAPE)];
+    seen.iter().for_each(|[shape, _]| row[*shape] += 1.0);
+    row
+}
+
+/// Nothing at all.
+fn blind(_: &World, _: &[Seen]) -> Vec<f32> {
+    vec![1.0, 1.0]
+}
+
+/// As [`bound`], of the combinations that were learnt by heart; all others look alike.
+fn by_heart(world: &World, seen: &[Seen]) -> Vec<f32> {
+    let known = learnt(world);
+    let (by_heart, others): (Vec<Seen>, Vec<Seen>) =
+        seen.iter().partition(|seen| known.contains(&seen.map(|value| value as u32)));
+    let mut row = bound(world, &by_heart);
+    row.push(others.len() as f32);
+    row
+}
+
+fn learnt(world: &World) -> Combinations {
+    Combinations::holding_out(world, 8, 7).unwrap()
+}
+
+fn sit(oracle: &Oracle, training: Option<&Training>) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let config = ExamConfig { twins: 60, repeats: 1, ..ExamConfig::standard(11).unwrap() };
+    let out = folder.path().join("exam");
+    let report = examine(oracle, "oracle", training, &config, &out, &()).unwrap();
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Eye exam: oracle") && !page.contains("Which units"), "no units, and nothing said of them");
+    report
+}
+
+/// Every accuracy but the last digits, by question and name.
+fn rates(report: &Report) -> Vec<(String, f64)> {
+    let of = |rate: &snellen::report::NamedRate| (rate.id.clone(), (rate.rate.accuracy.estimate * 1e6).round() / 1e6);
+    report.questions.iter().flat_map(|question| question.rates.iter().map(of)).collect()
+}
+
+fn expect(report: &Report, expected: &[(&str, f64)]) {
+    let expected: Vec<_> = expected.iter().map(|(id, x)| ((*id).to_owned(), (x * 1e6).round() / 1e6)).collect();
+    assert_eq!(rates(report), expected);
+}
+
+fn says(report: &Report, sentence: &str) -> bool {
+    report.findings.iter().any(|finding| finding.contains(sentence))
+}
+
+#[test]
+fn one_that_binds_is_right_in_everything() {
+    let report = sit(&Oracle::new(bound), None);
+    let all = ["shape", "color", "combination", "swap", "replaced_shape", "replaced_color"];
+    let all = all.into_iter().chain(["text_score", "image_score", "group_score"]).map(|id| (id, 1.0));
+    expect(&report, &all.collect::<Vec<_>>());
+    let binding = report.question("binding").unwrap();
+    assert_eq!(binding.number("ties"), Some(0.0));
+    assert!(binding.contrast("gap").unwrap().estimate.abs() < 1e-12);
+    assert!(
+        says(&report, "Of a single object it recognises the shape (100.0 %")
+            && says(&report, "and the colour (100.0 %")
+    );
+    assert!(
+        !says(&report, "bags of concepts") && !says(&report, "no better than by guessing"),
+        "{:?}",
+        report.findings
+    );
+    let grid = report.question("recognition").unwrap().grid.as_ref().unwrap();
+    assert!(grid.cells.len() == 30 && grid.cells.iter().all(|cell| cell.accuracy > 0.999 && cell.n == 5));
+}
+
+#[test]
+fn a_bag_of_words_ties_in_every_swap_and_notices_every_word() {
+    let report = sit(&Oracle::new(bag), None);
+    let seen = [("shape", 1.0), ("color", 1.0), ("combination", 1.0)];
+    let bound = [("swap", 0.5), ("replaced_shape", 1.0), ("replaced_color", 1.0)];
+    let winoground = [("text_score", 0.0), ("image_score", 0.0), ("group_score", 0.0)];
+    expect(&report, &[seen, bound, winoground].concat());
+    let binding = report.question("binding").unwrap();
+    assert_eq!(binding.number("ties"), Some(120.0), "both images of 60 twins");
+    assert!((binding.contrast("gap").unwrap().estimate - 0.5).abs() < 1e-12);
+    assert!(says(&report, "notices a replaced word more often than exchanged ones"));
+    assert!(says(&report, "more like bags of concepts than like bindings"), "{:?}", report.findings);
+}
+
+#[test]
+fn of_one_that_sees_no_colours_nothing_is_said_of_binding() {
+    let report = sit(&Oracle::new(colour_blind), None);
+    let sixth = 1.0 / 6.0;
+    let seen = [("shape", 1.0), ("color", sixth), ("combination", sixth)];
+    let bound = [("swap", 0.5), ("replaced_shape", 1.0), ("replaced_color", 0.5)];
+    let winoground = [("text_score", 0.0), ("image_score", 0.0), ("group_score", 0.0)];
+    expect(&report, &[seen, bound, winoground].concat());
+    assert!(says(&report, "but the colour (16.7 %"), "{:?}", report.findings);
+    assert!(says(&report, "does not recognise colours it says nothing of binding"), "{:?}", report.findings);
+    assert!(!says(&report, "bags of concepts") && !says(&report, "notices"), "{:?}", report.findings);
+}
+
+#[test]
+fn a_blind_one_guesses() {
+    let report = sit(&Oracle::new(blind), None);
+    let seen = [("shape", 0.2), ("color", 1.0 / 6.0), ("combination", 1.0 / 30.0)];
+    let bound = [("swap", 0.5), ("replaced_shape", 0.5), ("replaced_color", 0.5)];
+    let winoground = [("text_score", 0.0), ("image_score", 0.0), ("group_score", 0.0)];
+    expect(&report, &[seen, bound, winoground].concat());
+    assert!(
+        says(&report, "recognises nothing better than by guessing")
+            && says(&report, "does not recognise shapes and colours")
+    );
+    assert!(!says(&report, "bags of concepts"), "{:?}", report.findings);
+}
+
+#[test]
+fn one_that_learnt_by_heart_fails_on_what_was_held_out() {
+    let world = World::toy();
+    let training = Training {
+        purpose: "to know some combinations by heart".to_owned(),
+        seed: 7,
+        steps: 1,
+        images: 1,
+        templates: vec!["{}".to_owned(), "a photo of {}".to_owned()],
+        seen: learnt(&world),
+        world,
+    };
+    let report = sit(&Oracle::new(by_heart), Some(&training));
+    let rate = |question: &str, id: &str| report.rate(question, id).unwrap().accuracy;
+    assert!((rate("recognition", "combination_seen").estimate - 1.0).abs() < 1e-12);
+    assert!(
+        (rate("recognition", "combination_held_out").estimate - 0.125).abs() < 1e-12,
+        "one of the eight that look alike"
+    );
+    assert_eq!((rate("recognition", "combination_seen").n, rate("recognition", "combination_held_out").n), (110, 40));
+    assert!((rate("binding", "swap").estimate - 1.0).abs() < 1e-12, "twins of what it knows");
+    assert!(says(&report, "does not carry over in full"), "{:?}", report.findings);
+    assert_eq!(report.training.unwrap().held_out.len(), 8);
+    let grid = report.questions[0].grid.as_ref().unwrap();
+    assert!(grid.cells.iter().all(|cell| cell.seen == Some(cell.accuracy > 0.5)));
+}
+
+#[test]
+fn embeddings_that_are_no_directions_are_refused_by_number() {
+    struct Long;
+    impl Examinee for Long {
+        fn side(&self) -> u32 {
+            32
+        }
+        fn images(&self, images: &[RgbImage]) -> Result<Matrix> {
+            Matrix::new(images.len(), 2, vec![0.6, 0.9].repeat(images.len()))
+        }
+        fn texts(&self, texts: &[String]) -> Result<Matrix> {
+            Matrix::new(texts.len(), 2, vec![0.6, 0.8].repeat(texts.len()))
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = ExamConfig { twins: 4, repeats: 1, ..ExamConfig::standard(1).unwrap() };
+    let refused = examine(&Long, "long", None, &config, &folder.path().join("out"), &()).unwrap_err().to_string();
+    assert!(refused.contains("embedding of image 0 of the exam: expected length 1, got 1.08"), "{refused}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
