@@ -139,8 +139,9 @@ impl Model {
 
 impl ModelConfig {
     /// What a model is made of, without reading its weights: their names and shapes are checked. `model` is as [`Model::open`] takes it.
-    pub fn open(model: &str, progress: &dyn Download) -> Result<Self> {
-        Source::find(model)?.with(config.place(), progress, |files, weights, _| {
+    /// Of `with`, only what says where the files are counts.
+    pub fn open(model: &str, with: &LoadConfig, progress: &dyn Download) -> Result<Self> {
+        Source::find(model)?.with(with.place(), progress, |files, weights, _| {
             let Description { mut config, format, projects, path, bytes } = Description::read(files, weights)?;
             preprocessing(files, format, (&path, &bytes), &mut config, &LoadConfig::plain())?;
             let mut checkpoint = open_weights(files, format, weights, (&mut config, projects))?;
