@@ -112,7 +112,7 @@ fn shape(text: &str) -> Option<Vec<usize>> {
 fn number(descr: &str) -> std::result::Result<(Number, bool), String> {
     let Some(plain) = unquoted(descr) else {
         let objects = descr.contains("'|O'") || descr.contains("'O'");
-        return Err(if objects { "fields with objects".to_owned() } else { "fields".to_owned() });
+        return Err(if objects { "fields with pickled objects".to_owned() } else { "fields".to_owned() });
     };
     let (big_endian, kind) = match plain.as_bytes().first() {
         Some(b'<' | b'=' | b'|') => (false, &plain[1..]),
@@ -136,7 +136,7 @@ fn number(descr: &str) -> std::result::Result<(Number, bool), String> {
         "V2" | "bfloat16" => Number::Bf16,
         _ => {
             return Err(match kind.as_bytes().first() {
-                Some(b'O') => "objects".to_owned(),
+                Some(b'O') => "pickled objects".to_owned(),
                 Some(b'U') => "text".to_owned(),
                 Some(b'S' | b'a') => "byte strings".to_owned(),
                 Some(b'c') => "complex numbers".to_owned(),
@@ -184,7 +184,7 @@ mod tests {
             ("{'descr': '<U3', 'fortran_order': False, 'shape': (2,), }", Err("text".to_owned()), &[2], false),
             (
                 "{'descr': [('a,}\\'', '<f4'), ('b', '|O')], 'fortran_order': False, 'shape': (2,), }",
-                Err("fields with objects".to_owned()),
+                Err("fields with pickled objects".to_owned()),
                 &[2],
                 false,
             ),

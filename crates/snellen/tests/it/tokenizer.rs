@@ -352,6 +352,9 @@ fn padding_that_is_seen_has_to_be_named() {
     let mut json = read_json(&fixture.join("tokenizer.json"));
     json["padding"] = Value::Null;
     fs::write(home.path().join("tokenizer.json"), json.to_string()).unwrap();
+    // Gemma's class has one of its own, others have none.
+    assert_eq!(load(&settings).unwrap(), named);
+    settings["tokenizer_class"] = json!("PreTrainedTokenizerFast");
     let error = load(&settings).unwrap_err().to_string();
     assert!(error.contains("`pad_token`: expected the token that texts are padded with, got no such key"), "{error}");
     fs::write(home.path().join("special_tokens_map.json"), r#"{"pad_token": {"content": "<pad>"}}"#).unwrap();
