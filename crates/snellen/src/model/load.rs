@@ -8,8 +8,8 @@ use super::preprocess::{Backend, Orientation};
 use super::source::Source;
 use super::tokenizer::{self, Tokenizer};
 use super::{ModelConfig, Preprocessing, Towers, Transform, VisionPooling};
-use crate::{Error, Result};
 use crate::engine::Precision;
+use crate::{Error, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
