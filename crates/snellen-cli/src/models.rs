@@ -55,7 +55,8 @@ impl Load {
     /// The same, as a library takes it.
     pub fn config(&self) -> Result<LoadConfig> {
         let Pictures { preprocessing, orientation } = &self.pictures;
-        let (backends, others): (Vec<_>, Vec<_>) = preprocessing.iter().partition(|name| name.parse::<Backend>().is_ok());
+        let (backends, others): (Vec<_>, Vec<_>) =
+            preprocessing.iter().partition(|name| name.parse::<Backend>().is_ok());
         if backends.len() > 1 || others.len() > 1 {
             let expected = "one of pil and torchvision, and one of study and a file";
             let given: Vec<&str> = preprocessing.iter().map(String::as_str).collect();

@@ -345,7 +345,7 @@ fn the_backend_of_preprocessing_is_chosen_and_recorded() {
     let home = Home::new();
     copy_fixture("quick_gelu", &home.path("model"));
     // Pictures that have to be resized.
-    home.succeed("scenes --kind toy --size 60 --count 4 --out scenes");
+    home.succeed("scenes --kind toy --size 60 --count 12 --out scenes");
     let record = |name: &str, args: &str| {
         let what = "record --model model --images scenes --sites *.hook_mlp_out --tokens mean";
         home.succeed(&format!("{what} --out {name} {args}"));
@@ -365,7 +365,7 @@ fn the_backend_of_preprocessing_is_chosen_and_recorded() {
     let refuse = |more: &str, says: &[&str]| home.refuse(&format!("{args} {more}"), says);
     refuse("--preprocessing pil --preprocessing torchvision", &["--preprocessing", "pil and torchvision"]);
     refuse("--preprocessing study --preprocessing torchvision", &["`study`", "torchvision"]);
-    let exam = home.succeed("exam --model model --count 20 --preprocessing torchvision --json");
+    let exam = home.succeed("exam --model model --images scenes --out exam --preprocessing torchvision --json");
     assert_eq!(parse(&exam)["preprocessing"]["backend"], "torchvision");
 }
 

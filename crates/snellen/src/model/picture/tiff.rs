@@ -1,7 +1,7 @@
 //! TIFF files: the first picture, upright, as Pillow makes it whoever opens it.
 //!
 //! Read are grey (1 to 16 bits), palettes, RGB and CMYK (8 or 16 bits, with and without opacity), and YCbCr in JPEG; in strips or
-//! tiles, one plane or several. The crate decodes what is not JPEG; that is done by the decoder of JPEG files.
+//! tiles, one plane or several, compressed by LZW, deflate, PackBits, zstd or CCITT group 4. The crate decodes what is not JPEG; that is done by the decoder of JPEG files.
 
 use super::orientation::Metadata;
 use super::png::{entries, samples};
@@ -21,11 +21,7 @@ const JPEG: u64 = 7;
 
 pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
     let malformed = |source: TiffError| Error::malformed(place, source);
-    let decoder = Decoder::new(Cursor::new(bytes)).map_err(malformed)?;
-    let mut limits = Limits::default();
-    limits.decoding_buffer_size = MAX_DECODED_BYTES;
-    limits.intermediate_buffer_size = MAX_DECODED_BYTES;
-    let mut file = File { place, bytes, decoder: decoder.with_limits(limits) };
+    let mut file = File::open(place, bytes)?;
     let (width, height) = file.decoder.dimensions().map_err(malformed)?;
     let size = [height as usize, width as usize];
     let channels = file.number(Tag::SamplesPerPixel)?.unwrap_or(1);
@@ -33,6 +29,7 @@ pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
     let kind = Kind::of(&mut file)?;
     let raw = match file.number(Tag::Compression)? {
         Some(JPEG) => file.jpeg(size, &kind)?,
+        _ if kind.mode == Mode::Palette => File::open(place, &called_grey(bytes))?.samples(size, &kind)?,
         _ => file.samples(size, &kind)?,
     };
     let mut picture = kind.picture(size, raw);
@@ -122,10 +119,41 @@ impl Kind {
     }
 }
 
+/// The same file with its samples called grey, which the crate hands on; indices it does not.
+fn called_grey(bytes: &[u8]) -> Vec<u8> {
+    let mut copy = bytes.to_vec();
+    let big = bytes.starts_with(b"MM");
+    let short = |at: usize| -> Option<u16> {
+        let pair: [u8; 2] = bytes.get(at..)?.first_chunk().copied()?;
+        Some(if big { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) })
+    };
+    let start: [u8; 4] = bytes.get(4..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+    let start = if big { u32::from_be_bytes(start) } else { u32::from_le_bytes(start) } as usize;
+    let grey = if big { 1u16.to_be_bytes() } else { 1u16.to_le_bytes() };
+    for at in (0..usize::from(short(start).unwrap_or(0))).map(|i| start + 2 + 12 * i) {
+        if short(at) == Some(Tag::PhotometricInterpretation.to_u16())
+            && let Some(value) = copy.get_mut(at + 8..at + 10)
+        {
+            value.copy_from_slice(&grey);
+        }
+    }
+    copy
+}
+
 struct File<'a> {
     place: &'a str,
     bytes: &'a [u8],
     decoder: Decoder<Cursor<&'a [u8]>>,
+}
+
+impl<'a> File<'a> {
+    fn open(place: &'a str, bytes: &'a [u8]) -> Result<Self> {
+        let decoder = Decoder::new(Cursor::new(bytes)).map_err(|source| Error::malformed(place, source))?;
+        let mut limits = Limits::default();
+        limits.decoding_buffer_size = MAX_DECODED_BYTES;
+        limits.intermediate_buffer_size = MAX_DECODED_BYTES;
+        Ok(Self { place, bytes, decoder: decoder.with_limits(limits) })
+    }
 }
 
 impl File<'_> {

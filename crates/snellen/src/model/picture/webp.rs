@@ -13,6 +13,10 @@ const BYTES_PER_PIXEL: usize = 16;
 
 pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
     let malformed = |source: DecodingError| Error::malformed(place, source);
+    let said = bytes.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |size| u32::from_le_bytes(*size) as usize);
+    if bytes.len().saturating_sub(8) < said {
+        return Err(Error::mismatch(place, "a whole WebP file", "one that ends early"));
+    }
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(malformed)?;
     let (width, height) = decoder.dimensions();
     let size = [height as usize, width as usize];
@@ -25,9 +29,7 @@ pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
     } else {
         decoder.read_image(&mut data).map_err(malformed)?;
     }
-    let metadata = Metadata {
-        exif: decoder.exif_metadata().ok().flatten(),
-        xmp: decoder.xmp_metadata().ok().flatten(),
-    };
+    let metadata =
+        Metadata { exif: decoder.exif_metadata().ok().flatten(), xmp: decoder.xmp_metadata().ok().flatten() };
     Ok(Decoded::new(size, mode, data).with_orientation(&metadata))
 }

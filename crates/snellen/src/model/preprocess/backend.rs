@@ -92,7 +92,8 @@ impl Preprocessing {
     /// # Errors
     /// When torchvision has no counterpart of it.
     pub fn with_backend(self, backend: Backend) -> Result<Self> {
-        let refuse = |got: &str| Err(Error::mismatch("preprocessing", "one that torchvision has a counterpart of", got));
+        let refuse =
+            |got: &str| Err(Error::mismatch("preprocessing", "one that torchvision has a counterpart of", got));
         if backend == Backend::Torchvision {
             if self.source == STUDY {
                 return refuse("`study`, which was made with Pillow");

@@ -5,7 +5,9 @@
 //! the file's own mode. The size is the model's, whatever `preprocess_cfg` says.
 
 use super::fields::Fields;
-use super::{Backend, Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Orientation, Preprocessing, Resize, Rounding};
+use super::{
+    Backend, Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Orientation, Preprocessing, Resize, Rounding,
+};
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 

@@ -7,7 +7,9 @@
 //! the last of Idefics3 and SmolVLM. Tiles are not made.
 
 use super::fields::Fields;
-use super::{Backend, Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Orientation, Preprocessing, Resize, Rounding};
+use super::{
+    Backend, Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Orientation, Preprocessing, Resize, Rounding,
+};
 use crate::{Error, Result};
 use serde_json::Value;
 

@@ -4,14 +4,7 @@ use super::filter::Window;
 use super::*;
 use proptest::prelude::*;
 
-fn plainly(
-    pixels: &[u8],
-    n: usize,
-    from: [usize; 2],
-    to: [usize; 2],
-    kernel: Kernel,
-    backend: Backend,
-) -> Vec<u8> {
+fn plainly(pixels: &[u8], n: usize, from: [usize; 2], to: [usize; 2], kernel: Kernel, backend: Backend) -> Vec<u8> {
     let (mut pixels, mut size) = (pixels.to_vec(), from);
     for axis in if backend == Backend::Pil && columns_first(from, to) { [0, 1] } else { [1, 0] } {
         if from[axis] == to[axis] {
