@@ -81,6 +81,6 @@ pub fn run(lab: Lab) -> Result<()> {
 }
 
 fn line(e: &Evaluation) -> String {
-    let rates = e.rates.iter().map(|(id, rate)| format!("  {id} {rate:.2}")).collect::<String>();
-    format!("step {:>5}  loss {:.3}{rates}", e.step, e.loss)
+    let rates: Vec<String> = e.rates.iter().map(|(id, rate)| format!("{id} {rate:.2}")).collect();
+    format!("step {:>5}  loss {:.3}  {}", e.step, e.loss, rates.join("  "))
 }

@@ -21,7 +21,7 @@ pub struct Measure {
     #[arg(long, value_name = "FILE", requires = "labels", requires = "out")]
     acts: Option<PathBuf>,
     /// The tensors of --acts to measure, of any type of number; where not given, all matrices of floats with a row per row of the labels
-    #[arg(long, value_name = "NAME,...", requires = "acts")]
+    #[arg(long, value_name = "NAME,...", requires = "acts", conflicts_with = "run")]
     tensors: Vec<String>,
     /// What the images of --acts show, in the order of its rows
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
@@ -71,7 +71,7 @@ pub fn run(args: &Measure) -> Result<()> {
     };
     drop(bar);
     let units = &measured.units;
-    measured.notes.iter().for_each(|note| terminal::note(note));
+    measured.notes.iter().for_each(terminal::note);
     if args.json {
         let json = serde_json::to_string_pretty(units).map_err(|e| snellen::Error::malformed("json", e))?;
         return terminal::say(json);

@@ -129,7 +129,7 @@ fn of_embeddings(path: &Path, labels: &Path, args: &Study, bars: &Bars) -> Resul
     let _bar = bars.begin("120 pairs");
     let truth = Truth::of(&read_labels(labels)?, &labels.display().to_string())?;
     let embeddings = Embeddings::read(path, args.embeddings_tensor.as_deref(), truth.images(), args.width)?;
-    embeddings.notes().iter().for_each(|note| terminal::note(note));
+    embeddings.notes().iter().for_each(terminal::note);
     from_embeddings(&embeddings, &truth, args.config())
 }
 

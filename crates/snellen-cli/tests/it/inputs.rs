@@ -73,8 +73,8 @@ fn bad_labels_are_refused_before_anything_is_loaded() {
     fs::write(&path, labels.replacen("shape_0", "a=b_0", 1)).unwrap();
     home.refuse("record --model nowhere --images scenes --out run", &["labels.csv:1, column", "without `=`"]);
     // A factor without a number is one of one object, here and when it is measured.
-    let rows: String =
-        (0..12).map(|i| format!("images/{i:06}.png;{};{}\n", ["a", "b"][i % 2], ["x", "y"][i / 6])).collect();
+    let row = |i: usize| format!("images/{i:06}.png;{};{}\n", ["a", "b"][i % 2], ["x", "y"][i / 6]);
+    let rows = (0..12).map(row).collect::<Vec<_>>().concat();
     fs::write(&path, format!("\u{feff}filename;shape;color\n{rows}")).unwrap();
     fs::remove_file(home.path("scenes/scenes.json")).unwrap();
     home.succeed("record --model model --images scenes --out run");

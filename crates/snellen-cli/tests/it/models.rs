@@ -366,7 +366,7 @@ fn the_backend_of_preprocessing_is_chosen_and_recorded() {
     refuse("--preprocessing pil --preprocessing torchvision", &["--preprocessing", "pil and torchvision"]);
     refuse("--preprocessing study --preprocessing torchvision", &["`study`", "torchvision"]);
     let exam = home.succeed("exam --model model --images scenes --out exam --preprocessing torchvision --json");
-    assert_eq!(parse(&exam)["preprocessing"]["backend"], "torchvision");
+    assert_eq!(parse(&exam)["model"]["preprocessing"]["backend"], "torchvision");
 }
 
 #[test]

@@ -44,11 +44,11 @@ impl Examinee for Model {
     }
 
     fn images(&self, images: &[RgbImage]) -> Result<Matrix> {
-        matrix(self.encode_pictures(images, &mut ())?)
+        matrix(&self.encode_pictures(images, &mut ())?)
     }
 
     fn texts(&self, texts: &[String]) -> Result<Matrix> {
-        matrix(self.encode_texts(texts, &mut ())?)
+        matrix(&self.encode_texts(texts, &mut ())?)
     }
 
     fn reads(&self, texts: &[String]) -> Result<()> {
@@ -60,6 +60,6 @@ impl Examinee for Model {
     }
 }
 
-fn matrix(rows: Tensor<f32>) -> Result<Matrix> {
+fn matrix(rows: &Tensor<f32>) -> Result<Matrix> {
     Matrix::new(rows.dim(0), rows.width(), rows.data().to_vec())
 }

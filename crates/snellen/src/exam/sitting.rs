@@ -79,7 +79,7 @@ impl Sitting<'_> {
             }
             for i in 0..batch.len() {
                 let length = embedded.row(i).iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-                if !((length - 1.0).abs() <= SLACK) {
+                if length.is_nan() || (length - 1.0).abs() > SLACK {
                     let place = format!("embedding of {what} {} of the exam", k * BATCH + i);
                     return Err(Error::mismatch(place, "length 1", length));
                 }

@@ -261,7 +261,7 @@ impl<'a> Run<'a> {
         for question in QUESTIONS {
             for answers in question.ask(&sitting)?.answers {
                 let right = answers.answers.iter().map(|answer| answer.score).sum::<f64>();
-                rates.push((answers.id.to_owned(), right / answers.answers.len() as f64));
+                rates.push((answers.id.clone(), right / answers.answers.len() as f64));
             }
         }
         Ok(Evaluation { step: self.state.step, loss, rates })

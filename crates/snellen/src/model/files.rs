@@ -179,7 +179,7 @@ pub(super) fn weights(
 
 /// The file `name`, or the files that it names if it is an index; `None` where there is none.
 fn stored(files: &dyn Files, name: &str, layout: Layout) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
-    if !name.ends_with(".json") {
+    if Path::new(name).extension().is_none_or(|ending| ending != "json") {
         return Ok(files.file(name)?.map(|path| (path.clone(), vec![path])));
     }
     let Some((path, bytes)) = read(files, name)? else { return Ok(None) };

@@ -179,15 +179,12 @@ fn line(number: usize, row: &Met) -> Result<String> {
 
 fn parse(number: usize, line: &[u8]) -> Option<Met> {
     let line = line.strip_suffix(b"\n")?;
-    let (row, said) = match serde_json::from_slice(line) {
-        Ok((filename, width, height, hash, said)) => {
-            let (hash, said): (String, String) = (hash, said);
-            (Met::Image(ImageRow { filename, width, height, hash: blake3::Hash::from_hex(hash).ok()? }), said)
-        }
-        Err(_) => {
-            let (filename, row, reason, said): (String, usize, String, String) = serde_json::from_slice(line).ok()?;
-            (Met::Skipped(Skipped { row, filename, reason }), said)
-        }
+    let (row, said) = if let Ok((filename, width, height, hash, said)) = serde_json::from_slice(line) {
+        let (hash, said): (String, String) = (hash, said);
+        (Met::Image(ImageRow { filename, width, height, hash: blake3::Hash::from_hex(hash).ok()? }), said)
+    } else {
+        let (filename, row, reason, said): (String, usize, String, String) = serde_json::from_slice(line).ok()?;
+        (Met::Skipped(Skipped { row, filename, reason }), said)
     };
     (check(number, &row) == said).then_some(row)
 }

@@ -69,13 +69,11 @@ impl Tensors {
         let all: Vec<&Described> = self.found.iter().collect();
         let fitting: Vec<&Described> = self.found.iter().filter(|x| x.fits(rows)).collect();
         let only = [all, fitting].into_iter().find_map(|some| (some.len() == 1).then(|| some[0]));
-        match self.found.iter().find(|x| x.name == usual).or(only) {
-            Some(one) => Ok(self.chosen(vec![one.name.clone()])),
-            None => {
-                let expected = format!("a tensor `{usual}`, or only one matrix of floats with {rows} rows");
-                Err(Error::mismatch(self.path.display(), expected, self.listed()))
-            }
-        }
+        let Some(one) = self.found.iter().find(|x| x.name == usual).or(only) else {
+            let expected = format!("a tensor `{usual}`, or only one matrix of floats with {rows} rows");
+            return Err(Error::mismatch(self.path.display(), expected, self.listed()));
+        };
+        Ok(self.chosen(vec![one.name.clone()]))
     }
 
     fn chosen(&self, names: Vec<String>) -> Chosen {

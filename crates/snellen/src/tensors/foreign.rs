@@ -83,7 +83,7 @@ pub(super) fn foreign(path: &Path, head: &[u8]) -> Option<Foreign> {
         return named("an empty file", Way::Say("safetensors, .npy and .npz are read"));
     }
     if let Some((_, what, way)) = MAGIC.iter().find(|(magic, ..)| head.starts_with(magic)) {
-        return named(*what, *way);
+        return named(what, *way);
     }
     if head.get(257..262) == Some(b"ustar") {
         return named("a tar archive", Way::Say("`tar -xf FILE` unpacks it"));
@@ -94,7 +94,7 @@ pub(super) fn foreign(path: &Path, head: &[u8]) -> Option<Foreign> {
             Way::Say("numpy.save(\"acts.npy\", x) where it was made keeps a matrix of numbers"),
         );
     }
-    text(head).and_then(|text| of_text(path, text)).and_then(|(what, way)| named(what, way))
+    text(head).map(|text| of_text(path, text)).and_then(|(what, way)| named(what, way))
 }
 
 /// Whether a file begins as safetensors do: the length of a header, then its JSON. Such a length may look like another format's
@@ -133,10 +133,10 @@ fn text(head: &[u8]) -> Option<&str> {
     (!text.contains(control)).then_some(text)
 }
 
-fn of_text(path: &Path, text: &str) -> Option<(&'static str, Way)> {
+fn of_text(path: &Path, text: &str) -> (&'static str, Way) {
     let line = text.lines().next().unwrap_or_default();
     if matches!(text.trim_start().as_bytes().first(), Some(b'{' | b'[')) {
-        return Some(("a JSON file", Way::Numpy("json", "numpy.array(json.load(open(FILE)), 'float32')")));
+        return ("a JSON file", Way::Numpy("json", "numpy.array(json.load(open(FILE)), 'float32')"));
     }
     let tabs = line.contains('\t');
     let numbers = |separator: char| line.split(separator).all(|cell| cell.trim().parse::<f64>().is_ok());
@@ -147,7 +147,7 @@ fn of_text(path: &Path, text: &str) -> Option<(&'static str, Way)> {
         } else {
             "pandas.read_csv(FILE, sep='\\t').select_dtypes('number').to_numpy('float32')"
         };
-        return Some(("a table of text with tabs", Way::Numpy(module(way), way)));
+        return ("a table of text with tabs", Way::Numpy(module(way), way));
     }
     if line.contains(',') || ending.eq_ignore_ascii_case("csv") {
         let way = if numbers(',') {
@@ -155,12 +155,12 @@ fn of_text(path: &Path, text: &str) -> Option<(&'static str, Way)> {
         } else {
             "pandas.read_csv(FILE).select_dtypes('number').to_numpy('float32')"
         };
-        return Some(("a CSV file", Way::Numpy(module(way), way)));
+        return ("a CSV file", Way::Numpy(module(way), way));
     }
     if line.split_whitespace().all(|cell| cell.parse::<f64>().is_ok()) {
-        return Some(("a table of text", Way::Numpy("numpy", "numpy.loadtxt(FILE, dtype='float32', ndmin=2)")));
+        return ("a table of text", Way::Numpy("numpy", "numpy.loadtxt(FILE, dtype='float32', ndmin=2)"));
     }
-    Some(("a text file", Way::Say("safetensors, .npy and .npz are read")))
+    ("a text file", Way::Say("safetensors, .npy and .npz are read"))
 }
 
 /// The module that an expression begins with.

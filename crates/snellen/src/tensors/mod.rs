@@ -181,7 +181,7 @@ impl Described {
     fn of_array(name: String, header: Header, size: u64, held: Held) -> Self {
         let Header { number, shape, fortran, data } = header;
         let kind = number.as_ref().map_or_else(Clone::clone, |(number, _)| number.name().to_owned());
-        let matrix = number.map_err(no_numbers).and_then(|(number, big_endian)| {
+        let matrix = number.map_err(|kind| no_numbers(&kind)).and_then(|(number, big_endian)| {
             let shape = matrix(&shape, number)?;
             let needed = (shape[0] as u64).checked_mul(shape[1] as u64).and_then(|n| n.checked_mul(number.width()));
             let there = size.saturating_sub(data);
@@ -237,7 +237,7 @@ fn safetensors(path: &Path, mut file: File, size: u64) -> Result<Vec<Described>>
         let number = number(info.dtype);
         let kind = number.map_or_else(|| format!("{:?}", info.dtype).to_lowercase(), |number| number.name().to_owned());
         let start = data + info.data_offsets.0 as u64;
-        let held = number.ok_or_else(|| no_numbers(kind.clone())).and_then(|number| {
+        let held = number.ok_or_else(|| no_numbers(&kind)).and_then(|number| {
             let shape = matrix(&info.shape, number)?;
             Ok(Matrix { shape, number, big_endian: false, fortran: false, start, held: Held::File })
         });
@@ -274,7 +274,7 @@ fn check_name(name: &str, place: &str) -> Result<()> {
 }
 
 /// Of a type that is not read.
-fn no_numbers(kind: String) -> Refused {
+fn no_numbers(kind: &str) -> Refused {
     let helps = if kind.contains("objects") {
         "; objects are pickles, which can run code and are never read: numpy.stack(x).astype('float32') makes a matrix of rows"
     } else if kind.starts_with("f8") || kind.starts_with("bytes") {

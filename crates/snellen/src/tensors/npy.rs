@@ -72,7 +72,6 @@ fn entries(text: &str) -> Option<Vec<(&str, &str)>> {
             (Some(_), _) if escaped => escaped = false,
             (Some(_), '\\') => escaped = true,
             (Some(open), _) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth = depth.checked_sub(1)?,
@@ -150,7 +149,7 @@ fn number(descr: &str) -> std::result::Result<(Number, bool), String> {
 }
 
 fn clipped(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic()).take(12).collect()
+    text.chars().filter(char::is_ascii_graphic).take(12).collect()
 }
 
 #[cfg(test)]
@@ -189,7 +188,7 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(read(text).unwrap(), header(number, shape, fortran, text.len() as u64), "{text}");
+            assert!(read(text).is_ok_and(|read| read == header(number, shape, fortran, text.len() as u64)), "{text}");
         }
         for text in
             ["", "{}", "{'descr': '<f4', 'fortran_order': 1, 'shape': ()}", "{'descr': '<f4', 'shape': (2), ]}", "{'x'"]

@@ -164,9 +164,9 @@ fn what_a_file_leaves_out_has_the_default_of_its_class() {
 #[test]
 fn sections_given_twice_are_read_as_the_library_reads_them() {
     let mut json = read(&folder("clip_bf16").join("config.json"));
-    json["vision_config_dict"] = json!({"hidden_size": 44, "image_size": null, "surprise": 1});
+    json["vision_config_dict"] = json!({"hidden_size": 48, "image_size": null, "surprise": 1});
     let config = ModelConfig::parse(&json, "c").unwrap();
-    assert_eq!((config.vision.tower.width, config.vision.image, config.vision.patch), (44, 224, 32));
+    assert_eq!((config.vision.tower.width, config.vision.image, config.vision.patch), (48, 224, 32));
     assert_eq!(config.text.as_ref().unwrap().tower.width, 20, "the other section is not touched");
     assert!(config.assumed.contains(&"vision_config_dict.image_size = 224".to_owned()), "{:?}", config.assumed);
     assert_eq!(config.left_alone.keys, ["vision_config.surprise"]);

@@ -15,6 +15,7 @@ use crate::engine::{Tape, Tensor};
 use crate::{Error, Result};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::Path;
 
 /// How far pixels may be off, in steps of 1/255 before normalisation.
@@ -225,13 +226,13 @@ impl Parity {
         let total = self.sites.len();
         let mut says = format!("{agree} of {total} sites agree within {:.0e} of their RMS", self.tolerance);
         if let Some(worst) = self.sites.iter().max_by(|a, b| a.relative.total_cmp(&b.relative)) {
-            says += &format!("; the largest error is {:.1e} of its RMS, at {}", worst.relative, worst.site);
+            let _ = write!(says, "; the largest error is {:.1e} of its RMS, at {}", worst.relative, worst.site);
         }
         for (names, what) in
             [(&self.missing, "are not in the reference"), (&self.unknown, "of the reference are no site of this model")]
         {
             if let Some(first) = names.first() {
-                says += &format!("; {} {what}, such as `{first}`", names.len());
+                let _ = write!(says, "; {} {what}, such as `{first}`", names.len());
             }
         }
         let verdict = match (agree == total && self.unknown.is_empty(), self.missing.is_empty()) {

@@ -54,12 +54,12 @@ impl<'a> Chunks<'a> {
                 let expected = format!("the check sum of chunk {}", String::from_utf8_lossy(name));
                 return Err(wrong(&expected, "another: the file is damaged"));
             }
-            whole(place, name, contents)?;
+            whole(place, *name, contents)?;
             match name {
                 b"IHDR" => header = contents.first_chunk::<13>(),
                 b"PLTE" => palette = Some(contents),
                 b"tRNS" => transparency = Some(contents),
-                _ => note(&mut metadata, name, contents),
+                _ => note(&mut metadata, *name, contents),
             }
         };
         let header = header.ok_or_else(|| wrong("IHDR first in the PNG file", "none"))?;
@@ -76,8 +76,8 @@ impl<'a> Chunks<'a> {
             if cut {
                 return Err(wrong("a whole PNG file", "one that ends within a chunk behind its picture"));
             }
-            whole(place, name, contents)?;
-            note(&mut metadata, name, contents);
+            whole(place, *name, contents)?;
+            note(&mut metadata, *name, contents);
         }
         let mut file = SIGNATURE.to_vec();
         push(&mut file, *b"IHDR", &[header])?;
@@ -126,8 +126,8 @@ fn push(file: &mut Vec<u8>, name: [u8; 4], contents: &[&[u8]]) -> Result<()> {
 }
 
 /// Refuses a chunk that is shorter than its kind, as Pillow does.
-fn whole(place: &str, name: &[u8; 4], contents: &[u8]) -> Result<()> {
-    let least = match name {
+fn whole(place: &str, name: [u8; 4], contents: &[u8]) -> Result<()> {
+    let least = match &name {
         b"IHDR" => 13,
         b"gAMA" => 4,
         b"cHRM" => 32,
@@ -138,15 +138,15 @@ fn whole(place: &str, name: &[u8; 4], contents: &[u8]) -> Result<()> {
         _ => 0,
     };
     if contents.len() < least {
-        let expected = format!("{least} bytes or more in chunk {}", String::from_utf8_lossy(name));
+        let expected = format!("{least} bytes or more in chunk {}", String::from_utf8_lossy(&name));
         return Err(Error::mismatch(place, expected, contents.len()));
     }
     Ok(())
 }
 
 /// Keeps what says which way up the picture is.
-fn note(metadata: &mut Metadata, name: &[u8; 4], contents: &[u8]) {
-    match name {
+fn note(metadata: &mut Metadata, name: [u8; 4], contents: &[u8]) {
+    match &name {
         b"eXIf" => metadata.exif = Some(contents.to_vec()),
         b"iTXt" => {
             if let Some(rest) = contents.strip_prefix(b"XML:com.adobe.xmp\0") {

@@ -72,13 +72,13 @@ fn of_exif(mut bytes: &[u8]) -> Option<u32> {
 /// The digit behind `tiff:Orientation="` or `tiff:Orientation>`.
 fn of_xmp(text: &[u8]) -> Option<u32> {
     const NAME: &[u8] = b"tiff:Orientation";
-    let places = text.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME);
+    let mut places = text.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME);
     let digit = |(at, _): (usize, &[u8])| {
         let rest = &text[at + NAME.len()..];
         let digit = rest.strip_prefix(b"=\"").or(rest.strip_prefix(b">"))?.first()?;
         digit.is_ascii_digit().then(|| u32::from(digit - b'0'))
     };
-    places.filter_map(digit).next()
+    places.find_map(digit)
 }
 
 impl Decoded {

@@ -37,12 +37,11 @@ pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Decoded> {
         picture.palette = file.palette()?;
     }
     let turn = file.number(Tag::Orientation)?.and_then(|turn| u8::try_from(turn).ok());
-    picture.orientation = match turn {
-        Some(turn) => Orientation::from_exif(turn).unwrap_or(Orientation::NoTransforms),
-        None => {
-            let xmp = file.decoder.get_tag_u8_vec(Tag::Unknown(700)).ok();
-            Metadata { exif: None, xmp }.orientation()
-        }
+    picture.orientation = if let Some(turn) = turn {
+        Orientation::from_exif(turn).unwrap_or(Orientation::NoTransforms)
+    } else {
+        let xmp = file.decoder.get_tag_u8_vec(Tag::Unknown(700)).ok();
+        Metadata { exif: None, xmp }.orientation()
     };
     Ok(picture.upright())
 }
@@ -77,8 +76,7 @@ impl Kind {
             (0 | 1, 2 | 4 | 8, 1, []) => (Mode::Grey, 1),
             (0 | 1, 16, 1, []) => (Mode::Grey16, 1),
             (1, 8, 2, [2]) => (Mode::GreyAlpha, 2),
-            (2, 8 | 16, 3, []) => (Mode::Rgb, 3),
-            (2, 8 | 16, 4, [0]) => (Mode::Rgb, 3),
+            (2, 8 | 16, 3, []) | (2, 8 | 16, 4, [0]) => (Mode::Rgb, 3),
             (2, 8, 4, [] | [2 | 999]) | (2, 16, 4, [] | [2]) | (2, 8 | 16, 4, [1]) => (Mode::Rgba, 4),
             (3, 1 | 2 | 4 | 8, 1, []) => (Mode::Palette, 1),
             (5, 8 | 16, 4, []) => (Mode::Cmyk, 4),

@@ -124,7 +124,7 @@ impl Preprocessing {
     fn agreement(&self, ours: &[f32], theirs: &[f32]) -> Agreement {
         let (plane, mut same, mut max_steps) = (self.image * self.image, 0, 0.0_f64);
         for (i, (x, y)) in ours.iter().zip(theirs).enumerate() {
-            same += usize::from(x == y);
+            same += usize::from(x.to_bits() == y.to_bits() || (x - y).abs() <= 0.0);
             let steps = ((x - y).abs() as f64 * self.std[i / plane] / self.rescale).abs();
             max_steps = if steps.is_nan() { f64::INFINITY } else { max_steps.max(steps) };
         }

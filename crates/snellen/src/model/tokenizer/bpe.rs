@@ -35,6 +35,7 @@ const NAMED: [(&str, Option<&str>); 7] = [
 
 /// What is between a special token and the texts that it is found in.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the flags of `AddedToken`")]
 struct Added {
     content: String,
     /// Whether a string stood for it, which the class takes for another token than an object.

@@ -22,9 +22,8 @@ const HEAD: u64 = 512;
 pub(super) fn picture(name: &str) -> Option<bool> {
     let ending = name.rsplit_once('.')?.1;
     let is = |known: &&str| ending.eq_ignore_ascii_case(known);
-    (PICTURES.iter().any(|known| is(&known)))
-        .then_some(true)
-        .or_else(|| UNREAD.iter().any(|known| is(&known)).then_some(false))
+    let among = |endings: &[&str]| endings.iter().any(is);
+    among(&PICTURES).then_some(true).or_else(|| among(&UNREAD).then_some(false))
 }
 
 /// `name` without the ending of a tar file, if it has one.

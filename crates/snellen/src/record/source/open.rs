@@ -44,7 +44,7 @@ fn open_folder(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>> {
     let has = |only| match only {
         Only::Pictures => listing.pictures().next().is_some(),
         Only::Tars => listing.of_kind(Kind::Tar).next().is_some(),
-        Only::Parquet => listing.files.iter().any(|file| is_shard(file)),
+        Only::Parquet => listing.files.iter().any(is_shard),
     };
     let there: Vec<Only> = Only::ALL.into_iter().filter(|only| has(*only)).collect();
     let read = match (config.only, &there[..]) {
@@ -57,7 +57,7 @@ fn open_folder(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>> {
     let files = |kind| -> Vec<PathBuf> { listing.of_kind(kind).map(|name| within(path, name)).collect() };
     let passed = |read: Kind| listing.passed("pictures", |_, kind| kind == read).list();
     match read {
-        _ if !has(read) && !(labelled && read == Only::Pictures) => Err(nothing(path, &listing)),
+        _ if !(has(read) || labelled && read == Only::Pictures) => Err(nothing(path, &listing)),
         Only::Pictures => {
             refuse_options(path, config, "pictures", [false, false])?;
             Ok(Box::new(FolderSource::of_listing(path, &listing, config)?))
@@ -104,7 +104,8 @@ fn refuse_options(path: &Path, config: &SourceConfig, what: &str, [tars, parquet
 }
 
 fn nothing(path: &Path, listing: &Listing) -> Error {
-    let arrow = listing.files.iter().any(|(name, _)| name.ends_with(".arrow"));
+    let arrow =
+        listing.files.iter().any(|(name, _)| name.rsplit_once('.').is_some_and(|(_, ending)| ending == "arrow"));
     let saved =
         ["state.json", "dataset_info.json"].iter().any(|name| listing.files.iter().any(|file| file.0.ends_with(name)));
     let zip = listing.files.iter().any(|(name, _)| name.to_ascii_lowercase().ends_with(".zip"));

@@ -27,10 +27,8 @@ impl Root {
             return None;
         }
         let path = Path::new(path);
-        let below = match path.is_absolute() {
-            true => self.absolute.iter().find_map(|root| path.strip_prefix(root).ok())?,
-            false => path,
-        };
+        let below =
+            if path.is_absolute() { self.absolute.iter().find_map(|root| path.strip_prefix(root).ok())? } else { path };
         let mut parts = Vec::new();
         for part in below.components() {
             match part {

@@ -144,13 +144,13 @@ fn content(shard: &Shard, root: &Root, row: usize, cell: Cell) -> Result<Content
     let place = || shard.place(row);
     let bytes = match cell {
         Cell { bytes: Some(bytes), .. } => bytes,
-        Cell { path: Some(path), .. } => match root.follow(&path) {
-            Some(file) => read_bytes(&file, MAX_FILE_BYTES)?,
-            None => {
+        Cell { path: Some(path), .. } => {
+            let Some(file) = root.follow(&path) else {
                 let expected = format!("an image, or its file in {}", root.folder.display());
                 return Err(Error::mismatch(place(), expected, format!("no file {path:?}")));
-            }
-        },
+            };
+            read_bytes(&file, MAX_FILE_BYTES)?
+        }
         cell => return Err(shard.missing(row, &cell)),
     };
     if bytes.len() as u64 > MAX_FILE_BYTES {
