@@ -269,10 +269,10 @@ fn embeddings_that_are_no_directions_are_refused_by_number() {
             32
         }
         fn images(&self, images: &[RgbImage]) -> Result<Matrix> {
-            Matrix::new(images.len(), 2, vec![0.6, 0.9].repeat(images.len()))
+            Matrix::new(images.len(), 2, [0.6, 0.9].repeat(images.len()))
         }
         fn texts(&self, texts: &[String]) -> Result<Matrix> {
-            Matrix::new(texts.len(), 2, vec![0.6, 0.8].repeat(texts.len()))
+            Matrix::new(texts.len(), 2, [0.6, 0.8].repeat(texts.len()))
         }
     }
     let folder = tempfile::tempdir().unwrap();

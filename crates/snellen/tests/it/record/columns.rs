@@ -90,7 +90,7 @@ fn rows_without_an_image_are_named() {
         match content {
             Ok(bytes) => assert_eq!(bytes, &pictures()[row]),
             Err(said) => {
-                assert!([1, 4].contains(&row) && said.contains(&format!("row {row}: expected an image, got none")))
+                assert!([1, 4].contains(&row) && said.contains(&format!("row {row}: expected an image, got none")));
             }
         }
     }

@@ -65,7 +65,7 @@ fn what_is_left_is_the_run_of_the_good_pictures() {
     // The same pictures alone.
     let labels = fs::read_to_string(home.path().join("scenes/labels.csv")).unwrap();
     let good = labels.lines().enumerate().filter(|(line, _)| *line == 0 || !bad.contains(&(line - 1)));
-    let good: String = good.map(|(_, line)| format!("{line}\n")).collect();
+    let good = good.map(|(_, line)| format!("{line}\n")).collect::<Vec<_>>().concat();
     assert_eq!(fs::read_to_string(out.join("labels.csv")).unwrap(), good);
     fs::write(home.path().join("scenes/labels.csv"), &good).unwrap();
     fs::remove_file(home.path().join("scenes/scenes.json")).unwrap();
