@@ -83,7 +83,7 @@ fn summarise(report: &Report, out: &Path) -> Result<()> {
     let line = |name: &str, rate: &Rate| {
         let a = &rate.accuracy;
         terminal::say(format!(
-            "{name:<32} {:>5.1} %  [{:>5.1}, {:>5.1}]  chance {:>4.1} %",
+            "{name:<34} {:>5.1} %  [{:>5.1}, {:>5.1}]  chance {:>4.1} %",
             100.0 * a.estimate,
             100.0 * a.lo,
             100.0 * a.hi,
