@@ -1,5 +1,6 @@
 //! What a [`World`] has to be for its scenes to be drawn and told apart.
 
+use super::combinations::MAX_COMBINATIONS;
 use super::look::Look;
 use super::world::{Said, World, WorldFactor, WorldValue};
 use crate::{Error, Result};
@@ -40,6 +41,12 @@ impl World {
         }
         if self.said().is_empty() {
             return Err(Error::mismatch("world: factors", "at least one that is said as noun or adjective", "none"));
+        }
+        let sizes = self.said().into_iter().map(|f| self.factors[f].values.len());
+        let count = sizes.fold(1_usize, usize::saturating_mul);
+        if count > MAX_COMBINATIONS {
+            let expected = format!("at most {MAX_COMBINATIONS} combinations of what captions say");
+            return Err(Error::mismatch("world: factors", expected, count));
         }
         let [smallest, largest] = self.size;
         if !(smallest > 0.0 && smallest <= largest && largest <= 1.0) {

@@ -5,8 +5,8 @@ use crate::{Error, Result, random};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-/// The most combinations that are listed.
-const MAX_COMBINATIONS: usize = 1 << 20;
+/// The most combinations of what captions say.
+pub(super) const MAX_COMBINATIONS: usize = 1 << 20;
 
 /// How many choices are tried until no more objects are looked for that share no value.
 const MAX_TRIES: usize = 1 << 16;
@@ -31,7 +31,7 @@ impl Combinations {
     /// Every combination of the factors of `world` that captions say.
     ///
     /// # Panics
-    /// If there are more than a million; [`World::check`] bounds factors and values, and generators refuse what is larger.
+    /// If there are more than [`World::check`] lets pass.
     #[must_use]
     pub fn all(world: &World) -> Self {
         Self::filter(world, |_| true)

@@ -61,6 +61,17 @@ fn each_wrong_field_is_named() {
 }
 
 #[test]
+fn more_combinations_than_can_be_listed_are_refused() {
+    let colors = (0..1000).map(|k| (format!("c{k}"), Look::Paint([(k % 256) as u8, (k / 256) as u8, 9])));
+    let sizes = (1..=1000).map(|k| (format!("s{k}"), Look::Scale(f64::from(k) / 1000.0)));
+    let refused = refusal(|w| {
+        w.factors[COLOR] = WorldFactor::new("color", Said::Adjective, colors);
+        w.factors.push(WorldFactor::new("size", Said::Adjective, sizes));
+    });
+    assert!(refused.contains("at most 1048576 combinations of what captions say, got 5000000"), "{refused}");
+}
+
+#[test]
 fn a_world_is_a_file() {
     let mut world = grid_world();
     let textures = [("solid", Look::Texture(Texture::Solid)), ("hatched", Look::Texture(Texture::Hatched))];
