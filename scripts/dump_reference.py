@@ -13,14 +13,15 @@ open_clip_torch (3.x). A model's sites can be large: `--sites` takes patterns
 such as `*resid_post,image_embeds`, separated by commas.
 
 The library is open_clip where there is an open_clip_config.json and no
-config.json with a model_type, and transformers otherwise.
+config.json with a model_type or a .pt alone, and transformers otherwise.
 
 What is read
     transformers: `clip`, `siglip` (not SigLIP 2's NaFlex), either with both
     towers or the vision tower alone; `dinov2`, `dinov2_with_registers`; and
     the vision tower alone, without its language model, of `llava`,
     `llava_next`, `paligemma`, `idefics3` and `smolvlm`.
-    open_clip: its own vision and text transformers, and timm's SigLIP towers.
+    open_clip: its own vision and text transformers, and timm's SigLIP towers;
+    files of OpenAI's own (a .pt, or a folder with one and no configuration).
     Everything else is refused.
 
 What is written
@@ -96,7 +97,7 @@ from torch import Tensor
 from reference.recording import Reference, Refusal, record
 from reference.checkpoint import find_file, hash_weights, read_json
 from reference.of_transformers import load_transformers
-from reference.of_open_clip import load_open_clip
+from reference.of_open_clip import load_open_clip, load_openai, openai_file
 
 # Libraries that inputs and activations depend on.
 LIBRARIES = ["transformers", "open_clip_torch", "timm", "tokenizers", "sentencepiece", "torch", "torchvision", "pillow", "numpy"]
@@ -158,11 +159,13 @@ def choose_library(model: str) -> str:
         return "transformers"
     if find_file(model, "open_clip_config.json") is not None:
         return "open_clip"
+    if openai_file(model) is not None:
+        return "openai"
     raise Refusal(f"{model} has neither a config.json with a model_type nor an open_clip_config.json")
 
 
 def load(model: str, library: str | None = None, backend: str | None = None) -> Reference:
-    loaders = {"transformers": load_transformers, "open_clip": load_open_clip}
+    loaders = {"transformers": load_transformers, "open_clip": load_open_clip, "openai": load_openai}
     return loaders[library or choose_library(model)](model, backend)
 
 
@@ -231,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="a checkpoint's folder, or its id on the Hub")
     parser.add_argument("--out", required=True, type=Path, help="the file to write")
-    parser.add_argument("--library", choices=["transformers", "open_clip"], help="default: from the files")
+    parser.add_argument("--library", choices=["transformers", "open_clip", "openai"], help="default: from the files")
     parser.add_argument("--images", type=int, default=2, help="how many pictures (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of pictures, noise and random ids")
     parser.add_argument("--captions", type=Path, help="a text file with one caption per line, or a JSON list")

@@ -35,7 +35,8 @@ def read_json(path: Path | None) -> dict:
 def hash_weights(model: str) -> dict[str, str]:
     """SHA-256 of the files of weights, by name: those of the first kind that is there."""
     kinds = ["model.safetensors.index.json", "model.safetensors", "open_clip_model.safetensors"]
-    kinds += ["open_clip_pytorch_model.bin", "pytorch_model.bin"]
+    kinds += ["open_clip_pytorch_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json"]
+    kinds += sorted(path.name for path in Path(model).glob("*.pt"))
     if find_file(model, "open_clip_config.json") is not None:
         kinds.sort(key=lambda kind: not kind.startswith("open_clip"))
     for kind in kinds:

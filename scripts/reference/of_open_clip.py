@@ -198,12 +198,46 @@ def load_open_clip(model: str, backend: str | None = None) -> Reference:
     if "hf_model_name" in config["text_cfg"]:
         raise Refusal("open_clip checkpoints with a text tower of transformers are not supported")
     loaded, prepare = open_clip.create_model_from_pretrained(name, precision="fp32", return_transform=True)
+    return open_clip_reference(model, name, loaded, prepare, config["text_cfg"])
+
+
+def load_openai(model: str, backend: str | None = None) -> Reference:
+    """A file of OpenAI's own (`ViT-B-32.pt`), or of Long-CLIP, which has its names."""
+    import open_clip
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    if backend not in (None, "pil"):
+        raise Refusal("open_clip resizes with Pillow only")
+    path = openai_file(model)
+    try:
+        state = torch.jit.load(path, map_location="cpu").state_dict()
+    except RuntimeError:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    if (rest := state.pop("positional_embedding_res", None)) is not None:
+        # As in Long-CLIP's model_longclip.py: the first 20 positions are CLIP's own.
+        first = (torch.arange(len(rest)) < 20)[:, None]
+        state["positional_embedding"] = torch.where(first, state["positional_embedding"], rest)
+    loaded = open_clip.model.build_model_from_openai_state_dict(state, cast_dtype=torch.float32)
+    prepare = image_transform_v2(PreprocessCfg(size=loaded.visual.image_size), is_train=False)
+    settings = {"context_length": loaded.context_length, "vocab_size": loaded.vocab_size}
+    return open_clip_reference(str(path.parent), "ViT-B-32", loaded, prepare, settings)
+
+
+def openai_file(model: str) -> Path | None:
+    """The one file of weights where no configuration lies beside it."""
+    path = Path(model)
+    files = sorted(path.glob("*.pt")) if path.is_dir() else [path] if path.suffix == ".pt" else []
+    return files[0] if len(files) == 1 else None
+
+
+def open_clip_reference(model: str, name: str, loaded: nn.Module, prepare: Callable, settings: dict) -> Reference:
+    import open_clip
+
     loaded = loaded.float().eval()
     visual = loaded.visual
     kinds = {"VisionTransformer": open_clip_vision_tower, "TimmModel": timm_vision_tower}
     if type(visual).__name__ not in kinds:
         raise Refusal(f"open_clip's {type(visual).__name__} is not supported")
-    settings = config["text_cfg"]
     context, vocabulary = settings.get("context_length", 77), settings.get("vocab_size", 49408)
 
     def random_ids(rng: np.random.Generator) -> Tensor:

@@ -5,7 +5,7 @@
 //! into activations and embeddings, [`record`] carries activations to disk and back, [`measure`] turns matrices and labels into
 //! statistics and never sees a model, [`exam`] asks the questions and [`report`] holds the answers. [`lab`] trains small models on
 //! scenes and asks the exam's questions while it does. [`bench`](mod@bench) holds what is
-//! timed when the engine is measured.
+//! timed when the engine is measured. [`torch`] reads files of PyTorch as data.
 //!
 //! Drawing the two scenes that a model must tell apart to bind colour and shape:
 //!
@@ -44,5 +44,6 @@ pub mod report;
 pub mod scene;
 pub mod study;
 pub mod tensors;
+pub mod torch;
 
 pub use error::{Error, Result};

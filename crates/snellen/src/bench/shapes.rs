@@ -31,6 +31,7 @@ pub fn small_clip() -> ModelConfig {
         pooling: TextPooling::First(vocabulary as u32 - 1),
         projection: 128,
         projection_bias: false,
+        kept_positions: None,
     };
     clip(vision(tower(256, 2, 4), (64, 8), 128), Some(text))
 }

@@ -219,6 +219,7 @@ impl Recipe {
                 pooling: TextPooling::First(vocabulary as u32 - 1),
                 projection: m.embedding,
                 projection_bias: false,
+                kept_positions: None,
             }),
             open_clip_tokenizer: None,
             logit_bias: false,

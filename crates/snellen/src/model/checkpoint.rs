@@ -1,17 +1,18 @@
-//! Weights: by name from safetensors files, one tensor at a time, and back.
+//! Weights: by name from files of safetensors or PyTorch, one tensor at a time, and back.
 //!
-//! Opening a checkpoint reads headers only. A weight is read when a tower asks for it, widened to the engine's type piece by piece:
+//! Opening a checkpoint reads headers only, or what stands for them ([`torch`](crate::torch)). A weight is read when a tower asks for it, widened to the engine's type piece by piece:
 //! at no time are a file's bytes and its weights in memory together.
 
 use super::layout::{Layout, Part, Place};
 use super::prefixes::Prefixes;
 use crate::engine::{Real, Tensor};
+use crate::torch::{self, TorchFile};
 use crate::{Error, Result, output};
 use safetensors::tensor::{Dtype, TensorInfo, TensorView};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A source of weights: a file, a random initialisation, the state of a training run.
@@ -39,6 +40,10 @@ pub struct Checkpoint {
     pub metadata: BTreeMap<String, String>,
     pub(super) layout: Layout,
     pub(super) prefixes: Prefixes,
+    /// What stands in the files beside the tensors.
+    pub(super) beside: Vec<String>,
+    /// Whether a file is a TorchScript archive.
+    pub(super) script: bool,
     /// The tensors that were asked for.
     pub(super) asked: BTreeSet<String>,
     /// Hashes of what was asked for, by tensor and part.
@@ -49,14 +54,11 @@ pub struct Checkpoint {
 /// A tensor in a file.
 struct Stored {
     file: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    /// Where its first byte is in the file.
-    start: u64,
+    tensor: torch::Tensor,
 }
 
 impl Checkpoint {
-    /// Opens one safetensors file whose names are those that the towers ask for.
+    /// Opens one file whose names are those that the towers ask for.
     pub fn open(path: &Path) -> Result<Self> {
         Self::of_files(path, &[path.to_owned()])
     }
@@ -70,6 +72,8 @@ impl Checkpoint {
             metadata: BTreeMap::new(),
             layout: Layout::Transformers { inside: false },
             prefixes: Prefixes::plain(),
+            beside: Vec::new(),
+            script: false,
             asked: BTreeSet::new(),
             used: BTreeMap::new(),
             taken: 0,
@@ -87,6 +91,10 @@ impl Checkpoint {
         if &bytes == b"version " {
             let got = "what Git LFS leaves in its place; `git lfs pull` gets the file itself";
             return Err(Error::mismatch(path.display(), "weights", got));
+        }
+        // No header of safetensors begins so: it would be longer than the longest.
+        if TorchFile::is_one(&bytes) {
+            return self.add_torch(path, file);
         }
         let header = u64::from_le_bytes(bytes);
         let most = MAX_HEADER_BYTES.min(length.saturating_sub(8));
@@ -108,13 +116,32 @@ impl Checkpoint {
         self.files.push((path.to_owned(), file));
         for (name, TensorInfo { dtype, shape, data_offsets }) in parsed.tensors {
             let start = data + data_offsets.0 as u64;
-            let stored = Stored { file: number, dtype, shape, start };
-            if let Some(other) = self.tensors.insert(name.clone(), stored) {
-                let place = format!("{}: tensor `{name}`", path.display());
-                let got = format!("another in {}", self.files[other.file].0.display());
-                return Err(Error::mismatch(place, "one tensor of that name", got));
-            }
+            let span = (data_offsets.1 - data_offsets.0) as u64;
+            let tensor = torch::Tensor { dtype, shape, strides: None, start, span };
+            self.insert(name, Stored { file: number, tensor })?;
         }
+        Ok(())
+    }
+
+    /// Adds the tensors of a file of PyTorch.
+    fn add_torch(&mut self, path: &Path, file: File) -> Result<()> {
+        let torch = TorchFile::open(path)?;
+        let state = torch.state()?;
+        self.script |= torch.is_script();
+        self.beside.extend(state.beside);
+        let number = self.files.len();
+        self.files.push((path.to_owned(), file));
+        state.tensors.into_iter().try_for_each(|(name, tensor)| self.insert(name, Stored { file: number, tensor }))
+    }
+
+    fn insert(&mut self, name: String, stored: Stored) -> Result<()> {
+        let path = &self.files[stored.file].0;
+        if let Some(other) = self.tensors.get(&name) {
+            let place = format!("{}: tensor `{name}`", path.display());
+            let got = format!("another in {}", self.files[other.file].0.display());
+            return Err(Error::mismatch(place, "one tensor of that name", got));
+        }
+        self.tensors.insert(name, stored);
         Ok(())
     }
 
@@ -140,15 +167,14 @@ impl Checkpoint {
     pub(super) fn bytes(&self, name: &str, dtype: Dtype) -> Result<Option<(Vec<usize>, Vec<u8>)>> {
         let Some(stored) = self.tensors.get(name) else { return Ok(None) };
         let (path, file) = &self.files[stored.file];
-        if stored.dtype != dtype {
+        if stored.tensor.dtype != dtype {
             let place = format!("{}: tensor `{name}`", path.display());
-            return Err(Error::mismatch(place, format!("dtype {dtype:?}"), format!("{:?}", stored.dtype)));
+            return Err(Error::mismatch(place, format!("dtype {dtype:?}"), format!("{:?}", stored.tensor.dtype)));
         }
-        let mut file = file;
-        file.seek(SeekFrom::Start(stored.start)).map_err(Error::io(path))?;
-        let mut bytes = vec![0; stored.shape.iter().product::<usize>() * dtype.bitsize() / 8];
-        file.read_exact(&mut bytes).map_err(Error::io(path))?;
-        Ok(Some((stored.shape.clone(), bytes)))
+        let tensor = &stored.tensor;
+        let mut bytes = vec![0; tensor.count() * dtype.bitsize() / 8];
+        tensor.read(path, file, 0..tensor.count())?.read_exact(&mut bytes).map_err(Error::io(path))?;
+        Ok(Some((tensor.shape.clone(), bytes)))
     }
 
     /// Whether the weight that the towers call `name` is there.
@@ -168,7 +194,7 @@ impl Checkpoint {
         let mut hasher = blake3::Hasher::new();
         for ((name, part), hash) in &self.used {
             let stored = &self.tensors[name];
-            hasher.update(format!("{name}\n{part} {:?} {:?}\n", stored.dtype, stored.shape).as_bytes());
+            hasher.update(format!("{name}\n{part} {:?} {:?}\n", stored.tensor.dtype, stored.tensor.shape).as_bytes());
             hasher.update(hash.as_bytes());
         }
         hasher.finalize().to_hex().to_string()
@@ -178,7 +204,7 @@ impl Checkpoint {
     pub fn into_weights(mut self) -> Result<Weights> {
         let names: Vec<String> = self.tensors.keys().cloned().collect();
         let read = |name: String| {
-            let shape = self.tensors[&name].shape.clone();
+            let shape = self.tensors[&name].tensor.shape.clone();
             let data = self.values(&name, 0, 1)?;
             Ok((name, Tensor::new(shape, data)))
         };
@@ -190,9 +216,14 @@ impl Checkpoint {
         self.tensors.get(name).map_or(&self.path, |stored| &self.files[stored.file].0)
     }
 
+    /// The shape of a tensor in the files.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|stored| stored.tensor.shape.as_slice())
+    }
+
     /// Whether a tensor has no values, as that of no registers.
     pub(super) fn is_empty(&self, name: &str) -> bool {
-        self.tensors.get(name).is_some_and(|stored| stored.shape.contains(&0))
+        self.tensors.get(name).is_some_and(|stored| stored.tensor.shape.contains(&0))
     }
 
     /// The values of block `block` of `of` equal ones of a tensor, in order; all finite.
@@ -200,16 +231,15 @@ impl Checkpoint {
         let stored = &self.tensors[name];
         let (path, file) = &self.files[stored.file];
         let place = || format!("{}: tensor `{name}`", path.display());
-        let (width, widen): (usize, Widen<F>) = match stored.dtype {
+        let (width, widen): (usize, Widen<F>) = match stored.tensor.dtype {
             Dtype::F32 => (4, |bytes, values| widen(bytes, values, f32::from_le_bytes)),
             Dtype::F16 => (2, |bytes, values| widen(bytes, values, |b| half::f16::from_le_bytes(b).to_f32())),
             Dtype::BF16 => (2, |bytes, values| widen(bytes, values, |b| half::bf16::from_le_bytes(b).to_f32())),
             Dtype::F64 => (8, |bytes, values| widen(bytes, values, |b| f64::from_le_bytes(b) as f32)),
             other => return Err(Error::mismatch(place(), "dtype F32, F16, BF16 or F64", format!("{other:?}"))),
         };
-        let count = stored.shape.iter().product::<usize>() / of;
-        let mut file = file;
-        file.seek(SeekFrom::Start(stored.start + (block * count * width) as u64)).map_err(Error::io(path))?;
+        let count = stored.tensor.count() / of;
+        let mut file = stored.tensor.read(path, file, block * count..(block + 1) * count)?;
         let mut values: Vec<F> = Vec::with_capacity(count);
         let mut hasher = blake3::Hasher::new();
         let mut piece = vec![0; PIECE.min(count * width)];
@@ -287,9 +317,9 @@ impl Checkpoint {
             return Err(Error::mismatch(at, format!("shape {expected:?}"), "no such tensor"));
         };
         let plain = |shape: &[usize]| shape.iter().copied().skip_while(|n| *n == 1).collect::<Vec<_>>();
-        if plain(&stored.shape) != plain(&expected) {
+        if plain(&stored.tensor.shape) != plain(&expected) {
             let at = format!("{}: tensor `{}`", self.files[stored.file].0.display(), place.name);
-            return Err(Error::mismatch(at, format!("shape {expected:?}"), format!("{:?}", stored.shape)));
+            return Err(Error::mismatch(at, format!("shape {expected:?}"), format!("{:?}", stored.tensor.shape)));
         }
         self.asked.insert(place.name.clone());
         Ok(place)

@@ -113,6 +113,14 @@ impl Format {
         }
     }
 
+    /// The files of PyTorch's own format, which are read where there are no safetensors.
+    fn pickled(self) -> &'static [&'static str] {
+        match self {
+            Self::Transformers => &["pytorch_model.bin", "pytorch_model.bin.index.json"],
+            Self::OpenClip => &["open_clip_pytorch_model.bin"],
+        }
+    }
+
     /// The format of the files; that of `transformers` where they are in both. What else could have been read goes to `left_alone`.
     pub(super) fn of(files: &dyn Files, weights: Option<&str>, left_alone: &mut LeftAlone) -> Result<Self> {
         let described = Self::described(files)?;
@@ -144,8 +152,11 @@ impl Format {
         }
         for format in described {
             let index = format!("{}.index.json", format.weights());
-            if files.file(format.weights())?.is_some() || files.file(&index)?.is_some() {
-                return Ok(*format);
+            let names = [format.weights(), &index].into_iter().chain(format.pickled().iter().copied());
+            for name in names {
+                if files.file(name)?.is_some() {
+                    return Ok(*format);
+                }
             }
         }
         Ok(*described.first().unwrap_or(&Self::Transformers))
@@ -189,7 +200,8 @@ fn stored(files: &dyn Files, name: &str, layout: Layout) -> Result<Option<(PathB
     Ok(Some((path, shards)))
 }
 
-/// The first that there is of what weights are called. As in `transformers`, one file goes before several.
+/// The first that there is of what weights are called, in the order of the library: one file goes before several, and safetensors before
+/// pickles.
 fn usual(files: &dyn Files, format: Format, config: &mut ModelConfig) -> Result<(PathBuf, Vec<PathBuf>)> {
     let single = format.weights();
     let stem = single.trim_end_matches(".safetensors");
@@ -201,22 +213,18 @@ fn usual(files: &dyn Files, format: Format, config: &mut ModelConfig) -> Result<
         return Ok(found);
     }
     let variants = VARIANTS.map(|kind| [format!("{stem}.{kind}.safetensors"), format!("{single}.index.{kind}.json")]);
+    let pickled = format.pickled().iter().map(|name| (*name).to_owned());
     let plain = (format == Format::OpenClip).then(|| Format::Transformers.weights().to_owned());
-    for name in std::iter::once(index).chain(variants.into_iter().flatten()).chain(plain) {
+    let names = std::iter::once(index).chain(pickled).chain(variants.into_iter().flatten()).chain(plain);
+    for name in names {
         if let Some(found) = stored(files, &name, config.layout)? {
-            if !name.ends_with(".index.json") {
+            if !name.ends_with(".index.json") && !format.pickled().contains(&name.as_str()) {
                 config.assumed.push(format!("weights = {name}"));
             }
             return Ok(found);
         }
     }
-    Err(match pickled(files)? {
-        Some(pickle) => {
-            let got = format!("only {pickle}, a pickle, which can run code when it is read; {}", convert(&pickle));
-            Error::mismatch(files.place(single), "weights as safetensors", got)
-        }
-        None => files.missing(single),
-    })
+    Err(files.missing(single))
 }
 
 /// The shards that an index names; inside a larger model only those that hold some of the tower.
@@ -232,10 +240,11 @@ fn shards(path: &Path, bytes: &[u8], layout: Layout) -> Result<BTreeSet<String>>
     let wanted = |name: &str| layout != Layout::Transformers { inside: true } || name.starts_with(&vision);
     let mut shards = BTreeSet::new();
     for (name, file) in map {
-        let plain = |file: &&str| !file.contains(['/', '\\']) && file.ends_with(".safetensors");
+        let ending = if path.to_string_lossy().contains(".bin.index") { ".bin" } else { ".safetensors" };
+        let plain = |file: &&str| !file.contains(['/', '\\']) && file.ends_with(ending);
         let Some(file) = file.as_str().filter(plain) else {
             let place = format!("{place}: `{name}`");
-            return Err(Error::mismatch(place, "the name of a .safetensors file beside the index", file));
+            return Err(Error::mismatch(place, format!("the name of a {ending} file beside the index"), file));
         };
         if wanted(name) {
             shards.insert(file.to_owned());
@@ -253,32 +262,4 @@ pub(super) fn no_adapter(files: &dyn Files) -> Result<()> {
     let expected = "a model, not an adapter of one (merge it first: PEFT's `merge_and_unload`, then `save_pretrained`; where \
                     the weights have it already, take this file away)";
     Err(Error::mismatch(files.place(name), expected, "an adapter"))
-}
-
-/// A file of weights that holds Python objects.
-fn pickled(files: &dyn Files) -> Result<Option<String>> {
-    let names = ["pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin"];
-    for name in names {
-        if files.file(name)?.is_some() {
-            return Ok(Some(name.trim_end_matches(".index.json").to_owned()));
-        }
-    }
-    Ok(None)
-}
-
-/// How to make safetensors of a pickle, or of a TorchScript archive as OpenAI published them. The latter's names are OpenCLIP's.
-pub(super) fn convert(pickle: &str) -> String {
-    let open_clip =
-        pickle.starts_with("open_clip") || Path::new(pickle).extension().is_some_and(|ending| ending == "pt");
-    let (safe, config) =
-        if open_clip { ("open_clip_model", "open_clip_config.json") } else { ("model", "config.json") };
-    format!(
-        "convert it where you trust it, beside its {config}: \
-         python -c \"import torch, zipfile; from safetensors.torch import save_file; p = '{pickle}'; \
-         script = zipfile.is_zipfile(p) and any(n.endswith('constants.pkl') for n in zipfile.ZipFile(p).namelist()); \
-         w = torch.jit.load(p, map_location='cpu').state_dict() if script \
-         else torch.load(p, map_location='cpu', weights_only=True); w = w.get('state_dict', w); \
-         save_file({{k.removeprefix('module.'): v.clone().contiguous() for k, v in w.items() if v.is_floating_point()}}, \
-         '{safe}.safetensors')\""
-    )
 }

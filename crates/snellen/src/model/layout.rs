@@ -184,6 +184,7 @@ fn open_clip(rest: &str) -> Place {
 fn open_clip_text(rest: &str) -> Place {
     let name = match rest {
         "embeddings.token_embedding.weight" => "token_embedding.weight".to_owned(),
+        "embeddings.position_embedding_res.weight" => "positional_embedding_res".to_owned(),
         "embeddings.position_embedding.weight" => "positional_embedding".to_owned(),
         _ => rest.replace("final_layer_norm.", "ln_final."),
     };

@@ -5,6 +5,7 @@ use super::config::LeftAlone;
 use super::files::{self, Files, Format};
 use super::hub::Download;
 use super::layout::Layout;
+use super::openai;
 use super::preprocess::{Backend, Orientation};
 use super::source::Source;
 use super::tokenizer::{self, Tokenizer};
@@ -30,7 +31,7 @@ pub struct Model {
     pub folder: PathBuf,
     /// BLAKE3 of the weights that were read, as [`Checkpoint::hash`](super::checkpoint::Checkpoint::hash) says.
     pub weights_hash: String,
-    /// BLAKE3 of its configuration's file, in hexadecimal.
+    /// BLAKE3 of its configuration's file, or of what stands for one, in hexadecimal.
     pub config_hash: String,
     /// Number of weights.
     pub parameters: usize,
@@ -79,7 +80,7 @@ impl LoadConfig {
 }
 
 impl Model {
-    /// Reads a model by what a user calls it: a folder, a `.safetensors` file in the folder of its configuration, or `owner/name` or
+    /// Reads a model by what a user calls it: a folder, a file of weights in the folder of its configuration, or `owner/name` or
     /// `owner/name@revision` on the Hub, whose files are fetched where they are not in its cache. What is a path here is taken for
     /// one.
     pub fn open(model: &str, config: &LoadConfig, progress: &dyn Download) -> Result<Self> {
@@ -87,12 +88,12 @@ impl Model {
             .with(config.place(), progress, |files, weights, name| Self::of_files(files, weights, name, config))
     }
 
-    /// Reads a model from a folder, or from the folder of a `.safetensors` file.
+    /// Reads a model from a folder, or from the folder of a file of weights.
     pub fn load(path: &Path) -> Result<Self> {
         Self::load_with(path, &LoadConfig::plain())
     }
 
-    /// Reads a model from a folder, or from the folder of a `.safetensors` file, as `config` says.
+    /// Reads a model from a folder, or from the folder of a file of weights, as `config` says.
     pub fn load_with(path: &Path, config: &LoadConfig) -> Result<Self> {
         Source::of_path(path)?
             .with(config.place(), &(), |files, weights, name| Self::of_files(files, weights, name, config))
@@ -164,6 +165,9 @@ struct Description {
 
 impl Description {
     fn read(files: &dyn Files, weights: Option<&str>) -> Result<Self> {
+        if let Some(described) = openai::describe(files, weights)? {
+            return Self::of_weights(described);
+        }
         let mut left_alone = LeftAlone::default();
         let format = Format::of(files, weights, &mut left_alone)?;
         files::no_adapter(files)?;
@@ -178,6 +182,19 @@ impl Description {
         let class = json.pointer("/architectures/0").and_then(Value::as_str);
         let projects = class.is_some_and(|class| class.ends_with("WithProjection"));
         Ok(Self { config, format, projects, path, bytes })
+    }
+
+    /// What a file of weights says of itself.
+    fn of_weights(described: openai::Described) -> Result<Self> {
+        let openai::Described { path, config: json, kept_positions } = described;
+        let mut config = ModelConfig::parse_open_clip(&json, &path.display().to_string())?;
+        config.assumed.clear();
+        config.assumed.extend(["quick_gelu = true", "heads of 64 units"].map(str::to_owned));
+        if let Some(text) = &mut config.text {
+            text.kept_positions = kept_positions;
+        }
+        let bytes = json.to_string().into_bytes();
+        Ok(Self { config, format: Format::OpenClip, projects: false, path, bytes })
     }
 }
 

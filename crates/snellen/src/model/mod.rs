@@ -13,6 +13,7 @@ pub mod hook;
 pub mod hub;
 mod layout;
 mod load;
+mod openai;
 pub mod parity;
 pub mod picture;
 mod positions;

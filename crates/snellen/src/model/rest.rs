@@ -54,6 +54,7 @@ impl Checkpoint {
         };
         let mut listed = Vec::new();
         LeftAlone::list(&mut listed, left.into_iter().map(group));
+        LeftAlone::list(&mut listed, self.beside.iter().cloned());
         Ok(listed)
     }
 

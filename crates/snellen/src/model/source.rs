@@ -1,6 +1,6 @@
 //! What a user calls a model, and where that is.
 
-use super::files::{self, Files};
+use super::files::Files;
 use super::hub::{Download, Hub, HubId, Repo};
 use super::subfolder::Subfolder;
 use crate::{Error, Result};
@@ -34,27 +34,18 @@ impl Source {
             return Ok(Self::Folder(path.to_owned()));
         }
         if !path.is_file() {
-            let expected = "a folder with config.json and model.safetensors, a .safetensors file beside its config.json, \
+            let expected = "a folder with config.json and model.safetensors, a file of weights beside its config.json, \
                             or a name on the Hub (owner/name, owner/name@revision)";
             return Err(Error::mismatch(path.display(), expected, "no such folder"));
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        match Path::new(&name).extension().and_then(|ending| ending.to_str()) {
-            Some("safetensors") => {
-                let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-                Ok(Self::File { folder: folder.unwrap_or(Path::new(".")).to_owned(), name })
-            }
-            ending => {
-                let pickle = matches!(ending, Some("bin" | "pt" | "pth" | "ckpt"));
-                let got = if pickle {
-                    format!("a pickle, which can run code when it is read; {}", files::convert(&name))
-                } else {
-                    format!("`{name}`")
-                };
-                let expected = "a folder with config.json and model.safetensors, or a .safetensors file";
-                Err(Error::mismatch(path.display(), expected, got))
-            }
+        if !matches!(ending(&name), Some("safetensors" | "bin" | "pt" | "pth" | "ckpt")) {
+            let expected =
+                "a folder with config.json and model.safetensors, or a file of weights (.safetensors, .bin, .pt, .pth)";
+            return Err(Error::mismatch(path.display(), expected, format!("`{name}`")));
         }
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok(Self::File { folder: folder.unwrap_or(Path::new(".")).to_owned(), name })
     }
 
     /// Calls `read` with the files, or those of a sub-folder, the name of the weights among them where it isn't the usual one, and the
@@ -104,6 +95,10 @@ impl Source {
             }
         }
     }
+}
+
+fn ending(name: &str) -> Option<&str> {
+    Path::new(name).extension().and_then(|ending| ending.to_str())
 }
 
 impl Files for Repo<'_> {

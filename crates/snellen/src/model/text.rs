@@ -18,6 +18,16 @@ pub(super) struct TextTower<F: Real> {
     causal: bool,
 }
 
+/// The position embeddings, `[token, unit]`.
+fn positions<F: Real>(p: &mut dyn Parameters<F>, c: &TextConfig) -> Result<Tensor<F>> {
+    let (name, shape) = ("text_model.embeddings.position_embedding", [c.positions, c.tower.width]);
+    let first = p.get(&format!("{name}.weight"), &shape)?;
+    let Some(kept) = c.kept_positions else { return Ok(first) };
+    let rest = p.get(&format!("{name}_res.weight"), &shape)?;
+    let kept = kept.min(c.positions) * c.tower.width;
+    Ok(Tensor::new(shape, [&first.data()[..kept], &rest.data()[kept..]].concat()))
+}
+
 impl<F: Real> TextTower<F> {
     /// `done` is shown every block as soon as its weights are there.
     pub(super) fn new(p: &mut dyn Parameters<F>, c: &TextConfig, done: &dyn Fn(&mut Block<F>)) -> Result<Self> {
@@ -25,7 +35,7 @@ impl<F: Real> TextTower<F> {
         let projection = if c.projection_bias { "text_head" } else { "text_projection" };
         Ok(Self {
             table: p.get("text_model.embeddings.token_embedding.weight", &[c.vocabulary, d])?,
-            positions: p.get("text_model.embeddings.position_embedding.weight", &[c.positions, d])?,
+            positions: positions(p, c)?,
             blocks: Block::all(p, "text_model.encoder.layers", &c.tower, done)?,
             ln_final: Norm::new(p, "text_model.final_layer_norm", d, c.tower.eps)?,
             projection: Linear::new(p, projection, (d, c.projection), c.projection_bias)?,

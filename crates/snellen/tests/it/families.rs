@@ -51,7 +51,15 @@ pub fn load(name: &str, with: &LoadConfig) -> Model {
     if name == "open_clip_siglip" {
         return load_timm(&folder(name));
     }
-    Model::load_with(&folder(name), with).unwrap_or_else(|e| panic!("{name}: {e}"))
+    let home = folder(name);
+    let path = alone(&home).unwrap_or(home);
+    Model::load_with(&path, with).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// The file of weights of a folder without a configuration.
+fn alone(folder: &Path) -> Option<PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "pt"))
 }
 
 /// A reference: inputs and activations by name.

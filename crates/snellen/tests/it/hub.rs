@@ -5,6 +5,7 @@ mod environment;
 mod id;
 mod layout;
 mod offline;
+mod pickles;
 mod redirect;
 mod refusal;
 mod server;

@@ -4,7 +4,7 @@ use super::families::folder;
 use super::weights::{Weights, with_header};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use snellen::model::{LoadConfig, Model, ModelConfig};
+use snellen::model::{Model, ModelConfig};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -249,25 +249,6 @@ fn indices_are_not_trusted() {
     assert!(error.contains("expected one tensor of that name, got another in"), "{error}");
     fs::write(copy.path(name), "{\"weight_map\": {").unwrap();
     assert!(copy.refused(name).contains("EOF"));
-}
-
-#[test]
-fn pickles_are_refused_with_the_command_that_converts_them() {
-    for (family, safe, pickle) in [
-        ("clip_bf16", "model.safetensors", "pytorch_model.bin"),
-        ("open_clip", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
-    ] {
-        let copy = Copy::of(family);
-        fs::rename(copy.path(safe), copy.path(pickle)).unwrap();
-        let error = copy.refused(safe);
-        assert!(error.contains(&format!("got only {pickle}, a pickle")), "{error}");
-        assert!(error.contains("python -c \"import torch") && error.contains(&format!("'{safe}'")), "{error}");
-    }
-    let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("ViT-B-32.pt");
-    fs::write(&file, "PK").unwrap();
-    let error = Model::open(file.to_str().unwrap(), &LoadConfig::plain(), &()).err().unwrap().to_string();
-    assert!(error.contains("a pickle") && error.contains("torch.jit.load"), "{error}");
 }
 
 /// Keys whose effect is not known, values that no maths is known for, and sizes that contradict each other.

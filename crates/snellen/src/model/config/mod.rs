@@ -213,6 +213,9 @@ pub struct TextConfig {
     pub projection: usize,
     /// Whether the projection has a bias.
     pub projection_bias: bool,
+    /// How many position embeddings are those of the model that this one was made from; the others stand in a tensor of their own
+    /// (Long-CLIP, arXiv 2403.15378). `None` where all stand in one.
+    pub kept_positions: Option<usize>,
 }
 
 impl TextConfig {

@@ -236,6 +236,7 @@ fn text(mut text: Section, projection: usize, quick: bool, assumed: &mut Vec<Str
         pooling,
         projection,
         projection_bias: text.flag("proj_bias")?,
+        kept_positions: None,
     })
 }
 

@@ -119,6 +119,7 @@ fn clip(mut top: Section) -> Result<ModelConfig> {
         pooling: pooling(&text)?,
         projection,
         projection_bias: false,
+        kept_positions: None,
     };
     let layout = Layout::Transformers { inside: false };
     Ok(ModelConfig { text: Some(text), left_alone, ..alone("clip", layout, vision, assumed) })
@@ -152,6 +153,7 @@ fn siglip(top: &Section) -> Result<ModelConfig> {
         pooling: TextPooling::Last,
         projection: text.size("projection_size")?,
         projection_bias: true,
+        kept_positions: None,
     };
     if top.find("text_config").is_some() && vision.embedding() != Some(text.projection) {
         let (expected, got) = (format!("the vision tower's width ({})", vision.tower.width), text.projection);
