@@ -96,6 +96,9 @@ fn table(compared: &Compared) -> Result<()> {
     terminal::say("")?;
     for Line { kind, verdict, says } in compared.lines() {
         terminal::say(format!("{kind:<8} {:<14} {}", verdict.name(), printable(&says)))?;
+        if kind == "pixels" {
+            compared.of_backends().iter().try_for_each(|line| terminal::say(format!("{:<23} {line}", "")))?;
+        }
     }
     let not_compared = compared.not_compared();
     if not_compared.is_empty() { Ok(()) } else { terminal::say(format!("not compared: {}", not_compared.join(", "))) }

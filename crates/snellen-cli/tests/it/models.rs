@@ -94,6 +94,27 @@ fn a_model_agrees_with_its_library() {
             assert!(table.contains(site["site"].as_str().unwrap()), "{family}: {table}");
         }
         assert_eq!(compared["pixels"]["found"]["exact"], 1.0, "{family}");
+        // Which backend they are of, whichever the model is loaded with; of OpenCLIP's transform there is one.
+        let backends = if family.starts_with("open_clip") { &["pil"][..] } else { &["pil", "torchvision"] };
+        for with in backends {
+            let args = format!("{PARITY} --preprocessing {with}");
+            let pixels = &parse(&home.run(&format!("{args} --json")).stdout)["pixels"]["found"];
+            let of =
+                |key: &str| pixels["backends"].as_array().unwrap().iter().map(|of| of[key].clone()).collect::<Vec<_>>();
+            assert_eq!(
+                (&pixels["made_by"], of("backend")),
+                (&json!("pil"), backends.iter().map(|b| json!(b)).collect())
+            );
+            assert_eq!(of("same")[0], of("values")[0], "{family}");
+            assert!(backends.len() == 1 || of("same")[1].as_u64() < of("values")[1].as_u64(), "{family}");
+            let table = home.run(&args).stdout;
+            for line in
+                [" pil: ", " values the same to the last bit, at most 0.000/255 off\n", " made by pil, going by that\n"]
+            {
+                assert!(table.contains(line), "{family}: {table}");
+            }
+            assert_eq!(table.contains(" torchvision: "), backends.len() == 2, "{family}: {table}");
+        }
         let ids = &compared["ids"];
         if family.starts_with("dinov2") || family == "llava_next" {
             assert_eq!(ids, "nothing", "{family}");

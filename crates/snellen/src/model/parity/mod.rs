@@ -9,8 +9,9 @@ mod reference;
 
 use self::compare::Compare;
 use self::reference::{IDS, Reference};
+use super::preprocess::Agreement;
 use super::tokenizer::Tokens;
-use super::{Model, Site, Tower};
+use super::{Backend, Model, Site, Tower};
 use crate::engine::{Tape, Tensor};
 use crate::{Error, Result};
 use serde::{Serialize, Serializer};
@@ -114,6 +115,10 @@ pub struct PixelParity {
     pub max_steps: f64,
     /// Share of the values that are within a thousandth of a step.
     pub exact: f64,
+    /// What each backend that the model's preprocessing has makes of the same pictures, whichever the model was loaded with.
+    pub backends: Vec<Agreement>,
+    /// The backend that the reference's pixels are of, where that can be told.
+    pub made_by: Option<Backend>,
 }
 
 /// Captions' token ids against the reference's.
@@ -193,6 +198,21 @@ impl Parity {
             kinds.extend(is.then_some(kind));
         }
         kinds
+    }
+
+    /// How the reference's pixels compare with those of each backend, a line each, and in a last one whose they are; nothing where they
+    /// were not compared.
+    pub fn of_backends(&self) -> Vec<String> {
+        let Compared::Found(pixels) = &self.pixels else { return Vec::new() };
+        let line = |of: &Agreement| {
+            let Agreement { backend, values, same, max_steps } = of;
+            format!("{backend}: {same} of {values} values the same to the last bit, at most {max_steps:.3}/255 off")
+        };
+        let whose = match pixels.made_by {
+            Some(backend) => format!("made by {backend}, going by that"),
+            None => "made by which of these can not be told".to_owned(),
+        };
+        pixels.backends.iter().map(line).chain([whose]).collect()
     }
 
     fn pixel_line(&self) -> Line {

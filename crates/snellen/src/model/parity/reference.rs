@@ -2,6 +2,7 @@
 
 use super::{Compared, IdParity, Made, PixelParity, Weights};
 use crate::model::checkpoint::Checkpoint;
+use crate::model::preprocess::Agreement;
 use crate::model::{Decoded, Model};
 use crate::{Error, Result};
 use ring::digest::{Context, SHA256};
@@ -130,6 +131,7 @@ impl Reference {
     ) -> Result<Compared<PixelParity>> {
         let preprocessing = &model.preprocessing;
         let (plane, mut pictures, mut max_steps, mut exact) = (shape[2] * shape[3], 0, 0.0_f64, 0);
+        let mut backends: Vec<Agreement> = Vec::new();
         for expected in expected.chunks(3 * plane) {
             let name = format!("input.picture.{pictures}");
             let Some((shape, bytes)) = self.file.bytes(&name, Dtype::U8)? else { break };
@@ -145,6 +147,9 @@ impl Reference {
                 exact += usize::from(steps < 1e-3);
                 max_steps = if steps.is_nan() { f64::INFINITY } else { max_steps.max(steps) };
             }
+            let each = preprocessing.agreements(&picture, expected)?;
+            let sum = |(k, of): (usize, Agreement)| backends.get(k).map_or(of, |before| before.and(of));
+            backends = each.into_iter().enumerate().map(sum).collect();
             pictures += 1;
         }
         if pictures == 0 {
@@ -154,7 +159,8 @@ impl Reference {
             return Ok(Compared::NotCompared(format!("the reference holds {pictures} of the {} pictures", shape[0])));
         }
         let exact = exact as f64 / (pictures * 3 * plane) as f64;
-        Ok(Compared::Found(PixelParity { pictures, max_steps, exact }))
+        let made_by = Agreement::made_by(&backends);
+        Ok(Compared::Found(PixelParity { pictures, max_steps, exact, backends, made_by }))
     }
 
     /// Tokenises the reference's captions and compares ids and mask with its own: whole rows, or up to the end of each text where
