@@ -5,7 +5,7 @@ use crate::{clock, terminal};
 use clap::Args;
 use serde_json::{Value, json};
 use snellen::bench::{Forward, NAMES, Training, named, towers};
-use snellen::model::{LoadConfig, Model, ModelConfig, Site, Towers};
+use snellen::model::{LoadConfig, Model, ModelConfig, Site, Tower, Towers};
 use snellen::record::{TokenPolicy, select};
 use snellen::{Error, Result};
 use snellen_cpu::{Level, Precision, peak};
@@ -152,7 +152,8 @@ fn sites(config: &ModelConfig, patterns: &[String]) -> Result<Vec<Site>> {
     if patterns.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(select(config, patterns, &[TokenPolicy::All])?.into_iter().map(|selected| selected.site).collect())
+    let selected = select(config, Tower::Vision, patterns, &[TokenPolicy::All])?;
+    Ok(selected.into_iter().map(|selected| selected.site).collect())
 }
 
 /// Answers every count on standard input with the seconds that a run took.

@@ -24,7 +24,7 @@ pub enum Command {
     Exam(exam::Exam),
     /// Draw scenes with their labels, masks and captions
     Scenes(scenes::Scenes),
-    /// Record a model's activations on images or on scenes
+    /// Record a model's activations on images, scenes or texts
     Record(record::Record),
     /// Put the parts of a recording together
     Merge(merge::Merge),

@@ -4,17 +4,23 @@ use crate::drawn::{Kind, series};
 use crate::models::{self, Load};
 use crate::terminal::{self, Bars};
 use clap::Args;
-use snellen::Result;
+use clap::builder::ArgPredicate;
 use snellen::exam::Stages;
 use snellen::record::skipped::{self, Skipped};
 use snellen::record::{
-    IMAGE_COLUMN, LabelsFrom, Only, Part, RecordConfig, RunManifest, SceneSource, Source, SourceConfig, TokenPolicy,
-    Unfinished, open_source, record,
+    IMAGE_COLUMN, LabelsFrom, Only, Part, RecordConfig, RunManifest, SceneSource, Source, SourceConfig, Texts,
+    TokenPolicy, Unfinished, open_source, record, record_texts,
 };
+use snellen::scene::Series;
+use snellen::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Pictures that were passed over and are named on the terminal; `skipped.csv` has all.
 const NAMED: usize = 20;
+/// What `--texts` is given for the captions of images or scenes.
+const CAPTIONS: &str = "captions";
+/// Height and width of the canvas of scenes that are not drawn, in pixels.
+const SIDE: u32 = 224;
 
 /// Arguments of `record`.
 #[derive(Args)]
@@ -27,20 +33,29 @@ pub struct Record {
     given: Given,
     #[command(flatten)]
     drawn: Drawn,
-    /// Sites by name or pattern, separated by commas: `blocks.*.mlp.hook_post`
-    #[arg(long, value_delimiter = ',', default_value = "blocks.*.mlp.hook_post,image_embeds")]
+    #[command(flatten)]
+    said: Said,
+    /// Sites by name or pattern, separated by commas: `blocks.*.mlp.hook_post`; of texts by default
+    /// `text.blocks.*.mlp.hook_post,text.text_embeds`
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "blocks.*.mlp.hook_post,image_embeds",
+        default_value_if("texts", ArgPredicate::IsPresent, "text.blocks.*.mlp.hook_post,text.text_embeds")
+    )]
     sites: Vec<String>,
-    /// How tokens become one row per image: cls, mean, mean_all, max, object, background, all
+    /// How tokens become one row per image: cls, mean, mean_all, max, max_all, object, background, all; per text: eos (the token that is
+    /// pooled), mean, max, all
     #[arg(long, value_delimiter = ',', default_value = "mean")]
     tokens: Vec<TokenPolicy>,
-    /// Images per forward
+    /// Images or texts per forward
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
     /// New folder for the run; DIR.partial while it is recorded
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// List pictures that can not be read in skipped.csv, and go on without them
-    #[arg(long)]
+    #[arg(long, conflicts_with = "texts")]
     skip_bad: bool,
     /// Go on with an interrupted recording in DIR.partial
     #[arg(long)]
@@ -60,25 +75,25 @@ pub struct Record {
 #[derive(Args)]
 struct Given {
     /// Folder of images, of WebDataset tar files or of Parquet files, however deep; or one such tar (plain, gzip or zstd) or .parquet file
-    #[arg(long, value_name = "PATH", required_unless_present = "scenes")]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["scenes", "texts"])]
     images: Option<PathBuf>,
-    /// What the images of a folder show: `file` (labels.csv or metadata.csv, where there is one), `folders` (each is a class), `none`
+    /// What the images of a folder, or texts, show: `file` (labels.csv or metadata.csv, where there is one), `folders` (each is a class), `none`
     #[arg(long, value_name = "FROM", default_value_t = LabelsFrom::File, conflicts_with = "scenes")]
     labels: LabelsFrom,
     /// Of a folder that holds several kinds, what to read: pictures, tars, parquet
-    #[arg(long, value_name = "KIND", conflicts_with = "scenes")]
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["scenes", "texts"])]
     only: Option<Only>,
     /// Of tars where keys have several pictures, the field that is meant: the first of these that a key has, or `*` for all
-    #[arg(long, value_name = "FIELD", value_delimiter = ',', conflicts_with = "scenes")]
+    #[arg(long, value_name = "FIELD", value_delimiter = ',', conflicts_with_all = ["scenes", "texts"])]
     image_field: Vec<String>,
     /// Column of Parquet files that holds the images
-    #[arg(long, value_name = "NAME", default_value = IMAGE_COLUMN, conflicts_with = "scenes")]
+    #[arg(long, value_name = "NAME", default_value = IMAGE_COLUMN, conflicts_with_all = ["scenes", "texts"])]
     image_column: String,
     /// Which image of a column of lists, from 0
-    #[arg(long, value_name = "N", conflicts_with = "scenes")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["scenes", "texts"])]
     image_index: Option<u32>,
     /// Where the files are that a Parquet file names without holding them; its own folder where not given
-    #[arg(long, value_name = "DIR", conflicts_with = "scenes")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["scenes", "texts"])]
     image_root: Option<PathBuf>,
 }
 
@@ -117,27 +132,69 @@ struct Drawn {
     study: bool,
 }
 
+impl Drawn {
+    fn series(&self, kind: Kind, size: u32, seed: u64) -> Result<Series> {
+        series(kind, self.count, size, self.study, seed)
+    }
+}
+
+/// Texts instead of images.
+#[derive(Args)]
+struct Said {
+    /// Record the text tower instead of the vision tower: on a CSV file with a column `text` or `caption` (and `filename`, and labels
+    /// `<factor>_<k>`, or a labels.csv beside it), or on the `captions` of --images FOLDER or --scenes KIND
+    #[arg(long, value_name = "FILE|captions")]
+    texts: Option<PathBuf>,
+    /// Cut texts that are longer than the model takes, as transformers does; otherwise they are refused
+    #[arg(long, requires = "texts")]
+    truncate: bool,
+}
+
+impl Said {
+    /// The texts, where they are asked for; `images` and `scenes` are what is said by them.
+    fn open(&self, images: Option<&Path>, labels: LabelsFrom, scenes: Option<&Series>) -> Result<Option<Texts>> {
+        let Some(file) = &self.texts else { return Ok(None) };
+        let texts = match (file.as_os_str() == CAPTIONS, images, scenes) {
+            (true, Some(folder), _) => Texts::captions(folder, labels),
+            (true, None, Some(scenes)) => Texts::of_scenes(scenes),
+            (false, None, None) => Texts::read(file, labels),
+            (true, None, None) => {
+                Err(Error::mismatch("--texts captions", "--images FOLDER or --scenes KIND", "neither"))
+            }
+            (false, ..) => {
+                let expected = format!("{CAPTIONS} beside --images or --scenes, or neither of these");
+                Err(Error::mismatch("--texts", expected, file.display()))
+            }
+        }?;
+        texts.passed_over().iter().for_each(|passed| terminal::note(format!("passed over: {passed}")));
+        Ok(Some(texts))
+    }
+}
+
 /// Runs `snellen record`.
-pub fn run(args: Record) -> Result<()> {
+pub fn run(mut args: Record) -> Result<()> {
+    let config = RecordConfig {
+        sites: std::mem::take(&mut args.sites),
+        policies: std::mem::take(&mut args.tokens),
+        batch: args.batch as usize,
+        seed: args.seed,
+        part: args.shard,
+        unfinished: if args.resume { Unfinished::Resume } else { Unfinished::Keep },
+        skip_bad: args.skip_bad,
+    };
+    if args.said.texts.is_some() {
+        return run_texts(&args, &config);
+    }
     // Before the model is loaded.
     let images = args.given.open(args.skip_bad)?;
     let model = args.load.open(&args.model)?;
     let source: Box<dyn Source> = match (images, args.drawn.scenes) {
         (None, Some(kind)) => {
             let size = args.drawn.size.unwrap_or(model.config.vision.image as u32);
-            Box::new(SceneSource(series(kind, args.drawn.count, size, args.drawn.study, args.seed)?))
+            Box::new(SceneSource(args.drawn.series(kind, size, args.seed)?))
         }
         (Some(images), _) => images,
-        (None, None) => return Err(snellen::Error::mismatch("record", "--images or --scenes", "neither")),
-    };
-    let config = RecordConfig {
-        sites: args.sites,
-        policies: args.tokens,
-        batch: args.batch as usize,
-        seed: args.seed,
-        part: args.shard,
-        unfinished: if args.resume { Unfinished::Resume } else { Unfinished::Keep },
-        skip_bad: args.skip_bad,
+        (None, None) => return Err(Error::mismatch("record", "--images or --scenes", "neither")),
     };
     let bars = Bars::new();
     let bar = bars.begin("recording activations");
@@ -146,9 +203,22 @@ pub fn run(args: Record) -> Result<()> {
     report(&run?, &args.out, args.json)
 }
 
+fn run_texts(args: &Record, config: &RecordConfig) -> Result<()> {
+    // Captions of scenes are the same whatever they are drawn on.
+    let scenes = args.drawn.scenes.map(|kind| args.drawn.series(kind, args.drawn.size.unwrap_or(SIDE), args.seed));
+    let texts = args.said.open(args.given.images.as_deref(), args.given.labels, scenes.transpose()?.as_ref())?;
+    let Some(texts) = texts else { return Err(Error::mismatch("record", "--texts", "none")) };
+    let model = args.load.open(&args.model)?;
+    let bars = Bars::new();
+    let bar = bars.begin("recording activations");
+    let run = record_texts(&model, (&texts, args.said.truncate), config, &args.out, bar.as_ref());
+    drop(bar);
+    report(&run?, &args.out, args.json)
+}
+
 /// Says what stands in `out`.
 pub fn report(run: &RunManifest, out: &Path, json: bool) -> Result<()> {
-    if let Some(passed) = &run.images.skipped {
+    if let Some(passed) = run.images.as_ref().and_then(|images| images.skipped.as_ref()) {
         let (rows, _) = Skipped::read(&out.join(skipped::FILE))?;
         rows.iter()
             .take(NAMED)
@@ -161,10 +231,10 @@ pub fn report(run: &RunManifest, out: &Path, json: bool) -> Result<()> {
         ));
     }
     if json {
-        let json = serde_json::to_string_pretty(run).map_err(|e| snellen::Error::malformed("json", e))?;
+        let json = serde_json::to_string_pretty(run).map_err(|e| Error::malformed("json", e))?;
         return terminal::say(json);
     }
     let arrays: usize = run.sites.iter().map(|s| s.policies.len()).sum();
     let part = run.part.as_ref().map_or(String::new(), |part| format!(" (part {}/{})", part.index, part.of));
-    terminal::say(format!("{} images, {arrays} arrays in {}{part}", run.images.count, out.display()))
+    terminal::say(format!("{} {}, {arrays} arrays in {}{part}", run.rows(), run.things(), out.display()))
 }

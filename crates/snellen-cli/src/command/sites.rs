@@ -27,7 +27,10 @@ pub fn run(args: &Sites) -> Result<()> {
     let rows = sites.iter().map(|site| (site.to_string(), axes(*site, &config), site.shape(&config, 1, length)));
     if args.json {
         let sites: Vec<_> = rows
-            .map(|(site, axes, shape)| serde_json::json!({"site": site, "axes": axes, "shape": shape[1..]}))
+            .map(|(site, axes, shape)| {
+                let tower = if site.starts_with("text.") { "text" } else { "vision" };
+                serde_json::json!({"site": site, "tower": tower, "axes": axes, "shape": shape[1..]})
+            })
             .collect();
         let all = serde_json::json!({"model_type": config.model_type, "assumed": config.assumed,
                                     "left_alone": config.left_alone, "sites": sites});

@@ -18,5 +18,6 @@ mod refuse_usage;
 #[path = "../../../snellen/tests/it/hub/server.rs"]
 mod server;
 mod study;
+mod texts;
 #[path = "../../../snellen/tests/it/weights.rs"]
 mod weights;

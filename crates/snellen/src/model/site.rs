@@ -90,6 +90,8 @@ pub enum TokenAxis {
         /// How many registers.
         registers: usize,
     },
+    /// Tokens of a text, special ones among them, with padding where texts differ in length.
+    Text,
 }
 
 impl BlockPoint {
@@ -211,18 +213,15 @@ impl Site {
     /// What the rows of one image or text are there.
     pub fn tokens(self, config: &ModelConfig) -> TokenAxis {
         let vision = &config.vision;
-        let of_vision = self.tower == Tower::Vision;
-        let all = TokenAxis::Tokens {
-            class: of_vision && vision.class_token,
-            registers: if of_vision { vision.registers } else { 0 },
-        };
+        let all = TokenAxis::Tokens { class: vision.class_token, registers: vision.registers };
         match self.point {
             Point::Embeds => TokenAxis::One,
-            Point::LnFinal if of_vision && vision.norm_after_pooling => TokenAxis::One,
             Point::Block(_, point) | Point::Head(point) if point.is_attention() => TokenAxis::Attention,
+            _ if self.tower == Tower::Text => TokenAxis::Text,
+            Point::LnFinal if vision.norm_after_pooling => TokenAxis::One,
             Point::Head(point) if !matches!(point, BlockPoint::K | BlockPoint::V) => TokenAxis::One,
             Point::Embed => TokenAxis::Tokens { class: false, registers: 0 },
-            Point::PosEmbed => TokenAxis::Tokens { class: of_vision && vision.class_token, registers: 0 },
+            Point::PosEmbed => TokenAxis::Tokens { class: vision.class_token, registers: 0 },
             _ => all,
         }
     }

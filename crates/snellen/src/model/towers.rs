@@ -16,8 +16,8 @@ pub struct Towers<F: Real> {
     pub(super) text: Option<TextTower<F>>,
     logit_scale: Option<Tensor<F>>,
     logit_bias: Option<Tensor<F>>,
-    /// The vision tower's, in the order of the forward.
-    sites: Vec<Site>,
+    /// Each tower's, in the order of the forward.
+    sites: [Vec<Site>; 2],
 }
 
 impl<F: Real> Towers<F> {
@@ -57,7 +57,7 @@ impl<F: Real> Towers<F> {
             text: text.map(|text| TextTower::new(parameters, text, done)).transpose()?,
             logit_scale: text.map(|_| parameters.get("logit_scale", &[])).transpose()?,
             logit_bias: config.logit_bias.then(|| parameters.get("logit_bias", &[])).transpose()?,
-            sites: Site::all(config, Tower::Vision),
+            sites: [Tower::Vision, Tower::Text].map(|tower| Site::all(config, tower)),
         })
     }
 
@@ -69,11 +69,8 @@ impl<F: Real> Towers<F> {
 
     /// The same as far as `hook` wants to see: the forward ends at the last site that it wants.
     pub fn observe_images(&self, tape: &mut Tape<F>, pixels: &Tensor<F>, hook: &mut dyn Hook) -> Result<()> {
-        let Some(last) = self.sites.iter().rev().find(|site| hook.wants(**site)) else { return Ok(()) };
-        match self.vision.forward(tape, pixels, &mut Watch::until(hook, *last)) {
-            Ok(_) | Err(End::Seen) => Ok(()),
-            Err(End::Failed(error)) => Err(error),
-        }
+        let Some(last) = self.sites[0].iter().rev().find(|site| hook.wants(**site)) else { return Ok(()) };
+        seen(self.vision.forward(tape, pixels, &mut Watch::until(hook, *last)))
     }
 
     /// -> embeddings `[text, unit]`, not normalised.
@@ -81,8 +78,20 @@ impl<F: Real> Towers<F> {
     /// # Errors
     /// When there is no text tower.
     pub fn embed_texts(&self, tape: &mut Tape<F>, tokens: &Tokens, hook: &mut dyn Hook) -> Result<Tensor<F>> {
-        let none = || Error::mismatch("model", "a text tower", "none");
-        whole(self.text.as_ref().ok_or_else(none)?.forward(tape, tokens, &mut Watch::whole(hook)))
+        whole(self.text()?.forward(tape, tokens, &mut Watch::whole(hook)))
+    }
+
+    /// The same as far as `hook` wants to see: the forward ends at the last site that it wants.
+    ///
+    /// # Errors
+    /// When there is no text tower.
+    pub fn observe_texts(&self, tape: &mut Tape<F>, tokens: &Tokens, hook: &mut dyn Hook) -> Result<()> {
+        let Some(last) = self.sites[1].iter().rev().find(|site| hook.wants(**site)) else { return Ok(()) };
+        seen(self.text()?.forward(tape, tokens, &mut Watch::until(hook, *last)))
+    }
+
+    fn text(&self) -> Result<&TextTower<F>> {
+        self.text.as_ref().ok_or_else(|| Error::mismatch("model", "a text tower", "none"))
     }
 
     /// Natural logarithm of the factor between cosine and logit, `[]`.
@@ -93,6 +102,14 @@ impl<F: Real> Towers<F> {
     /// What is added to every logit, `[]`.
     pub fn logit_bias(&self) -> Option<&Tensor<F>> {
         self.logit_bias.as_ref()
+    }
+}
+
+/// The result of a forward that may have ended early.
+fn seen<T>(step: Step<T>) -> Result<()> {
+    match step {
+        Ok(_) | Err(End::Seen) => Ok(()),
+        Err(End::Failed(error)) => Err(error),
     }
 }
 

@@ -46,14 +46,7 @@ pub struct ImageTable {
 impl ImageTable {
     /// Begins the table in the new file `path`.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create_new(path).map_err(Error::io(path))?;
-        let level = ZstdLevel::try_new(3).map_err(|source| Error::malformed(path.display(), source))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_max_row_group_row_count(Some(GROUP))
-            .build();
-        let writer = ArrowWriter::try_new(file, Arc::new(schema()), Some(properties));
-        let writer = writer.map_err(|source| Error::malformed(path.display(), source))?;
+        let writer = writer(path, schema(), GROUP)?;
         Ok(Self { path: path.to_owned(), writer, pending: Vec::new(), rows: 0, hasher: blake3::Hasher::new() })
     }
 
@@ -93,6 +86,18 @@ impl ImageTable {
         self.rows += rows;
         Ok(())
     }
+}
+
+/// A writer of the new file `path`, with row groups of `group` rows.
+pub(super) fn writer(path: &Path, schema: Schema, group: usize) -> Result<ArrowWriter<File>> {
+    let file = File::create_new(path).map_err(Error::io(path))?;
+    let level = ZstdLevel::try_new(3).map_err(|source| Error::malformed(path.display(), source))?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(group))
+        .build();
+    let writer = ArrowWriter::try_new(file, Arc::new(schema), Some(properties));
+    writer.map_err(|source| Error::malformed(path.display(), source))
 }
 
 /// Calls `each` with the rows of the table at `path`, some at a time; how many there are, and the BLAKE3 that
@@ -155,7 +160,7 @@ fn schema() -> Schema {
 }
 
 /// What the system refused stays recognisable as that.
-fn refused(path: &Path, source: ParquetError) -> Error {
+pub(super) fn refused(path: &Path, source: ParquetError) -> Error {
     match source {
         ParquetError::External(source) => match source.downcast::<std::io::Error>() {
             Ok(source) => Error::Io { path: path.to_owned(), source: *source },

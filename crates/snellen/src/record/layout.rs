@@ -1,12 +1,12 @@
 //! What an array of `activations.zarr` looks like: its path, shape, chunks, codecs and attributes.
 //!
-//! An array is `[image, ...]`, cut along images only. A chunk, the unit of compression and checksum (zstd level 3, then
+//! An array is `[image, ...]` or `[text, ...]`, cut along images or texts only, of which the same is true. A chunk, the unit of compression and checksum (zstd level 3, then
 //! crc32c), holds a power of two of images, as many as fit [`CHUNK_BYTES`] but at least one and at most [`MAX_CHUNK_ROWS`]. A
 //! shard, the unit of a file and of the writer's memory, holds up to [`SHARD_CHUNKS`] chunks within [`SHARD_BYTES`], but no more
 //! than the array has. The fill value is NaN, so that what is missing is never taken for a silent unit.
 
 use super::TokenPolicy;
-use crate::model::{ModelConfig, Point, Site, TokenAxis};
+use crate::model::{ModelConfig, Point, Site, TokenAxis, Tower};
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Layout {
     pub policy: TokenPolicy,
     /// `[image, ...]`.
     pub shape: Vec<usize>,
-    /// The name of every axis: `image`, then `unit`; `token` or `patch`, and `unit`; or `head`, `query` and `key`.
+    /// The name of every axis: `image` or `text`, then `unit`; `token` or `patch`, and `unit`; or `head`, `query` and `key`.
     pub dimensions: Vec<String>,
 }
 
@@ -49,24 +49,33 @@ impl Layout {
     /// # Errors
     /// When one row is larger than [`MAX_ROW_BYTES`].
     pub fn new(config: &ModelConfig, site: Site, policy: TokenPolicy, images: usize) -> Result<Self> {
-        let whole = site.shape(config, images, 0);
-        let tokens = site.tokens(config);
-        let names: &[&str] = match (policy, tokens) {
+        Self::of(config, site, policy, [images, 0])
+    }
+
+    /// The array of `rows` rows that `site` has under `policy`; of texts with `tokens` tokens each under [`TokenPolicy::All`].
+    ///
+    /// # Errors
+    /// As [`Layout::new`].
+    pub fn of(config: &ModelConfig, site: Site, policy: TokenPolicy, [rows, tokens]: [usize; 2]) -> Result<Self> {
+        let whole = site.shape(config, rows, tokens);
+        let axis = site.tokens(config);
+        let names: &[&str] = match (policy, axis) {
             (TokenPolicy::All, TokenAxis::Attention) => &["head", "query", "key"],
             (TokenPolicy::All, TokenAxis::Tokens { .. }) if site.point == Point::Embed => &["patch", "unit"],
-            (TokenPolicy::All, TokenAxis::Tokens { .. }) => &["token", "unit"],
+            (TokenPolicy::All, TokenAxis::Tokens { .. } | TokenAxis::Text) => &["token", "unit"],
             _ => &["unit"],
         };
         let shape = match names.len() {
             3 => whole,
-            2 => vec![images, whole[1], whole[2..].iter().product()],
-            _ => vec![images, whole[if tokens == TokenAxis::One { 1 } else { 2 }..].iter().product()],
+            2 => vec![rows, whole[1], whole[2..].iter().product()],
+            _ => vec![rows, whole[if axis == TokenAxis::One { 1 } else { 2 }..].iter().product()],
         };
-        let dimensions = std::iter::once("image").chain(names.iter().copied()).map(str::to_owned).collect();
+        let row = if site.tower == Tower::Text { "text" } else { "image" };
+        let dimensions = std::iter::once(row).chain(names.iter().copied()).map(str::to_owned).collect();
         let layout = Self { site, policy, shape, dimensions };
         let bytes = layout.shape[1..].iter().try_fold(VALUE, |bytes, extent| bytes.checked_mul(*extent));
         if bytes.is_none_or(|bytes| bytes > MAX_ROW_BYTES) {
-            let expected = format!("at most {MAX_ROW_BYTES} bytes per image");
+            let expected = format!("at most {MAX_ROW_BYTES} bytes per {row}");
             return Err(Error::mismatch(layout.path(), expected, format!("rows of shape {:?}", &layout.shape[1..])));
         }
         Ok(layout)

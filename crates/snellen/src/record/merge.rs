@@ -6,7 +6,8 @@ use super::picture::read_bytes;
 use super::plan::difference;
 use super::run::{FILE, PartRecord, RunManifest};
 use super::skipped::{self, Skipped};
-use super::{ACTIVATIONS, ActivationStore, IMAGES, LABELS, Layout, Progress, StoreWriter};
+use super::texts::table::{TextTable, read_texts};
+use super::{ACTIVATIONS, ActivationStore, IMAGES, LABELS, Layout, Progress, StoreWriter, TEXTS};
 use crate::output::StagedDir;
 use crate::scene::labels_csv::MAX_BYTES;
 use crate::{Error, Result};
@@ -34,25 +35,30 @@ pub fn merge(parts: &[PathBuf], out: &Path, progress: &dyn Progress) -> Result<R
     let pieces = ordered(parts)?;
     let Some(first) = pieces.first() else { return Err(Error::mismatch("parts", "at least one", "none")) };
     pieces.iter().try_for_each(|piece| piece.check_against(first))?;
-    let images: usize = pieces.iter().map(|piece| piece.run.images.count).sum();
+    let rows: usize = pieces.iter().map(|piece| piece.run.rows()).sum();
     let whole = |layout: &Layout| {
         let mut layout = layout.clone();
-        layout.shape[0] = images;
+        layout.shape[0] = rows;
         layout
     };
     let layouts: Vec<Layout> = first.store.arrays().iter().map(whole).collect();
 
     let staged = StagedDir::begin(out)?;
     let folder = staged.path();
-    let mut table = ImageTable::create(&folder.join(IMAGES))?;
-    pieces.iter().try_for_each(|piece| piece.copy_images(&mut table))?;
-    let images_hash = table.finish()?.to_hex().to_string();
-    let mut passed = Vec::new();
-    pieces.iter().try_for_each(|piece| piece.add_skipped(&mut passed))?;
-    let labels_hash = first.copy_labels(folder, &passed)?;
-    let skipped = skipped::write(folder, &passed)?;
+    let mut run = first.run.clone();
+    if let Some(images) = &mut run.images {
+        (images.count, images.hash) = (rows, merge_images(&pieces, folder)?);
+        let mut passed = Vec::new();
+        pieces.iter().try_for_each(|piece| piece.add_skipped(&mut passed))?;
+        images.labels_hash = first.copy_labels(images.labels_hash.as_ref(), folder, &passed)?;
+        images.skipped = skipped::write(folder, &passed)?;
+    }
+    if let Some(texts) = &mut run.texts {
+        (texts.count, texts.hash) = (rows, merge_texts(&pieces, folder)?);
+        texts.labels_hash = first.copy_labels(texts.labels_hash.as_ref(), folder, &[])?;
+    }
     let mut store = StoreWriter::create(&folder.join(ACTIVATIONS), layouts.clone())?;
-    let (mut done, total) = (0, layouts.len() * images);
+    let (mut done, total) = (0, layouts.len() * rows);
     progress.advance(done, total);
     for layout in &layouts {
         for piece in &pieces {
@@ -67,15 +73,42 @@ pub fn merge(parts: &[PathBuf], out: &Path, progress: &dyn Progress) -> Result<R
         }
     }
     store.finish()?;
-    let mut run = first.run.clone();
-    run.images.count = images;
-    run.images.hash = images_hash;
-    run.images.labels_hash = labels_hash;
-    run.images.skipped = skipped;
     run.part = None;
     run.write(folder)?;
     staged.publish()?;
     Ok(run)
+}
+
+/// The image tables of all parts as one; its hash.
+fn merge_images(pieces: &[Piece], folder: &Path) -> Result<String> {
+    let mut table = ImageTable::create(&folder.join(IMAGES))?;
+    for piece in pieces {
+        let path = piece.folder.join(IMAGES);
+        let said = piece.run.images.as_ref().map(|images| (images.count, images.hash.as_str()));
+        checked(&path, said, read_images(&path, |row| table.push(row))?)?;
+    }
+    Ok(table.finish()?.to_hex().to_string())
+}
+
+/// The text tables of all parts as one; its hash.
+fn merge_texts(pieces: &[Piece], folder: &Path) -> Result<String> {
+    let mut table = TextTable::create(&folder.join(TEXTS))?;
+    for piece in pieces {
+        let path = piece.folder.join(TEXTS);
+        let said = piece.run.texts.as_ref().map(|texts| (texts.count, texts.hash.as_str()));
+        checked(&path, said, read_texts(&path, |row| table.push(row))?)?;
+    }
+    Ok(table.finish()?.to_hex().to_string())
+}
+
+/// Whether the table at `path` has the rows and the hash that `run.json` says.
+fn checked(path: &Path, said: Option<(usize, &str)>, (rows, hash): (usize, blake3::Hash)) -> Result<()> {
+    let (count, expected) = said.unwrap_or_default();
+    if (rows, hash.to_hex().as_str()) != (count, expected) {
+        let expected = format!("{count} rows of hash {expected}, as run.json says");
+        return Err(Error::mismatch(path.display(), expected, format!("{rows} of {hash}")));
+    }
+    Ok(())
 }
 
 /// The parts in their order: each once, none missing.
@@ -123,7 +156,8 @@ impl Piece {
         let part = Part::new(record.index, record.of);
         let part = part.map_err(|source| Error::malformed(format!("{}: `part`", path.display()), source))?;
         let rows = part.rows(record.rows)?;
-        let met = run.images.skipped.as_ref().map_or(0, |skipped| skipped.count).saturating_add(run.images.count);
+        let skipped = run.images.as_ref().and_then(|images| images.skipped.as_ref()).map_or(0, |skipped| skipped.count);
+        let met = skipped.saturating_add(run.rows());
         if rows.start != record.first_row || rows.len() != met {
             let expected = format!("rows {} to {} of {}", rows.start, rows.end, record.rows);
             let got = format!("{met} from {} on", record.first_row);
@@ -138,8 +172,14 @@ impl Piece {
         let place = self.folder.join(FILE).display().to_string();
         let of_all = |piece: &Self| {
             let mut run = piece.run.clone();
-            (run.images.count, run.images.hash, run.images.skipped) = (0, String::new(), None);
-            run.images.passed_over.clear();
+            if let Some(images) = &mut run.images {
+                (images.count, images.hash, images.skipped) = (0, String::new(), None);
+                images.passed_over.clear();
+            }
+            if let Some(texts) = &mut run.texts {
+                (texts.count, texts.hash) = (0, String::new());
+                texts.passed_over.clear();
+            }
             if let Some(part) = &mut run.part {
                 (part.index, part.first_row) = (0, 0);
             }
@@ -158,7 +198,7 @@ impl Piece {
         }
         for (array, other) in self.store.arrays().iter().zip(first.store.arrays()) {
             let expected: Vec<usize> =
-                std::iter::once(self.run.images.count).chain(other.shape[1..].iter().copied()).collect();
+                std::iter::once(self.run.rows()).chain(other.shape[1..].iter().copied()).collect();
             if array.shape != expected || array.dimensions != other.dimensions {
                 let place = format!("{}: `{}`", activations.display(), array.path());
                 return Err(Error::mismatch(place, format!("shape {expected:?}"), format!("{:?}", array.shape)));
@@ -167,26 +207,14 @@ impl Piece {
         Ok(())
     }
 
-    /// Adds this part's images, and compares their hash with what `run.json` says.
-    fn copy_images(&self, table: &mut ImageTable) -> Result<()> {
-        let path = self.folder.join(IMAGES);
-        let (rows, hash) = read_images(&path, |row| table.push(row))?;
-        let hash = hash.to_hex().to_string();
-        if rows != self.run.images.count || hash != self.run.images.hash {
-            let expected =
-                format!("{} images of hash {}, as run.json says", self.run.images.count, self.run.images.hash);
-            return Err(Error::mismatch(path.display(), expected, format!("{rows} of {hash}")));
-        }
-        Ok(())
-    }
-
     /// Adds the pictures that this part passed over.
     fn add_skipped(&self, to: &mut Vec<Skipped>) -> Result<()> {
         let path = self.folder.join(skipped::FILE);
-        let Some(said) = &self.run.images.skipped else { return Ok(()) };
+        let said = self.run.images.as_ref().and_then(|images| images.skipped.as_ref());
+        let Some(said) = said else { return Ok(()) };
         let (rows, hash) = Skipped::read(&path)?;
-        let own = self.record.first_row
-            ..self.record.first_row.saturating_add(said.count).saturating_add(self.run.images.count);
+        let own =
+            self.record.first_row..self.record.first_row.saturating_add(said.count).saturating_add(self.run.rows());
         if hash != said.hash || rows.len() != said.count || !rows.iter().all(|row| own.contains(&row.row)) {
             let expected = format!("{} pictures of hash {}, as run.json says", said.count, said.hash);
             return Err(Error::mismatch(path.display(), expected, format!("{} of {hash}", rows.len())));
@@ -195,9 +223,10 @@ impl Piece {
         Ok(())
     }
 
-    /// Copies the labels, which are those of all parts, without the rows of pictures that were `passed` over; their hash.
-    fn copy_labels(&self, to: &Path, passed: &[Skipped]) -> Result<Option<String>> {
-        let Some(expected) = &self.run.images.labels_hash else { return Ok(None) };
+    /// Copies the labels, which are those of all parts, without the rows of pictures that were `passed` over; their hash, where
+    /// `hash` says that there are any.
+    fn copy_labels(&self, hash: Option<&String>, to: &Path, passed: &[Skipped]) -> Result<Option<String>> {
+        let Some(expected) = hash else { return Ok(None) };
         let path = self.folder.join(LABELS);
         let bytes = read_bytes(&path, MAX_BYTES)?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
@@ -215,7 +244,7 @@ impl Piece {
         done: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<()> {
         let mut own = layout.clone();
-        own.shape[0] = self.run.images.count;
+        own.shape[0] = self.run.rows();
         let shard = own.rows_per_chunk_and_shard().1;
         for start in (0..own.shape[0]).step_by(shard) {
             let rows = start..own.shape[0].min(start + shard);

@@ -1,9 +1,9 @@
 //! Activations to disk and back.
 //!
-//! [`record()`] runs the images of a [`Source`] through a model and writes a run folder: `activations.zarr` with an array
-//! `<site>/<token policy>` each, `images.parquet` with the image of every row, `labels.csv` where the images have one, and
-//! `run.json`. [`ActivationStore`] reads the activations back. [`merge()`] puts parts of a run together that were recorded
-//! apart.
+//! [`record()`] runs the images of a [`Source`] through a model, [`record_texts()`] [`Texts`] through its text tower, and both write a
+//! run folder: `activations.zarr` with an array `<site>/<token policy>` each, `images.parquet` or `texts.parquet` with what every
+//! row is, `labels.csv` where there are labels, and `run.json`. [`ActivationStore`] reads the activations back. [`merge()`] puts
+//! parts of a run together that were recorded apart.
 //!
 //! The folder appears complete or not at all. The same images, model and configuration give the same bytes at any number of
 //! threads, in one go, after any interruption or in parts. Memory does not grow with the number of images: a few batches
@@ -33,6 +33,7 @@ pub mod select;
 pub mod skipped;
 pub mod source;
 pub mod store;
+pub mod texts;
 
 pub use layout::Layout;
 pub use merge::merge;
@@ -51,10 +52,13 @@ pub use source::{
     TarSource, open_source,
 };
 pub use store::StoreWriter;
+pub use texts::{Texts, record_texts};
 
 /// The activations' name in the run folder.
 pub const ACTIVATIONS: &str = "activations.zarr";
 /// The image table's name in the run folder.
 pub const IMAGES: &str = "images.parquet";
+/// The text table's name in the run folder.
+pub const TEXTS: &str = "texts.parquet";
 /// The labels' name in the run folder.
 pub const LABELS: &str = "labels.csv";

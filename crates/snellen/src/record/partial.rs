@@ -28,6 +28,8 @@ pub(super) struct Partial {
     out: PathBuf,
     folder: PathBuf,
     unfinished: Unfinished,
+    /// What its rows are: `images` or `texts`.
+    things: &'static str,
     /// Whether it goes on with an earlier one.
     resumed: bool,
 }
@@ -50,7 +52,8 @@ impl Partial {
             }
             return Err(Error::Exists { path: out.to_owned() });
         }
-        let this = Self { out: out.to_owned(), folder, unfinished, resumed };
+        let things = if plan.texts.is_some() { "texts" } else { "images" };
+        let this = Self { out: out.to_owned(), folder, unfinished, things, resumed };
         let folder = &this.folder;
         if resumed && unfinished != Unfinished::Resume {
             let expected = "no unfinished recording: go on with it by --resume, or remove it to start anew";
@@ -118,7 +121,8 @@ impl Partial {
                 error => error,
             };
         }
-        let kept = format!("{kept} of {count} images are in {}; go on with --resume", self.folder.display());
+        let folder = self.folder.display();
+        let kept = format!("{kept} of {count} {} are in {folder}; go on with --resume", self.things);
         match error {
             Error::Interrupted { .. } => Error::Interrupted { kept },
             error => Error::Unfinished { source: Box::new(error), kept },

@@ -29,8 +29,14 @@ pub(super) struct Plan {
     pub schema: u32,
     pub snellen: String,
     pub model: ModelRecord,
-    pub images: ImageList,
-    pub preprocessing: Preprocessing,
+    /// Of a run of images, as is `preprocessing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImageList>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
+    /// Of a run of texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<TextList>,
     pub sites: Vec<Selected>,
     pub engine: String,
     pub dtype: String,
@@ -46,6 +52,22 @@ pub(super) struct ImageList {
     pub count: usize,
     /// BLAKE3 of each name's length (u64, little-endian) and the name, row after row.
     pub names_hash: String,
+    pub labels_hash: Option<String>,
+    pub scenes: Option<ScenesRecord>,
+}
+
+/// Which texts.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct TextList {
+    /// Of the whole run.
+    pub count: usize,
+    /// Of all rows of the whole run, as [`TextTable::finish`](super::texts::table::TextTable::finish) says.
+    pub hash: String,
+    pub ids_hash: String,
+    pub tokenizer_hash: String,
+    /// Tokens of a text under the policy `all`.
+    pub tokens: usize,
+    pub truncate: bool,
     pub labels_hash: Option<String>,
     pub scenes: Option<ScenesRecord>,
 }

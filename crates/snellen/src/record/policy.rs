@@ -1,22 +1,26 @@
-//! Token policies: how `[token, unit]` activations of one image become one number per unit. [`reduce`](super::reduce) does it.
+//! Token policies: how `[token, unit]` activations of one image or text become one number per unit. [`reduce`](super::reduce) does it
+//! of images, [`texts`](super::texts) of texts.
 
 use crate::model::TokenAxis;
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// How the tokens of an image become one number per unit.
+/// How the tokens of an image or a text become one number per unit.
 ///
 /// Sums run in f64, token after token, and are rounded to f32 once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TokenPolicy {
     /// `cls`: the class token.
     Cls,
-    /// `mean`: the mean over the patches, without class token and registers.
+    /// `eos`: of texts, the token that the tower pools, whose last activation becomes the embedding.
+    Eos,
+    /// `mean`: the mean over the patches, without class token and registers; over the tokens of a text, special ones among them,
+    /// without padding.
     Mean,
     /// `mean_all`: the mean over all tokens, class token and registers among them.
     MeanAll,
-    /// `max`: the largest value over the patches, without class token and registers.
+    /// `max`: the largest value over the patches, without class token and registers; over the tokens of a text, as for `mean`.
     Max,
     /// `max_all`: the largest value over all tokens, class token and registers among them.
     MaxAll,
@@ -25,7 +29,7 @@ pub enum TokenPolicy {
     /// `background`: the mean over the patches, each weighted by the share of it that no object covers. Padding that
     /// preprocessing adds around a small picture is background.
     Background,
-    /// `all`: every token as it is.
+    /// `all`: every token as it is. Of texts there are as many as the longest has, or as the tower takes where it sees padding.
     All,
     /// `pooled`: what sites without tokens are stored under, whatever was asked for.
     Pooled,
@@ -33,8 +37,9 @@ pub enum TokenPolicy {
 
 impl TokenPolicy {
     /// Every policy.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Cls,
+        Self::Eos,
         Self::Mean,
         Self::MeanAll,
         Self::Max,
@@ -52,13 +57,15 @@ impl TokenPolicy {
 
     /// Whether it can be asked of a site with these `tokens`: where there is neither class token nor register `cls`, `mean_all` and
     /// `max_all` cannot, of attention scores and patterns only `all` can, and `pooled` only of what has no tokens, of which anything can be
-    /// asked.
+    /// asked. `eos` is for texts, whose other policies are `mean`, `max` and `all`.
     pub fn applies_to(self, tokens: TokenAxis) -> bool {
         match tokens {
             TokenAxis::One => true,
             TokenAxis::Attention => self == Self::All,
+            TokenAxis::Text => matches!(self, Self::Eos | Self::Mean | Self::Max | Self::All),
             TokenAxis::Tokens { class, registers } => match self {
                 Self::Cls => class,
+                Self::Eos => false,
                 Self::MeanAll | Self::MaxAll => class || registers > 0,
                 _ => self != Self::Pooled,
             },
@@ -68,6 +75,7 @@ impl TokenPolicy {
     fn name(self) -> &'static str {
         match self {
             Self::Cls => "cls",
+            Self::Eos => "eos",
             Self::Mean => "mean",
             Self::MeanAll => "mean_all",
             Self::Max => "max",

@@ -77,6 +77,7 @@ impl Axes {
         let (tokens, units, class, registers) = match site.tokens(config) {
             TokenAxis::One => ("", shape[1..].iter().product(), false, 0),
             TokenAxis::Attention => ("row", shape[3], false, 0),
+            TokenAxis::Text => ("token", shape[2..].iter().product(), false, 0),
             TokenAxis::Tokens { class, registers } => {
                 let name = if site.point == Point::Embed { "patch" } else { "token" };
                 (name, shape[2..].iter().product(), class, registers)

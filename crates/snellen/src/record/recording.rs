@@ -11,7 +11,7 @@ use super::skipped::{self, Met};
 use super::source::Source;
 use super::{IMAGES, LABELS, Layout, Progress, Recorder, Selected, StoreWriter, TokenPolicy, select};
 use crate::engine::{Level, Tape};
-use crate::model::Model;
+use crate::model::{Model, Tower};
 use crate::output::write_file;
 use crate::{Error, Result};
 use std::fs;
@@ -63,7 +63,7 @@ pub fn record(
     if config.batch == 0 {
         return Err(Error::mismatch("batch", "at least 1 image", 0));
     }
-    let selected = select(&model.config, &config.sites, &config.policies)?;
+    let selected = select(&model.config, Tower::Vision, &config.sites, &config.policies)?;
     let masked = selected.iter().flat_map(|site| &site.policies).copied().find(|policy| policy.needs_masks());
     if let (Some(policy), false) = (masked, source.has_masks()) {
         let expected = format!("a folder `masks` beside labels.csv, for the token policy `{policy}`");
@@ -86,7 +86,7 @@ pub fn record(
     let finished = write_labels(&partial.run(), labels.as_deref())
         .and_then(|()| stages.fill(&mut store, &mut journal, progress))
         .and_then(|()| stages.complete(&partial.run(), &mut journal, labels.as_deref()))
-        .and_then(|run| store.shorten(run.images.count).map(|()| run));
+        .and_then(|run| store.shorten(run.rows()).map(|()| run));
     let kept = store.first_missing_row().min(journal.images());
     match finished.and_then(|run| store.finish().map(|()| run)) {
         Ok(run) => partial.publish().map(|()| run),
@@ -112,21 +112,15 @@ fn plan(
     Plan {
         schema: Plan::SCHEMA,
         snellen: env!("CARGO_PKG_VERSION").to_owned(),
-        model: ModelRecord {
-            name: model.name.clone(),
-            weights_hash: model.weights_hash.clone(),
-            config_hash: model.config_hash.clone(),
-            assumed: model.config.assumed.clone(),
-            left_alone: model.config.left_alone.clone(),
-            transforms: model.transforms.clone(),
-        },
-        images: ImageList {
+        model: ModelRecord::of(model),
+        images: Some(ImageList {
             count: source.len(),
             names_hash: names.finalize().to_hex().to_string(),
             labels_hash: labels.map(|labels| blake3::hash(labels).to_hex().to_string()),
             scenes: source.scenes(),
-        },
-        preprocessing: model.preprocessing.clone(),
+        }),
+        preprocessing: Some(model.preprocessing.clone()),
+        texts: None,
         sites,
         engine: format!("cpu {}", Level::current()),
         dtype: model.precision.to_string(),
@@ -223,11 +217,14 @@ impl Stages<'_> {
             }
         })?;
         if journal.images() == 0 {
-            return Err(Error::mismatch(
-                self.source.place(),
-                "a picture that can be read",
-                format!("{} that can not", passed.len()),
-            ));
+            let (place, expected) = match self.config.part {
+                Some(part) => (
+                    format!("{}, part {part}", self.source.place()),
+                    "a picture that can be read in every part (with fewer parts there may be one)",
+                ),
+                None => (self.source.place(), "a picture that can be read"),
+            };
+            return Err(Error::mismatch(place, expected, format!("{} that can not", passed.len())));
         }
         let hash = table.finish()?.to_hex().to_string();
         let skipped = skipped::write(run, &passed)?;
@@ -235,7 +232,7 @@ impl Stages<'_> {
         // The labels of a part are those of all parts: which rows are missing is known when these are put together.
         let labels_hash = match labels {
             Some(labels) if part.is_none() => Some(skipped::write_labels(run, labels, &passed)?),
-            _ => self.plan.images.labels_hash.clone(),
+            labels => labels.map(|labels| blake3::hash(labels).to_hex().to_string()),
         };
         let plan = self.plan.clone();
         let manifest = RunManifest {
@@ -243,37 +240,33 @@ impl Stages<'_> {
             kind: run::KIND.to_owned(),
             snellen: plan.snellen,
             model: plan.model,
-            images: ImagesRecord {
+            images: Some(ImagesRecord {
                 count: journal.images(),
                 hash,
                 labels_hash,
-                scenes: plan.images.scenes,
+                scenes: self.source.scenes(),
                 passed_over: self.source.passed_over().to_vec(),
                 skipped,
-            },
+            }),
             preprocessing: plan.preprocessing,
+            texts: None,
             sites: plan.sites,
             engine: plan.engine,
             dtype: plan.dtype,
             seed: plan.seed,
-            part: part.map(|part| self.part_record(part)).transpose()?,
+            part: part.map(|part| part_record(part, &self.rows, self.source.len(), self.plan)).transpose()?,
         };
         manifest.write(run)?;
         Ok(manifest)
     }
-
-    fn part_record(&self, part: Part) -> Result<PartRecord> {
-        Ok(PartRecord {
-            index: part.index(),
-            of: part.of(),
-            first_row: self.rows.start,
-            rows: self.source.len(),
-            plan_hash: self.plan.hash()?,
-        })
-    }
 }
 
-fn check_cancelled(progress: &dyn Progress) -> Result<()> {
+/// What `run.json` says of a `part`, which has `rows` of `count`.
+pub(super) fn part_record(part: Part, rows: &Range<usize>, count: usize, plan: &Plan) -> Result<PartRecord> {
+    Ok(PartRecord { index: part.index(), of: part.of(), first_row: rows.start, rows: count, plan_hash: plan.hash()? })
+}
+
+pub(super) fn check_cancelled(progress: &dyn Progress) -> Result<()> {
     if progress.is_cancelled() {
         return Err(Error::Interrupted { kept: String::new() });
     }

@@ -68,7 +68,7 @@ pub fn reduce(tokens: Tokens<'_>, policies: &[TokenPolicy]) -> Result<Vec<Vec<f3
             }
             TokenPolicy::Max => most.clone(),
             TokenPolicy::MaxAll if prefix > 0 => tokens.sums_and_largest(0).1,
-            TokenPolicy::Cls | TokenPolicy::MeanAll | TokenPolicy::MaxAll => return Err(nothing(0)),
+            TokenPolicy::Cls | TokenPolicy::Eos | TokenPolicy::MeanAll | TokenPolicy::MaxAll => return Err(nothing(0)),
             TokenPolicy::Object => tokens.weighted(|share| share).map_err(nothing)?,
             TokenPolicy::Background => tokens.weighted(|share| 1.0 - share).map_err(nothing)?,
             TokenPolicy::All | TokenPolicy::Pooled => tokens.values.to_vec(),

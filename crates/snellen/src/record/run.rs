@@ -4,8 +4,8 @@ use super::picture::read_bytes;
 use super::select::Selected;
 use super::skipped::SkippedRecord;
 use super::source::PassedOver;
-use crate::model::{LeftAlone, Preprocessing, Transform};
-use crate::scene::{Canvas, SceneKind, World};
+use crate::model::{LeftAlone, Model, Preprocessing, Transform};
+use crate::scene::{Canvas, SceneKind, Series, World};
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -13,8 +13,11 @@ use std::path::Path;
 /// The `schema` that is written and read.
 pub const SCHEMA: u32 = 3;
 
-/// The `kind` of a recording.
+/// The `kind` of a recording of images.
 pub const KIND: &str = "record";
+
+/// The `kind` of a recording of texts.
+pub const TEXTS_KIND: &str = "record_texts";
 
 /// The file's name in the run folder.
 pub const FILE: &str = "run.json";
@@ -28,16 +31,21 @@ const MAX_BYTES: u64 = 1 << 24;
 pub struct RunManifest {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// [`KIND`].
+    /// [`KIND`] or [`TEXTS_KIND`].
     pub kind: String,
     /// Version of snellen that made the run.
     pub snellen: String,
     /// The model.
     pub model: ModelRecord,
-    /// The images.
-    pub images: ImagesRecord,
-    /// How pictures became pixels.
-    pub preprocessing: Preprocessing,
+    /// The images, in a run of images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImagesRecord>,
+    /// How pictures became pixels, in a run of images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
+    /// The texts, in a run of texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<TextsRecord>,
     /// The arrays of `activations.zarr`.
     pub sites: Vec<Selected>,
     /// The engine of the forward and its instructions, such as `cpu avx2`.
@@ -81,6 +89,13 @@ pub struct ScenesRecord {
     pub canvas: Canvas,
 }
 
+impl ScenesRecord {
+    /// Of `series`.
+    pub(super) fn of(series: &Series) -> Self {
+        Self { kind: series.kind(), seed: series.seed(), world: series.world().clone(), canvas: *series.canvas() }
+    }
+}
+
 /// Which model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +112,20 @@ pub struct ModelRecord {
     pub left_alone: LeftAlone,
     /// What was done to the weights.
     pub transforms: Vec<Transform>,
+}
+
+impl ModelRecord {
+    /// Of `model`.
+    pub(super) fn of(model: &Model) -> Self {
+        Self {
+            name: model.name.clone(),
+            weights_hash: model.weights_hash.clone(),
+            config_hash: model.config_hash.clone(),
+            assumed: model.config.assumed.clone(),
+            left_alone: model.config.left_alone.clone(),
+            transforms: model.transforms.clone(),
+        }
+    }
 }
 
 /// Which images.
@@ -120,7 +149,46 @@ pub struct ImagesRecord {
     pub skipped: Option<SkippedRecord>,
 }
 
+/// Which texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextsRecord {
+    /// How many.
+    pub count: usize,
+    /// Of all rows of `texts.parquet`, as [`TextTable::finish`](super::texts::table::TextTable::finish) says.
+    pub hash: String,
+    /// Of the token ids of all texts of the whole run: of the hash of each, which is that of its number of ids (u64, little-endian) and
+    /// the ids (u32), row after row.
+    pub ids_hash: String,
+    /// Of the tokenizer's file, as [`Tokenizer::hash`](crate::model::Tokenizer::hash) says.
+    pub tokenizer_hash: String,
+    /// Tokens of a text under the policy `all`: as many as the longest of the whole run has, or as the tower takes where it sees
+    /// padding.
+    pub tokens: usize,
+    /// How many texts of the whole run were cut to what the tower takes; absent where none might be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<usize>,
+    /// Of `labels.csv`, where there is one.
+    pub labels_hash: Option<String>,
+    /// The generated scenes that the texts describe, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenes: Option<ScenesRecord>,
+    /// What was found beside the texts and is not in the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+}
+
 impl RunManifest {
+    /// Rows of its arrays.
+    pub fn rows(&self) -> usize {
+        self.images.as_ref().map_or(0, |images| images.count) + self.texts.as_ref().map_or(0, |texts| texts.count)
+    }
+
+    /// What its rows are: `images` or `texts`.
+    pub fn things(&self) -> &'static str {
+        if self.texts.is_some() { "texts" } else { "images" }
+    }
+
     /// Reads the `run.json` of the run in `folder`.
     ///
     /// # Errors
@@ -138,11 +206,17 @@ impl RunManifest {
         if head.schema != SCHEMA {
             return Err(Error::mismatch(format!("{}: `schema`", path.display()), SCHEMA, head.schema));
         }
-        if head.kind != KIND {
-            let expected = format!("`{KIND}`");
-            return Err(Error::mismatch(format!("{}: `kind`", path.display()), expected, format!("`{}`", head.kind)));
+        if ![KIND, TEXTS_KIND].contains(&head.kind.as_str()) {
+            let (expected, got) = (format!("`{KIND}` or `{TEXTS_KIND}`"), format!("`{}`", head.kind));
+            return Err(Error::mismatch(format!("{}: `kind`", path.display()), expected, got));
         }
-        serde_json::from_slice(&bytes).map_err(malformed)
+        let run: Self = serde_json::from_slice(&bytes).map_err(malformed)?;
+        let of_images = [run.images.is_some(), run.preprocessing.is_some(), run.texts.is_none()];
+        if of_images != [run.kind == KIND; 3] {
+            let expected = format!("`images` and `preprocessing` of kind `{KIND}`, or `texts` of kind `{TEXTS_KIND}`");
+            return Err(Error::mismatch(path.display(), expected, format!("others of kind `{}`", run.kind)));
+        }
+        Ok(run)
     }
 
     /// Writes `run.json` into `folder`.

@@ -18,28 +18,33 @@ pub struct Selected {
     pub policies: Vec<TokenPolicy>,
 }
 
-/// The sites of the vision tower that `patterns` name, in the order of the forward, with those of `policies` that apply.
+/// The sites of `tower` that `patterns` name, in the order of the forward, with those of `policies` that apply.
 ///
 /// A pattern is a site's name or has wildcards (`blocks.*.mlp.hook_post`, `blocks.{0,3}.*`; `*` matches dots too). A site named
 /// in full must take every policy; one that a wildcard met is recorded under those that it can take, and left out if there
-/// are none. Sites without tokens, such as `image_embeds`, are always recorded as [`TokenPolicy::Pooled`].
+/// are none. Sites without tokens, such as `image_embeds` and `text.text_embeds`, are always recorded as [`TokenPolicy::Pooled`].
 ///
 /// # Errors
-/// When there is no policy, a pattern matches no site (near names are suggested) or only sites of the text tower, and when a
-/// policy does not apply.
-pub fn select(config: &ModelConfig, patterns: &[String], policies: &[TokenPolicy]) -> Result<Vec<Selected>> {
+/// When there is no policy, a pattern matches no site (near names are suggested) or only sites of the other tower, and when
+/// a policy does not apply.
+pub fn select(
+    config: &ModelConfig,
+    tower: Tower,
+    patterns: &[String],
+    policies: &[TokenPolicy],
+) -> Result<Vec<Selected>> {
     if policies.is_empty() {
         return Err(Error::mismatch("token policies", "at least one", "none"));
     }
     if patterns.is_empty() {
         return Err(Error::mismatch("sites", "at least one name or pattern", "none"));
     }
-    let sites = Site::all(config, Tower::Vision);
+    let sites = Site::all(config, tower);
     let mut selected: BTreeMap<Site, BTreeSet<TokenPolicy>> = BTreeMap::new();
     for pattern in patterns {
         let taken = match sites.iter().find(|site| site.to_string() == *pattern) {
             Some(&site) => vec![(site, exact(config, site, policies)?)],
-            None => matching(config, &sites, pattern, policies)?,
+            None => matching(config, (tower, &sites), pattern, policies)?,
         };
         for (site, policies) in taken {
             selected.entry(site).or_default().extend(policies);
@@ -59,7 +64,7 @@ fn exact(config: &ModelConfig, site: Site, policies: &[TokenPolicy]) -> Result<V
 
 fn matching(
     config: &ModelConfig,
-    sites: &[Site],
+    (tower, sites): (Tower, &[Site]),
     pattern: &str,
     policies: &[TokenPolicy],
 ) -> Result<Vec<(Site, Vec<TokenPolicy>)>> {
@@ -67,9 +72,11 @@ fn matching(
     let glob = glob.compile_matcher();
     let matched: Vec<Site> = sites.iter().copied().filter(|site| glob.is_match(site.to_string())).collect();
     let Some(&first) = matched.first() else {
-        let of_text = Site::all(config, Tower::Text).iter().any(|site| glob.is_match(site.to_string()));
-        let (expected, got) = if of_text || pattern.starts_with("text.") {
+        let others = |other| Site::all(config, other).iter().any(|site| glob.is_match(site.to_string()));
+        let (expected, got) = if tower == Tower::Vision && (others(Tower::Text) || pattern.starts_with("text.")) {
             ("sites of the vision tower, which is all that images run through".to_owned(), "the text tower's")
+        } else if tower == Tower::Text && others(Tower::Vision) {
+            ("sites of the text tower (text.*), which is all that texts run through".to_owned(), "the vision tower's")
         } else {
             (format!("the name of a site or a pattern that matches some, such as {}", near(sites, pattern)), "no match")
         };

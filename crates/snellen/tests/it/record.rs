@@ -12,6 +12,7 @@ mod skip;
 mod source;
 mod store;
 mod tars;
+mod texts;
 
 use snellen::model::{BlockPoint, Model, Point, Site, Tower};
 use snellen::record::{FolderSource, RecordConfig, RunManifest, Source, TokenPolicy, Unfinished, record};

@@ -131,7 +131,7 @@ impl Tokenizer {
         {
             let siglip = Siglip::new(&bytes, &path.display().to_string(), &Special::read(&described)?)?;
             let padding = Padding::of_files(&described, config, text, None, kind.class(), &|token| siglip.id(token))?;
-            return Ok(Some(Self::new(Reader::Siglip(Box::new(siglip)), padding, cleaning, &path, text)));
+            return Ok(Some(Self::new(Reader::Siglip(Box::new(siglip)), padding, cleaning, (&path, &bytes), text)));
         }
         let found = match files::read(files, JSON)? {
             None if kind == Kind::Clip => bpe::tokenizer_json(files, &described)?,
@@ -143,7 +143,7 @@ impl Tokenizer {
         let id = |token: &str| inner.token_to_id(token);
         let padding = Padding::of_files(&described, config, text, Some((&inner, &place)), kind.class(), &id)?;
         let inner = if kind == Kind::Lower { lower(inner) } else { inner };
-        Ok(Some(Self::new(Reader::json(inner, &path)?, padding, cleaning, &path, text)))
+        Ok(Some(Self::new(Reader::json(inner, &path)?, padding, cleaning, (&path, &bytes), text)))
     }
 }
 

@@ -21,6 +21,7 @@ use super::config::{Cleaning, TextPooling};
 use crate::{Error, Result};
 use padding::Padding;
 use siglip::Siglip;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tokenizers::{PostProcessor, TruncationDirection};
 
@@ -33,6 +34,8 @@ pub struct Tokenizer {
     padding: Padding,
     path: PathBuf,
     text: TextConfig,
+    /// BLAKE3, in hexadecimal.
+    hash: String,
 }
 
 /// What makes ids of a cleaned text.
@@ -51,6 +54,7 @@ pub struct Tokens {
     ends: Vec<usize>,
     /// `None` where all are seen.
     mask: Option<Vec<bool>>,
+    own: Vec<Range<usize>>,
 }
 
 impl Tokens {
@@ -95,7 +99,8 @@ impl Tokens {
         if mask.is_some() && text.causal {
             return Err(Error::mismatch(place, "no attention mask, since attention is causal", "one"));
         }
-        Ok(Self { ids: rows.concat(), length, ends, mask })
+        let own = vec![0..length; rows.len()];
+        Ok(Self { ids: rows.concat(), length, ends, mask, own })
     }
 
     /// Row-major ids, `[text, token]`.
@@ -117,6 +122,12 @@ impl Tokens {
     pub fn ends(&self) -> &[usize] {
         &self.ends
     }
+
+    /// Where in its row the tokens of each text stand, special ones among them; what is around them is padding. Whole rows, where the
+    /// ids were made elsewhere.
+    pub fn own(&self) -> &[Range<usize>] {
+        &self.own
+    }
 }
 
 impl Tokenizer {
@@ -125,11 +136,42 @@ impl Tokenizer {
     pub fn from_json(bytes: &[u8], path: &Path, config: &TextConfig) -> Result<Self> {
         let inner = parse(bytes, path)?;
         let padding = Padding::of_json(&inner, &path.display().to_string(), config)?;
-        Ok(Self::new(Reader::json(inner, path)?, padding, None, path, config))
+        Ok(Self::new(Reader::json(inner, path)?, padding, None, (path, bytes), config))
     }
 
-    fn new(reader: Reader, padding: Padding, cleaning: Option<Cleaning>, path: &Path, config: &TextConfig) -> Self {
-        Self { reader, cleaning, padding, path: path.to_owned(), text: config.clone() }
+    fn new(
+        reader: Reader,
+        padding: Padding,
+        cleaning: Option<Cleaning>,
+        (path, bytes): (&Path, &[u8]),
+        config: &TextConfig,
+    ) -> Self {
+        let hash = blake3::hash(bytes).to_hex().to_string();
+        Self { reader, cleaning, padding, path: path.to_owned(), text: config.clone(), hash }
+    }
+
+    /// BLAKE3, in hexadecimal, of the file that ids are made by: `tokenizer.json` or `spiece.model`; of `vocab.json` and `merges.txt`,
+    /// of the `tokenizer.json` that is made of them.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// How many tokens `text` has, special ones among them, however many the model takes.
+    ///
+    /// # Errors
+    /// When it holds what the tokenizer knows no token for.
+    pub fn count(&self, text: &str) -> Result<usize> {
+        self.ids(text, None, &|| self.place(text)).map(|ids| ids.len())
+    }
+
+    fn place(&self, text: &str) -> String {
+        format!("{}: the text {}", self.path.display(), quoted(text))
+    }
+
+    /// Its ids, at most `most` where that is given.
+    fn ids(&self, text: &str, most: Option<usize>, place: &dyn Fn() -> String) -> Result<Vec<u32>> {
+        let cleaned = self.cleaning.map(|cleaning| clean::clean(text, cleaning));
+        self.reader.ids(cleaned.as_deref().unwrap_or(text), most, place)
     }
 
     /// Token ids of `texts`, special tokens included. Where padding can be seen in an embedding, all texts are padded to the
@@ -150,17 +192,19 @@ impl Tokenizer {
         let mut rows = Vec::with_capacity(texts.len());
         for text in texts {
             let text = text.as_ref();
-            let place = || format!("{}: the text {}", self.path.display(), quoted(text));
-            let cleaned = self.cleaning.map(|cleaning| clean::clean(text, cleaning));
-            let ids = self.reader.ids(cleaned.as_deref().unwrap_or(text), most, &place)?;
+            let place = || self.place(text);
+            let ids = self.ids(text, most, &place)?;
             check(&ids, &self.text, place)?;
             if ids.len() > self.text.positions {
                 return Err(Error::mismatch(place(), format!("at most {} tokens", self.text.positions), ids.len()));
             }
             rows.push(ids);
         }
+        let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
         let mask = self.padding.apply(&mut rows, self.text.positions);
-        Tokens::masked(&rows, mask.as_deref(), &self.text, &self.path.display().to_string())
+        let tokens = Tokens::masked(&rows, mask.as_deref(), &self.text, &self.path.display().to_string())?;
+        let own = counts.into_iter().map(|count| self.padding.span(count, tokens.length)).collect();
+        Ok(Tokens { own, ..tokens })
     }
 }
 

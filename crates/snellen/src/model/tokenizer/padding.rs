@@ -10,6 +10,7 @@ use crate::model::ModelConfig;
 use crate::model::config::{TextConfig, TextPooling};
 use crate::{Error, Result};
 use serde_json::Value;
+use std::ops::Range;
 use tokenizers::PaddingDirection;
 
 /// How rows become of one length.
@@ -109,7 +110,13 @@ impl Padding {
 
     /// Which of `length` ids are the `ids` of a text.
     fn text(self, ids: usize, length: usize) -> Vec<bool> {
-        (0..length).map(|at| if self.left { at >= length - ids } else { at < ids }).collect()
+        let span = self.span(ids, length);
+        (0..length).map(|at| span.contains(&at)).collect()
+    }
+
+    /// Where in a row of `length` ids the `ids` of a text stand.
+    pub(super) fn span(self, ids: usize, length: usize) -> Range<usize> {
+        if self.left { length - ids..length } else { 0..ids }
     }
 }
 

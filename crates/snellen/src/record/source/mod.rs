@@ -19,6 +19,7 @@ pub use folder::{FolderLabels, FolderSource};
 pub use open::open_source;
 pub use parquet::ParquetSource;
 pub use passed::PassedOver;
+pub(super) use passed::{Passed, shown};
 pub use scenes::SceneSource;
 pub use tar::TarSource;
 

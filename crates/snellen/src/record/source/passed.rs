@@ -33,7 +33,7 @@ impl fmt::Display for PassedOver {
 
 /// What was passed over so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Passed(BTreeMap<String, (usize, Vec<String>)>);
+pub(in crate::record) struct Passed(BTreeMap<String, (usize, Vec<String>)>);
 
 impl Passed {
     pub fn add(&mut self, kind: impl Into<String>, name: impl Into<String>) {
@@ -71,7 +71,7 @@ pub(super) fn said(passed: &[PassedOver]) -> String {
 }
 
 /// A name on one line, cut where it is long.
-pub(super) fn shown(name: &str) -> String {
+pub(in crate::record) fn shown(name: &str) -> String {
     let mut escaped = name.escape_debug().take(200).collect::<String>();
     if name.escape_debug().nth(200).is_some() {
         escaped.push_str("...");

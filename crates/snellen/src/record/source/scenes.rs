@@ -34,12 +34,7 @@ impl Source for SceneSource {
     }
 
     fn scenes(&self) -> Option<ScenesRecord> {
-        Some(ScenesRecord {
-            kind: self.0.kind(),
-            seed: self.0.seed(),
-            world: self.0.world().clone(),
-            canvas: *self.0.canvas(),
-        })
+        Some(ScenesRecord::of(&self.0))
     }
 
     fn read<'a>(&'a self, rows: Range<usize>) -> Result<Box<dyn Iterator<Item = Result<Image<'a>>> + Send + 'a>> {

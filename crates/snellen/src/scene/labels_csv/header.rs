@@ -22,7 +22,7 @@ pub(super) struct Header {
 }
 
 /// Whether a column of this name holds the file names.
-pub(super) fn is_filename(name: &str) -> bool {
+pub(crate) fn is_filename(name: &str) -> bool {
     ["filename", "file_name"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
@@ -106,7 +106,7 @@ impl Header {
 }
 
 /// `shape_0` is (`shape`, `0`); `num_shapes` is nothing.
-fn numbered(name: &str) -> Option<(&str, &str)> {
+pub(crate) fn numbered(name: &str) -> Option<(&str, &str)> {
     let (factor, digits) = name.rsplit_once('_')?;
     let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     (number && !factor.is_empty()).then_some((factor, digits))

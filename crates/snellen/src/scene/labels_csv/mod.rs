@@ -14,6 +14,9 @@ mod rows;
 mod text;
 mod write;
 
+pub(crate) use header::{is_filename, numbered};
+pub(crate) use rows::relative;
+pub(crate) use text::{decode, line_ends, separator};
 pub use write::{LabelWriter, write_labels};
 
 use super::labels::LabelTable;

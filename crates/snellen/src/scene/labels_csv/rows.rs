@@ -177,7 +177,7 @@ impl Line<'_> {
 }
 
 /// `name` in its one spelling: separated by `/`, without `.` and empty parts.
-fn relative(name: &str) -> String {
+pub(crate) fn relative(name: &str) -> String {
     let name = name.replace('\\', "/");
     let parts = name.split('/').enumerate().filter(|(k, part)| *part != "." && (*k == 0 || !part.is_empty()));
     parts.map(|(_, part)| part).collect::<Vec<_>>().join("/")

@@ -10,7 +10,7 @@ const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 ///
 /// # Errors
 /// Names the line where it is no such text.
-pub(super) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>> {
+pub(crate) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>> {
     let utf16 = |of: fn([u8; 2]) -> u16, rest: &[u8]| {
         let (pairs, odd) = rest.as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().map(|pair| of(*pair)).collect();
@@ -33,7 +33,7 @@ pub(super) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>> {
 }
 
 /// The first separator by which `is_name` holds for a field of the header of `text`; a comma where it does for none.
-pub(super) fn separator(text: &str, is_name: impl Fn(&str) -> bool) -> u8 {
+pub(crate) fn separator(text: &str, is_name: impl Fn(&str) -> bool) -> u8 {
     let header = text.lines().find(|line| !line.trim_matches('\r').is_empty()).unwrap_or_default();
     let header = header.split('\r').find(|line| !line.is_empty()).unwrap_or_default();
     let named = |separator: &u8| {
@@ -46,7 +46,7 @@ pub(super) fn separator(text: &str, is_name: impl Fn(&str) -> bool) -> u8 {
 }
 
 /// Ends of lines in `bytes`: `\n`, `\r` or both together.
-pub(super) fn line_ends(bytes: &[u8]) -> usize {
+pub(crate) fn line_ends(bytes: &[u8]) -> usize {
     let lone = |i: &usize| bytes[*i] == b'\n' || (bytes[*i] == b'\r' && bytes.get(i + 1) != Some(&b'\n'));
     (0..bytes.len()).filter(lone).count()
 }

@@ -71,10 +71,11 @@ fn the_manifest_says_what_was_recorded() {
     assert_eq!(written.model.name, "quick_gelu");
     assert_eq!(written.model.weights_hash, weights_hash(&checkpoint("quick_gelu").join("model.safetensors")));
     assert_eq!(written.model.config_hash, hash(checkpoint("quick_gelu").join("config.json")));
-    assert_eq!(written.images.labels_hash, Some(hash(out.join("labels.csv"))));
-    assert_eq!(written.images.count, 5);
+    let images = written.images.unwrap();
+    assert_eq!(images.labels_hash, Some(hash(out.join("labels.csv"))));
+    assert_eq!((images.count, written.texts), (5, None));
     assert_eq!(written.seed, 3);
-    assert_eq!(written.preprocessing, load("quick_gelu").preprocessing);
+    assert_eq!(written.preprocessing, Some(load("quick_gelu").preprocessing));
     let names: Vec<String> = written.sites.iter().map(|selected| selected.site.to_string()).collect();
     assert_eq!(names.len(), 12, "every site of the block but scores and pattern, and the embedding: {names:?}");
     assert_eq!(names[11], "image_embeds");
@@ -84,7 +85,7 @@ fn the_manifest_says_what_was_recorded() {
         hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
         hasher.update(blake3::hash(&fs::read(source.path(row)).unwrap()).as_bytes());
     }
-    assert_eq!(written.images.hash, hasher.finalize().to_hex().to_string());
+    assert_eq!(images.hash, hasher.finalize().to_hex().to_string());
     let text = fs::read_to_string(out.join("run.json")).unwrap();
     assert!(!text.contains(&*home.path().to_string_lossy()), "no absolute path: {text}");
     assert!(!text.contains(env!("CARGO_MANIFEST_DIR")), "no absolute path: {text}");
@@ -101,7 +102,8 @@ fn a_manifest_of_another_schema_or_kind_is_refused() {
     let text = fs::read_to_string(out.join("run.json")).unwrap();
     for (from, to, said) in [
         ("\"schema\": 3", "\"schema\": 2", "`schema`: expected 3, got 2"),
-        ("\"kind\": \"record\"", "\"kind\": \"measure\"", "`kind`: expected `record`, got `measure`"),
+        ("\"kind\": \"record\"", "\"kind\": \"measure\"", "`kind`: expected `record` or `record_texts`, got `measure`"),
+        ("\"kind\": \"record\"", "\"kind\": \"record_texts\"", "`texts` of kind `record_texts`"),
         ("\"pooled\"", "\"pulled\"", "`pulled`"),
         ("\"image_embeds\"", "\"image_beds\"", "`image_beds`"),
         ("\"seed\": 3", "\"seed\": -3", "run.json"),
@@ -169,7 +171,7 @@ fn a_folder_without_labels_is_taken_in_the_order_of_its_names() {
     assert_eq!((source.masks.clone(), source.labels.clone()), (None, None));
     let out = home.path().join("run");
     let written = run(&source, &config(&["image_embeds"], &[TokenPolicy::Mean], 8), &out).unwrap();
-    assert_eq!(written.images.labels_hash, None);
+    assert_eq!(written.images.unwrap().labels_hash, None);
     let files: Vec<String> = contents(&out).into_keys().filter(|file| !file.starts_with("activations")).collect();
     assert_eq!(files, ["images.parquet", "run.json"]);
 }

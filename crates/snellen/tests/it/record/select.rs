@@ -1,11 +1,12 @@
 //! Which sites and policies a run takes.
 
 use super::{assert_says, load};
+use snellen::model::Tower;
 use snellen::record::{Selected, TokenPolicy, select};
 
 fn chosen(patterns: &[&str], policies: &[TokenPolicy]) -> snellen::Result<Vec<Selected>> {
     let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-    select(&load("gelu").config, &patterns, policies)
+    select(&load("gelu").config, Tower::Vision, &patterns, policies)
 }
 
 fn names(patterns: &[&str], policies: &[TokenPolicy]) -> Vec<String> {

@@ -82,7 +82,8 @@ fn tars_are_read_in_the_order_of_their_members() {
     let (read, values, run) = recorded(source.as_ref(), &home.path().join("from-tar"));
     assert_eq!(read, ["b", "a", "dir.d/x", &long, "z.y/UPPER"]);
     assert_eq!(values, expected[..expected.len() / 7 * 5]);
-    assert_eq!((run.images.labels_hash, run.images.scenes), (None, None));
+    let images = run.images.unwrap();
+    assert_eq!((images.labels_hash, images.scenes), (None, None));
     // Several, by name; keys may come again in another.
     let tars = home.path().join("tars");
     fs::create_dir(&tars).unwrap();
@@ -201,7 +202,7 @@ fn an_image_in_a_tar_that_does_not_decode_is_named() {
 }
 
 /// Rows in groups of four, values in pages of a few.
-fn parquet(path: &Path, columns: Vec<(&str, ArrayRef)>, compression: Compression) {
+pub(super) fn parquet(path: &Path, columns: Vec<(&str, ArrayRef)>, compression: Compression) {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let properties = WriterProperties::builder()
         .set_compression(compression)
@@ -315,7 +316,7 @@ fn scenes_that_never_touch_the_disk_are_those_of_a_folder() {
         assert_eq!((drawn_names, values), (names, expected), "{kind}");
         let labels = |run: &str| fs::read(here.join(run).join("labels.csv")).unwrap();
         assert_eq!(labels("from-folder"), labels("from-scenes"), "{kind}");
-        assert_eq!(run.images.scenes.unwrap().kind, kind);
+        assert_eq!(run.images.unwrap().scenes.unwrap().kind, kind);
         let files = |run: &str| PathBuf::from(&here).join(run).join("activations.zarr");
         assert_eq!(super::differing(&files("from-folder"), &files("from-scenes")), [""; 0]);
     }

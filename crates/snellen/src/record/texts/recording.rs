@@ -1,0 +1,200 @@
+//! From texts to a run folder: the stages of [`record_texts()`].
+
+use super::Texts;
+use super::lengths::Lengths;
+use super::recorder::TextRecorder;
+use super::table::{TextEntry, TextTable};
+use crate::engine::{Level, Tape};
+use crate::model::{Model, Tower};
+use crate::output::write_file;
+use crate::record::partial::Partial;
+use crate::record::plan::{Plan, TextList};
+use crate::record::recording::{check_cancelled, part_record};
+use crate::record::run::{self, ModelRecord, TextsRecord};
+use crate::record::{
+    LABELS, Layout, Progress, RecordConfig, RunManifest, Selected, StoreWriter, TEXTS, Unfinished, select,
+};
+use crate::{Error, Result};
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+/// Runs `texts` through the text tower of `model` and writes the new run folder `out`, as [`record()`](crate::record::record()) does of
+/// images; `truncate` cuts texts that are longer than the tower takes. [`RecordConfig::skip_bad`] says nothing here.
+///
+/// # Errors
+/// As [`record()`](crate::record::record()) of everything but images; when the model has no text tower, or a text is refused, by file
+/// and row.
+pub fn record_texts(
+    model: &Model,
+    (texts, truncate): (&Texts, bool),
+    config: &RecordConfig,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<RunManifest> {
+    // Before anything is computed; what was gone on with may have come as far as this.
+    if config.unfinished != Unfinished::Resume && out.symlink_metadata().is_ok() {
+        return Err(Error::Exists { path: out.to_owned() });
+    }
+    if config.batch == 0 {
+        return Err(Error::mismatch("batch", "at least 1 text", 0));
+    }
+    model.config.text()?;
+    let selected = select(&model.config, Tower::Text, &config.sites, &config.policies)?;
+    let lengths = Lengths::of(model, texts, truncate)?;
+    let rows = config.part.map_or(Ok(0..texts.rows.len()), |part| part.rows(texts.rows.len()))?;
+    let layouts = selected.iter().flat_map(|s| s.policies.iter().map(|&policy| (s.site, policy)));
+    let size = [rows.len(), lengths.tokens];
+    let layouts = layouts.map(|(site, policy)| Layout::of(&model.config, site, policy, size));
+    let layouts = layouts.collect::<Result<Vec<_>>>()?;
+    let plan = plan(model, (texts, truncate), &lengths, config, selected)?;
+
+    let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else { return RunManifest::read(out) };
+    // All rows are in the plan: the journal has none, and is locked while this runs.
+    let (journal, mut store) = match partial.open(layouts) {
+        Ok(opened) => opened,
+        Err(error) => return Err(partial.abandon(error, 0, rows.len())),
+    };
+    let count = rows.len();
+    let stages = Stages { model, texts, truncate, lengths: &lengths, plan: &plan, rows, config };
+    let finished = stages.fill(&mut store, progress).and_then(|()| stages.complete(&partial.run()));
+    let kept = store.first_missing_row();
+    match finished.and_then(|run| store.finish().map(|()| run)) {
+        Ok(run) => partial.publish().map(|()| run),
+        Err(error) => {
+            drop(journal);
+            Err(partial.abandon(error, kept, count))
+        }
+    }
+}
+
+fn plan(
+    model: &Model,
+    (texts, truncate): (&Texts, bool),
+    lengths: &Lengths,
+    config: &RecordConfig,
+    sites: Vec<Selected>,
+) -> Result<Plan> {
+    let mut hasher = blake3::Hasher::new();
+    (0..texts.rows.len()).for_each(|row| entry(texts, lengths, row).hash(&mut hasher));
+    Ok(Plan {
+        schema: Plan::SCHEMA,
+        snellen: env!("CARGO_PKG_VERSION").to_owned(),
+        model: ModelRecord::of(model),
+        images: None,
+        preprocessing: None,
+        texts: Some(TextList {
+            count: texts.rows.len(),
+            hash: hasher.finalize().to_hex().to_string(),
+            ids_hash: lengths.ids_hash.clone(),
+            tokenizer_hash: model.tokenizer()?.hash().to_owned(),
+            tokens: lengths.tokens,
+            truncate,
+            labels_hash: texts.labels.as_ref().map(|labels| blake3::hash(labels).to_hex().to_string()),
+            scenes: texts.scenes.clone(),
+        }),
+        sites,
+        engine: format!("cpu {}", Level::current()),
+        dtype: model.precision.to_string(),
+        seed: config.seed,
+        part: config.part.map(|part| part.to_string()),
+    })
+}
+
+/// Row `row` of all texts, as the table has it.
+fn entry(texts: &Texts, lengths: &Lengths, row: usize) -> TextEntry {
+    let (text, length) = (&texts.rows[row], &lengths.rows[row]);
+    TextEntry {
+        filename: text.filename.clone(),
+        text: text.text.clone(),
+        tokens: length.own.len() as u32,
+        start: length.own.start as u32,
+        end: length.end as u32,
+    }
+}
+
+/// What both stages need.
+struct Stages<'a> {
+    model: &'a Model,
+    texts: &'a Texts,
+    truncate: bool,
+    lengths: &'a Lengths,
+    plan: &'a Plan,
+    /// Of all texts.
+    rows: Range<usize>,
+    config: &'a RecordConfig,
+}
+
+impl Stages<'_> {
+    /// Runs the texts that are missing.
+    fn fill(&self, store: &mut StoreWriter, progress: &dyn Progress) -> Result<()> {
+        let (count, tokenizer) = (self.rows.len(), self.model.tokenizer()?);
+        let mut done = store.first_missing_row();
+        store.start_at(done);
+        progress.advance(done, count);
+        let mut tape = Tape::off();
+        while done < count {
+            check_cancelled(progress)?;
+            let rows = self.rows.start + done..self.rows.end.min(self.rows.start + done + self.config.batch);
+            done += rows.len();
+            let batch: Vec<&str> = self.texts.rows[rows.clone()].iter().map(|row| row.text.as_str()).collect();
+            let tokens = if self.truncate { tokenizer.encode_truncated(&batch) } else { tokenizer.encode(&batch) }?;
+            let place = |row| self.texts.place(row);
+            let mut recorder = TextRecorder {
+                config: &self.model.config,
+                selected: &self.plan.sites,
+                store,
+                lengths: self.lengths,
+                rows,
+                place: &place,
+            };
+            self.model.towers.observe_texts(&mut tape, &tokens, &mut recorder)?;
+            progress.advance(done, count);
+        }
+        check_cancelled(progress)
+    }
+
+    /// Writes what stands beside the activations.
+    fn complete(&self, run: &Path) -> Result<RunManifest> {
+        let path = run.join(TEXTS);
+        // An earlier recording may have come as far as this.
+        if path.symlink_metadata().is_ok() {
+            fs::remove_file(&path).map_err(Error::io(&path))?;
+        }
+        let mut table = TextTable::create(&path)?;
+        self.rows.clone().try_for_each(|row| table.push(entry(self.texts, self.lengths, row)))?;
+        let hash = table.finish()?.to_hex().to_string();
+        // The labels of a part are those of all parts, as of images.
+        if let Some(labels) = &self.texts.labels {
+            write_file(&run.join(LABELS), labels)?;
+        }
+        let (plan, part) = (self.plan.clone(), self.config.part);
+        let texts = plan.texts.map(|list| TextsRecord {
+            count: self.rows.len(),
+            hash,
+            ids_hash: list.ids_hash,
+            tokenizer_hash: list.tokenizer_hash,
+            tokens: list.tokens,
+            truncated: self.truncate.then(|| self.lengths.cut()),
+            labels_hash: list.labels_hash,
+            scenes: list.scenes,
+            passed_over: self.texts.passed_over.clone(),
+        });
+        let manifest = RunManifest {
+            schema: run::SCHEMA,
+            kind: run::TEXTS_KIND.to_owned(),
+            snellen: plan.snellen,
+            model: plan.model,
+            images: None,
+            preprocessing: None,
+            texts,
+            sites: plan.sites,
+            engine: plan.engine,
+            dtype: plan.dtype,
+            seed: plan.seed,
+            part: part.map(|part| part_record(part, &self.rows, self.texts.rows.len(), self.plan)).transpose()?,
+        };
+        manifest.write(run)?;
+        Ok(manifest)
+    }
+}
