@@ -4,12 +4,12 @@ use crate::bundled;
 use crate::models::{self, Load};
 use crate::terminal::{self, Bars};
 use clap::Args;
-use snellen::Result;
 use snellen::exam::{ExamConfig, examine};
 use snellen::lab::Origin;
 use snellen::model::Model;
 use snellen::record::{LabelsFrom, RunManifest};
 use snellen::report::{Rate, Report};
+use snellen::{Error, Result};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub struct Exam {
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// What the images show: `file` (labels.csv or metadata.csv), or `folders` (each is a class)
-    #[arg(long, value_name = "FROM", default_value_t = LabelsFrom::File, requires = "images")]
+    #[arg(long, value_name = "FROM", default_value_t = LabelsFrom::File, requires = "images", value_parser = some_labels)]
     labels: LabelsFrom,
     /// New folder for the report and everything it was made from
     #[arg(long, value_name = "DIR", default_value = "snellen-exam")]
@@ -40,12 +40,22 @@ pub struct Exam {
     no_open: bool,
 }
 
+/// What says what the images show: something has to.
+fn some_labels(text: &str) -> Result<LabelsFrom> {
+    match text.parse()? {
+        LabelsFrom::Nothing => {
+            Err(Error::mismatch("labels", "file or folders, as units are measured by labels", "`none`"))
+        }
+        from => Ok(from),
+    }
+}
+
 /// Runs `snellen exam`.
 pub fn run(args: Exam) -> Result<()> {
     let bars = Bars::new();
     // Before anything is computed.
     if args.out.symlink_metadata().is_ok() {
-        return Err(snellen::Error::Exists { path: args.out });
+        return Err(Error::Exists { path: args.out });
     }
     let mut config = ExamConfig::standard(args.seed)?;
     config.images = args.images;
@@ -61,7 +71,10 @@ pub fn run(args: Exam) -> Result<()> {
         })?,
     };
     let run = RunManifest::read(&args.out.join("run"))?;
-    run.images.passed_over.iter().for_each(|passed| terminal::note(format!("passed over: {passed}")));
+    run.images
+        .iter()
+        .flat_map(|images| &images.passed_over)
+        .for_each(|passed| terminal::note(format!("passed over: {passed}")));
     if args.json {
         return terminal::say(String::from_utf8_lossy(&report.to_json()?).trim_end());
     }

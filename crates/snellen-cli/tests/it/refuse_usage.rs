@@ -15,10 +15,11 @@ fn usage_errors() {
         ("--threads 0 exam", "invalid value '0' for '--threads <N>'"),
         ("--threads many exam", "invalid value 'many' for '--threads <N>'"),
         ("exam --seed -1", "'-1'"),
+        ("exam --images x --labels none", "expected file or folders, as units are measured by labels, got `none`"),
         ("record --images x --out y", "--model <MODEL>"),
         (
             "record --model x --images x --out y --tokens eyes",
-            "expected one of cls, mean, mean_all, max, max_all, object, background, all, pooled, got `eyes`",
+            "expected one of cls, eos, mean, mean_all, max, max_all, object, background, all, pooled, got `eyes`",
         ),
         ("record --model x --images x --out y --batch 0", "'0' for '--batch <BATCH>'"),
         ("record --model x --out y", "--images <PATH>"),

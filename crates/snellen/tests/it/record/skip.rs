@@ -1,14 +1,17 @@
 //! Pictures that can not be read: named, and with `skip_bad` listed and passed over, whatever cuts the recording.
 
 use super::{assert_says, config, differing, load};
+use arrow_array::BinaryArray;
+use parquet::basic::Compression;
 use snellen::record::skipped::Skipped;
 use snellen::record::{
     ActivationStore, FolderSource, Part, Progress, RecordConfig, RunManifest, Source, SourceConfig, TokenPolicy,
-    Unfinished, merge, record,
+    Unfinished, merge, open_source, record,
 };
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Labelled pictures, of which those of `bad` are cut short, no pictures, empty or not there.
 fn folder(home: &Path, count: usize, bad: &[usize]) -> FolderSource {
@@ -57,7 +60,7 @@ fn what_is_left_is_the_run_of_the_good_pictures() {
     let out = home.path().join("run");
     let run = record(&load("gelu"), &source, &arrays(true), &out, &()).unwrap();
     assert_eq!(RunManifest::read(&out).unwrap(), run);
-    assert_eq!((run.images.count, run.images.skipped.as_ref().unwrap().count), (8, 5));
+    assert_eq!((run.rows(), run.images.as_ref().unwrap().skipped.as_ref().unwrap().count), (8, 5));
     assert_eq!(skipped(&out), bad);
     let table = fs::read_to_string(out.join("skipped.csv")).unwrap();
     assert!(table.starts_with("row,filename,reason\n0,images/000000.png,"), "{table}");
@@ -172,4 +175,32 @@ fn without_any_good_picture_there_is_no_run() {
     );
     assert_eq!(source.len(), 5);
     assert!(!out.exists());
+}
+
+#[test]
+fn a_part_without_any_good_picture_is_no_run_either() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = folder(home.path(), 6, &[]);
+    let mut pictures = super::source::bytes(&folder);
+    pictures[3..].iter_mut().for_each(|bytes| bytes.truncate(bytes.len() / 2));
+    let names: Vec<String> = (0..6).map(|row| format!("{row}.png")).collect();
+    let members: Vec<(&str, &[u8])> =
+        names.iter().map(String::as_str).zip(pictures.iter().map(Vec::as_slice)).collect();
+    super::source::tar(&home.path().join("all.tar"), &members);
+    let column = Arc::new(BinaryArray::from_iter_values(&pictures));
+    super::source::parquet(&home.path().join("all.parquet"), vec![("image", column)], Compression::SNAPPY);
+    for name in ["all.tar", "all.parquet"] {
+        let config = SourceConfig { skip_bad: true, ..SourceConfig::default() };
+        let source = open_source(&home.path().join(name), &config).unwrap();
+        let part = |index, unfinished| {
+            let part = Some(Part::new(index, 2).unwrap());
+            let config = RecordConfig { part, unfinished, ..arrays(true) };
+            record(&load("gelu"), source.as_ref(), &config, &home.path().join(format!("{name}-{index}")), &())
+        };
+        assert_eq!(part(1, Unfinished::Keep).unwrap().rows(), 3);
+        assert_says(part(2, Unfinished::Keep), &[name, "part 2/2", "with fewer parts", "3 that can not"]);
+        assert!(!home.path().join(format!("{name}-2")).exists(), "{name}");
+        let whole = home.path().join(format!("{name}-whole"));
+        assert_eq!(record(&load("gelu"), source.as_ref(), &arrays(true), &whole, &()).unwrap().rows(), 3);
+    }
 }
