@@ -145,8 +145,8 @@ impl Recipe {
         if m.width % m.heads != 0 {
             return refuse("model.heads", "a divisor of model.width", &m.heads);
         }
-        let places = self.world.places().map_or(0, |f| self.world.factors[f].values.len());
-        if s.objects.is_empty() || s.objects.iter().any(|n| *n == 0 || *n > places) {
+        let room = self.world.room();
+        if s.objects.is_empty() || s.objects.iter().any(|n| *n == 0 || *n > room) {
             return refuse("scenes.objects", "numbers from 1 to that of places", &format!("{:?}", s.objects));
         }
         if let Some(template) = s.templates.iter().find(|t| t.matches("{}").count() != 1) {

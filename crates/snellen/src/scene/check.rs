@@ -1,6 +1,8 @@
 //! What a [`World`] has to be for its scenes to be drawn and told apart.
 
 use super::combinations::MAX_COMBINATIONS;
+use super::free::Free;
+use super::labels;
 use super::look::Look;
 use super::world::{Said, World, WorldFactor, WorldValue};
 use crate::{Error, Result};
@@ -14,6 +16,9 @@ const MAX_FACTORS: usize = 16;
 
 /// The most values of a factor.
 const MAX_VALUES: usize = 1000;
+
+/// The most objects of a scene with free places.
+const MAX_OBJECTS: usize = 64;
 
 /// Lengths that differ by no more than this share of the frame count as equal.
 const SLACK: f64 = 1e-6;
@@ -29,7 +34,8 @@ impl World {
         }
         distinct("factors", self.factors.iter().map(|factor| factor.name.as_str()))?;
         let mut kinds = BTreeSet::new();
-        for factor in &self.factors {
+        for (f, factor) in self.factors.iter().enumerate() {
+            labels::check_factor(|| format!("world: factors[{f}].name"), &factor.name)?;
             let kind = check_factor(factor)?;
             if !kinds.insert(kind) {
                 let expected = format!("one factor of kind {kind}");
@@ -53,19 +59,57 @@ impl World {
             let expected = "a smallest and a largest size with 0 < smallest <= largest <= 1";
             return Err(Error::mismatch("world: size", expected, format!("[{smallest}, {largest}]")));
         }
+        let places = self.places().map(|f| &self.factors[f]);
+        if let Some(places) = places.filter(|places| places.said != Said::No) {
+            let place = format!("world: factor `{}`, said", places.name);
+            return Err(Error::mismatch(
+                place,
+                "no (captions do not say places)",
+                format!("{:?}", places.said).to_lowercase(),
+            ));
+        }
+        let largest = largest * self.largest_scale();
+        if let Some(free) = self.free {
+            return self.check_free(free, places, largest);
+        }
         if !(0.0..=0.5).contains(&self.jitter) {
             return Err(Error::mismatch("world: jitter", "a share of the frame from 0 to 0.5", self.jitter));
         }
-        let scales = self.factors.iter().flat_map(|factor| &factor.values);
-        let scales = scales.map(|value| if let Look::Scale(scale) = value.look { scale } else { 0.0 });
-        let scale = scales.fold(0.0, f64::max);
-        let largest = largest * if scale > 0.0 { scale } else { 1.0 };
         let reach = largest / 2.0 + self.jitter;
-        let Some(places) = self.places().map(|f| &self.factors[f]) else {
-            return Err(Error::mismatch("world: factors", "one of places", "none"));
+        let Some(places) = places else {
+            return Err(Error::mismatch("world: factors", "one of places, or `free` places", "none"));
         };
         places.values.iter().try_for_each(|value| inside_frame(value, reach))?;
         self.check_distances(places, reach, largest)
+    }
+
+    /// The most that looks make of a size: the largest of each factor.
+    fn largest_scale(&self) -> f64 {
+        let largest = |factor: &WorldFactor| {
+            let scales = factor.values.iter().map(|value| self.scale_of(value.look));
+            scales.fold(0.0, f64::max)
+        };
+        self.factors.iter().map(largest).product()
+    }
+
+    /// Whether as many objects as asked for fit into the frame, the largest that there are.
+    fn check_free(&self, free: Free, places: Option<&WorldFactor>, largest: f64) -> Result<()> {
+        if self.jitter != 0.0 {
+            return Err(Error::mismatch("world: jitter", "0, since places are free", self.jitter));
+        }
+        if !(0.0..=0.5).contains(&free.gap) {
+            return Err(Error::mismatch("world: free.gap", "a share of the frame from 0 to 0.5", free.gap));
+        }
+        if !(1..=MAX_OBJECTS).contains(&free.objects) {
+            return Err(Error::mismatch("world: free.objects", format!("1 to {MAX_OBJECTS}"), free.objects));
+        }
+        let most = free.most(largest);
+        if free.objects > most {
+            let expected =
+                format!("at most {most}, as many as fit where all are of size {largest:.6} and {} apart", free.gap);
+            return Err(Error::mismatch("world: free.objects", expected, free.objects));
+        }
+        places.map_or(Ok(()), |places| places.values.iter().try_for_each(|value| inside_frame(value, 0.0)))
     }
 
     fn check_distances(&self, places: &WorldFactor, reach: f64, largest: f64) -> Result<()> {
@@ -161,11 +205,12 @@ fn check_factor(factor: &WorldFactor) -> Result<&'static str> {
 
 fn inside_frame(value: &WorldValue, reach: f64) -> Result<()> {
     let Look::Place(place) = value.look else { return Ok(()) };
+    let kept = if reach > 0.0 { ", so that the largest object stays in the frame" } else { "" };
     for (axis, centre) in ["x", "y"].into_iter().zip(place) {
         if !(centre - reach >= -SLACK && centre + reach <= 1.0 + SLACK) {
             return Err(Error::mismatch(
                 format!("world: place `{}`, {axis}", value.name),
-                format!("{reach:.6} to {:.6}, so that the largest object stays in the frame", 1.0 - reach),
+                format!("{reach:.6} to {:.6}{kept}", 1.0 - reach),
                 centre,
             ));
         }

@@ -1,10 +1,13 @@
 //! Scenes by design: the study's toys, the full factorial, swap twins, and random scenes for training.
 //!
 //! Everything is drawn from a [`World`] that [`World::check`] accepts and from a set of [`Combinations`] of the factors that captions
-//! say, so that some can be held out. Values of other factors are drawn on their own. Scene `i` of a seed is the same whatever the
-//! number of scenes or threads.
+//! say, so that some can be held out. Values of other factors are drawn on their own, and so are free places. Scene `i` of a seed is
+//! the same whatever the number of scenes or threads.
 
-use super::{Combination, Combinations, Object, Scene, World};
+use super::free::{settle, sizes};
+use super::object::decimal;
+use super::swappable::{Swappable, swappable};
+use super::{Combinations, Object, Scene, World};
 use crate::{Error, Result, random};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -38,18 +41,17 @@ pub fn toy(
 
 /// The most objects in a scene of `world` in which no value of any factor comes twice that may not.
 pub fn most_objects(world: &World) -> usize {
-    let factors = world.factors.iter().enumerate();
-    let bound = factors.filter(|(f, factor)| !factor.repeats || world.places() == Some(*f));
-    bound.map(|(_, factor)| factor.values.len()).min().unwrap_or(0)
+    let bound = world.factors.iter().enumerate().filter(|(f, factor)| !factor.repeats && world.places() != Some(*f));
+    bound.map(|(_, factor)| factor.values.len()).min().map_or(world.room(), |values| values.min(world.room()))
 }
 
-/// Whether `world` has values enough for toy scenes of that many `objects`.
+/// Whether `world` has values and room enough for toy scenes of that many `objects`.
 pub(super) fn check_toy(world: &World, objects: &RangeInclusive<usize>) -> Result<()> {
     world.check()?;
     let values = most_objects(world);
     let (fewest, most) = (*objects.start(), *objects.end());
     if fewest == 0 || fewest > most || most > values {
-        let expected = format!("1 to {values}, the fewest values of a factor, since none may repeat in a scene");
+        let expected = format!("1 to {values}, so that each has a place and no value comes twice that may not");
         return Err(Error::mismatch("toy scenes: objects", expected, format!("{fewest} to {most}")));
     }
     Ok(())
@@ -70,15 +72,17 @@ pub(super) fn toy_scene(
         let expected = format!("{number} in which no value comes twice");
         return Err(Error::mismatch("combinations", expected, drawn.len()));
     }
-    let places = distinct(places(world), number, rng);
+    let places = spots(world, number, rng);
     let others = others(world, combinations, number, rng);
     let drawn = drawn.iter().zip(places).zip(others);
-    Ok(Scene {
-        objects: drawn.map(|((values, at), others)| place(world, (combinations, values), at, others, rng)).collect(),
-    })
+    let placed = drawn.map(|((values, at), others)| place(world, (combinations, values), at, others, rng));
+    let mut objects: Vec<Object> = placed.collect();
+    let room = sizes(&objects);
+    settle(world, &mut objects, &room, rng);
+    Ok(Scene { objects })
 }
 
-/// Every combination at every place as a single object, `repeats` times, each time placed anew.
+/// Every combination at every place (anywhere, where these are free) as a single object, `repeats` times, each time placed anew.
 ///
 /// Order: repeat, combination, place, the last fastest.
 ///
@@ -96,16 +100,20 @@ pub(super) fn factorial_scene(world: &World, combinations: &Combinations, i: usi
     let values = &combinations.as_slice()[i / places % combinations.as_slice().len()];
     let rng = &mut random::stream(seed, "factorial", i as u64);
     let others = others(world, combinations, 1, rng).swap_remove(0);
-    Scene { objects: vec![place(world, (combinations, values), i % places, others, rng)] }
+    let mut objects = vec![place(world, (combinations, values), i % places, others, rng)];
+    let room = sizes(&objects);
+    settle(world, &mut objects, &room, rng);
+    Scene { objects }
 }
 
-/// `count` pairs of two-object scenes that differ in nothing but which object has which value of `factor`.
+/// `count` pairs of two-object scenes that differ in nothing but which object has which value of `factor` (and what follows from it:
+/// of a factor of sizes, the sizes).
 ///
 /// The combinations of each scene come from `scenes`, those of its twin from `twins`: seen ones in both, or held-out ones in
 /// the scene and any in its twin.
 ///
 /// # Errors
-/// When `world` is refused, has a single place, `factor` is none that captions say, or no two combinations can be swapped.
+/// When `world` is refused, has no room for two, `factor` is none that captions say, or no two combinations can be swapped.
 pub fn swap_twins(
     world: &World,
     factor: usize,
@@ -119,55 +127,22 @@ pub fn swap_twins(
         let expected = "two that differ in every value whose swap is allowed as well";
         return Err(Error::mismatch("combinations", expected, "none"));
     }
-    Ok((0..count).map(|i| swap_twin(world, factor, scenes, &choices, i, seed)).collect())
-}
-
-/// Two combinations.
-pub(super) type Choice = (Combination, Combination);
-
-/// Every two of `scenes` that differ in every value, and whose swap of `factor` is in `twins`.
-pub(super) fn swappable(
-    world: &World,
-    factor: usize,
-    scenes: &Combinations,
-    twins: &Combinations,
-) -> Result<Vec<Choice>> {
-    world.check()?;
-    if places(world) < 2 {
-        return Err(Error::mismatch("world: places", "two or more, for swap twins", places(world)));
-    }
-    let Some(at) = scenes.factors().iter().position(|f| *f == factor) else {
-        return Err(Error::mismatch("swap twins: factor", "one that captions say", factor));
-    };
-    let with = |a: &Combination, b: &Combination| {
-        let mut swapped = a.clone();
-        swapped[at] = b[at];
-        swapped
-    };
-    let swappable = |a: &Combination, b: &Combination| {
-        a.iter().zip(b).all(|(a, b)| a != b) && twins.contains(&with(a, b)) && twins.contains(&with(b, a))
-    };
-    let from = scenes.as_slice();
-    let both = from.iter().flat_map(|a| from.iter().map(move |b| (a, b)));
-    Ok(both.filter(|(a, b)| swappable(a, b)).map(|(a, b)| (a.clone(), b.clone())).collect())
+    Ok((0..count).map(|i| swap_twin(world, &choices, i, seed)).collect())
 }
 
 /// Twin `i` of [`swap_twins`], of `choices` that are not empty.
-pub(super) fn swap_twin(
-    world: &World,
-    factor: usize,
-    combinations: &Combinations,
-    choices: &[Choice],
-    i: usize,
-    seed: u64,
-) -> SwapTwin {
+pub(super) fn swap_twin(world: &World, choices: &Swappable, i: usize, seed: u64) -> SwapTwin {
     let rng = &mut random::stream(seed, "swap twins", i as u64);
-    let (a, b) = &choices[rng.random_range(0..choices.len())];
-    let at = distinct(places(world), 2, rng);
+    let combinations = choices.combinations();
+    let [a, b] = choices.draw(rng);
+    let at = spots(world, 2, rng);
     let [for_a, for_b] = <[_; 2]>::try_from(others(world, combinations, 2, rng)).unwrap_or_default();
     let a = place(world, (combinations, a), at[0], for_a, rng);
-    let scene = Scene { objects: vec![a, place(world, (combinations, b), at[1], for_b, rng)] };
-    SwapTwin { twin: scene.swapped(factor, 0, 1), scene }
+    let mut scene = Scene { objects: vec![a, place(world, (combinations, b), at[1], for_b, rng)] };
+    let twin = |scene: &Scene| scene.swapped(choices.factor(), 0, 1).resized(scene, world);
+    let room = sizes(&scene.objects).into_iter().zip(sizes(&twin(&scene).objects)).map(|(a, b)| a.max(b));
+    settle(world, &mut scene.objects, &room.collect::<Vec<_>>(), rng);
+    SwapTwin { twin: twin(&scene), scene }
 }
 
 /// A scene for training: `objects` objects at different places, each of a combination drawn from `combinations` on its own, so
@@ -176,14 +151,14 @@ pub(super) fn swap_twin(
 /// `world` is taken as checked: one call per image of a training step has to be fast.
 ///
 /// # Errors
-/// When `objects` is 0 or more than there are places, or `combinations` is empty.
+/// When `objects` is 0 or more than there is room for, or `combinations` is empty.
 pub fn random(world: &World, combinations: &Combinations, objects: usize, rng: &mut impl Rng) -> Result<Scene> {
-    let places = places(world);
-    if objects == 0 || objects > places {
-        let expected = format!("1 to {places}, the number of places");
+    let room = world.room();
+    if objects == 0 || objects > room {
+        let expected = format!("1 to {room}, the number of places");
         return Err(Error::mismatch("random scene: objects", expected, objects));
     }
-    let at = distinct(places, objects, rng);
+    let at = spots(world, objects, rng);
     let mut placed = Vec::with_capacity(objects);
     for at in at {
         let values = combinations.draw(rng)?;
@@ -191,12 +166,21 @@ pub fn random(world: &World, combinations: &Combinations, objects: usize, rng: &
         let others = free(world, combinations).map(|f| other(f, rng)).collect();
         placed.push(place(world, (combinations, values), at, others, rng));
     }
+    let room = sizes(&placed);
+    settle(world, &mut placed, &room, rng);
     Ok(Scene { objects: placed })
 }
 
 /// Number of places.
-fn places(world: &World) -> usize {
-    world.places().map_or(0, |f| world.factors[f].values.len())
+///
+/// One where they are free: anywhere.
+pub(super) fn places(world: &World) -> usize {
+    if world.free.is_some() { 1 } else { world.room() }
+}
+
+/// A place for each of `count` objects, different ones; where places are free, [`settle`] comes later.
+fn spots(world: &World, count: usize, rng: &mut impl Rng) -> Vec<usize> {
+    if world.free.is_some() { vec![0; count] } else { distinct(places(world), count, rng) }
 }
 
 /// The factors that are neither combined nor places.
@@ -229,7 +213,7 @@ fn distinct(below: usize, count: usize, rng: &mut impl Rng) -> Vec<usize> {
     numbers.partial_shuffle(rng, count).0.to_vec()
 }
 
-/// An object of the combined values at place `at`, with those of the other factors.
+/// An object of the combined values at place `at`, in the middle where places are free, with those of the other factors.
 fn place(
     world: &World,
     (combinations, combined): (&Combinations, &[u32]),
@@ -245,13 +229,7 @@ fn place(
     }
     let [smallest, largest] = world.size;
     let mut shifted = |centre: f64| decimal(rng.random_range(-world.jitter..=world.jitter) + centre);
-    let [x, y] = world.place(at as u32);
-    let (x, y) = (shifted(x), shifted(y));
+    let [x, y] = if world.free.is_some() { [0.5; 2] } else { world.place(at as u32).map(&mut shifted) };
     let size = decimal(rng.random_range(smallest..=largest) * world.scale(&values));
     Object { values, x, y, size }
-}
-
-/// To nine decimals, which JSON carries without loss.
-fn decimal(share: f64) -> f64 {
-    (share * 1e9).round() / 1e9
 }

@@ -1,6 +1,7 @@
 //! How the value of a factor looks: the only thing that the rasteriser knows of it.
 
 use serde::{Deserialize, Serialize};
+use std::f64::consts::{PI, TAU};
 
 /// The outline of an object, inscribed in its box (see `render`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +32,20 @@ impl Outline {
             Self::Triangle => "triangle",
             Self::Pentagon => "pentagon",
             Self::Hexagon => "hexagon",
+        }
+    }
+
+    /// The share of its box that it covers.
+    #[must_use]
+    pub fn area(self) -> f64 {
+        // Of a regular polygon: triangles between the middle and two corners.
+        let regular = |corners: f64| corners / 8.0 * (TAU / corners).sin();
+        match self {
+            Self::Circle => PI / 4.0,
+            Self::Square => 1.0,
+            Self::Triangle => 0.5,
+            Self::Pentagon => regular(5.0),
+            Self::Hexagon => regular(6.0),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Object {
     /// Per factor of the world: the index of its value.
     pub values: Vec<u32>,
-    /// Drawn centre, 0 (left) to 1 (right): its place's, plus jitter.
+    /// Drawn centre, 0 (left) to 1 (right): its place's, plus jitter, or anywhere where places are free.
     pub x: f64,
     /// Drawn centre, 0 (top) to 1 (bottom).
     pub y: f64,
@@ -96,7 +96,8 @@ impl Scene {
         self.objects.iter().flat_map(|object| object.concepts(world)).collect()
     }
 
-    /// The same scene with the values that objects `a` and `b` have of `factor` exchanged: its attribute swap.
+    /// The same scene with the values that objects `a` and `b` have of `factor` exchanged: its attribute swap. What
+    /// is drawn stays ([`Scene::resized`] changes that).
     ///
     /// # Panics
     /// If there is no such object or factor.
@@ -106,6 +107,22 @@ impl Scene {
         twin.objects[a].values[factor] = self.objects[b].values[factor];
         twin.objects[b].values[factor] = self.objects[a].values[factor];
         twin
+    }
+
+    /// The same scene with sizes that suit its values, given that it was made of `before` by changing some: an object that was small
+    /// and is large now grows, around its centre.
+    ///
+    /// # Panics
+    /// If `before` has fewer objects.
+    #[must_use]
+    pub fn resized(mut self, before: &Self, world: &World) -> Self {
+        for (k, object) in self.objects.iter_mut().enumerate() {
+            let (new, old) = (world.scale(&object.values), world.scale(&before.objects[k].values));
+            if new.to_bits() != old.to_bits() {
+                object.size = decimal(object.size / old * new);
+            }
+        }
+        self
     }
 
     /// The same scene with the value that object `k` has of `factor` replaced.
@@ -118,4 +135,9 @@ impl Scene {
         scene.objects[k].values[factor] = value;
         scene
     }
+}
+
+/// To nine decimals, which JSON carries without loss.
+pub(super) fn decimal(share: f64) -> f64 {
+    (share * 1e9).round() / 1e9
 }

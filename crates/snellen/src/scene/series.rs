@@ -1,8 +1,9 @@
 //! Generated scenes one by one, so that however many there are, they are never in memory at once.
 
-use super::generate::{Choice, check_toy, factorial_scene, most_objects, swap_twin, swappable, toy_scene};
+use super::generate::{check_toy, factorial_scene, most_objects, places, swap_twin, toy_scene};
 use super::labels::LabelRow;
 use super::labels_csv::LabelWriter;
+use super::swappable::{Swappable, swappable};
 use super::{Canvas, Combinations, Scene, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -11,19 +12,19 @@ use std::io::Write;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// The most objects in a toy scene.
+/// The most objects in a toy scene of a world with fixed places.
 const TOY_OBJECTS: usize = 5;
 
 /// Objects in a toy scene of `world`.
 fn toy_objects(world: &World) -> RangeInclusive<usize> {
-    1..=most_objects(world).clamp(1, TOY_OBJECTS)
+    1..=most_objects(world).clamp(1, world.free.map_or(TOY_OBJECTS, |free| free.objects.max(1)))
 }
 
 /// Which generator makes the scenes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SceneKind {
-    /// `toy`: [`generate::toy`](super::generate::toy), one to five objects.
+    /// `toy`: [`generate::toy`](super::generate::toy), one to five objects, or as many as free places hold.
     Toy,
     /// `factorial`: [`generate::factorial`](super::generate::factorial).
     Factorial,
@@ -69,9 +70,8 @@ pub struct Series {
     count: usize,
     seed: u64,
     combinations: Combinations,
-    /// The factor that twins exchange.
-    swapped: usize,
-    choices: Vec<Choice>,
+    /// What twins exchange, where they are asked for.
+    twins: Option<Swappable>,
 }
 
 impl Series {
@@ -86,23 +86,20 @@ impl Series {
         world.check()?;
         let combinations = Combinations::all(&world);
         let swapped = world.swapped_factor().unwrap_or_default();
-        let choices = match kind {
-            SceneKind::Toy => check_toy(&world, &toy_objects(&world)).map(|()| Vec::new())?,
-            SceneKind::Factorial => Vec::new(),
-            SceneKind::Swap => swappable(&world, swapped, &combinations, &combinations)?,
+        let twins = match kind {
+            SceneKind::Toy => check_toy(&world, &toy_objects(&world)).map(|()| None)?,
+            SceneKind::Factorial => None,
+            SceneKind::Swap => Some(swappable(&world, swapped, &combinations, &combinations)?),
         };
-        let places = world.places().map_or(0, |f| world.factors[f].values.len());
-        let cells = combinations.as_slice().len() * places;
         let each = match kind {
             SceneKind::Toy => 1,
-            SceneKind::Factorial => cells,
-            SceneKind::Swap if choices.is_empty() => 0,
-            SceneKind::Swap => 2,
+            SceneKind::Factorial => combinations.as_slice().len() * places(&world),
+            SceneKind::Swap => twins.as_ref().map_or(0, |twins| if twins.is_empty() { 0 } else { 2 }),
         };
         let number = count.checked_mul(each).filter(|number| (1..=u32::MAX as usize).contains(number));
         let expected = format!("1 to {} scenes", u32::MAX);
         let number = number.ok_or_else(|| Error::mismatch("scenes", expected, format!("{count} times {each}")))?;
-        Ok(Self { kind, world, canvas, count: number, seed, combinations, swapped, choices })
+        Ok(Self { kind, world, canvas, count: number, seed, combinations, twins })
     }
 
     /// Which generator it is.
@@ -136,14 +133,14 @@ impl Series {
     /// # Errors
     /// When the world has too few combinations for it.
     pub fn scene(&self, i: usize) -> Result<Scene> {
-        Ok(match self.kind {
-            SceneKind::Toy => toy_scene(&self.world, &self.combinations, &toy_objects(&self.world), i, self.seed)?,
-            SceneKind::Factorial => factorial_scene(&self.world, &self.combinations, i, self.seed),
-            SceneKind::Swap => {
-                let twins = swap_twin(&self.world, self.swapped, &self.combinations, &self.choices, i / 2, self.seed);
-                if i.is_multiple_of(2) { twins.scene } else { twins.twin }
-            }
-        })
+        if let Some(twins) = &self.twins {
+            let twins = swap_twin(&self.world, twins, i / 2, self.seed);
+            return Ok(if i.is_multiple_of(2) { twins.scene } else { twins.twin });
+        }
+        match self.kind {
+            SceneKind::Factorial => Ok(factorial_scene(&self.world, &self.combinations, i, self.seed)),
+            _ => toy_scene(&self.world, &self.combinations, &toy_objects(&self.world), i, self.seed),
+        }
     }
 
     /// The name of picture `i`, as [`write_folder`](super::folder::write_folder) calls it.

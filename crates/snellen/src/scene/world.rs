@@ -1,6 +1,7 @@
 //! The vocabulary of scenes: factors with their values, how these look and how they are said. A world is data; no code knows its
 //! factors by name.
 
+use super::free::Free;
 use super::look::{Figure, Look, Outline, Texture};
 use super::{Factor, Object};
 use serde::{Deserialize, Serialize};
@@ -11,9 +12,18 @@ use serde::{Deserialize, Serialize};
 pub struct World {
     /// Smallest and largest object size, as a share of the frame.
     pub size: [f64; 2],
-    /// Largest displacement of an object from its place, along each axis, as a share of the frame.
+    /// Largest displacement of an object from its place, along each axis, as a share of the frame; 0 where places are free.
+    #[serde(default)]
     pub jitter: f64,
-    /// Its factors: one of places, and at most one of each other kind of look.
+    /// Whether objects of one size have one area whatever their outline, that of a disc as wide as the size: a triangle's box is then
+    /// a quarter wider. Else a size is that of the box, and how much of the picture has a colour tells something of the shape.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub equal_areas: bool,
+    /// Where there is this, objects are anywhere in the frame; else each is at a place of the factor of places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<Free>,
+    /// Its factors, at most one of each kind of look; one is of places unless these are free. Where they are free, a factor of places
+    /// is but a label: the place that the object's centre is nearest to.
     pub factors: Vec<WorldFactor>,
 }
 
@@ -138,6 +148,8 @@ impl World {
         Self {
             size: [0.2, 0.2],
             jitter: 0.0,
+            equal_areas: false,
+            free: None,
             factors: vec![
                 WorldFactor::new("shape", Said::Noun, shapes),
                 WorldFactor::new("color", Said::Adjective, colors.map(|(name, paint)| (name, Look::Paint(paint)))),
@@ -192,6 +204,15 @@ impl World {
             .position(|factor| matches!(factor.values.first(), Some(WorldValue { look: Look::Place(_), .. })))
     }
 
+    /// The most objects that a scene has room for: the number of places, or what free ones are said to hold.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match self.free {
+            Some(free) => free.objects,
+            None => self.places().map_or(0, |f| self.factors[f].values.len()),
+        }
+    }
+
     /// Where the objects with value `place` of the places' factor are, before jitter; the middle where there is no such place.
     #[must_use]
     pub fn place(&self, place: u32) -> [f64; 2] {
@@ -218,9 +239,16 @@ impl World {
     /// What objects with these values are multiplied by in size.
     #[must_use]
     pub fn scale(&self, values: &[u32]) -> f64 {
-        self.looks(values)
-            .find_map(|look| if let Look::Scale(scale) = look { Some(scale) } else { None })
-            .unwrap_or(1.0)
+        self.looks(values).map(|look| self.scale_of(look)).product()
+    }
+
+    /// What a look multiplies an object's size by.
+    pub(super) fn scale_of(&self, look: Look) -> f64 {
+        match look {
+            Look::Scale(scale) => scale,
+            Look::Outline(outline) if self.equal_areas => (Outline::Circle.area() / outline.area()).sqrt(),
+            _ => 1.0,
+        }
     }
 
     /// `object` as it is drawn: what no factor says is a solid black circle.

@@ -3,8 +3,10 @@
 mod caption;
 mod draw;
 mod folder;
+mod free;
 mod generate;
 mod labels;
+mod stable;
 mod study;
 mod world;
 

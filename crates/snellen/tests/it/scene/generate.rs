@@ -5,7 +5,7 @@ use snellen::scene::generate::{factorial, random as random_scene, swap_twins, to
 use snellen::scene::{Combinations, Look, Object, Said, Scene, Texture, World, WorldFactor};
 use std::collections::{BTreeMap, BTreeSet};
 
-fn different<T: Ord>(scene: &Scene, value: impl Fn(&Object) -> T) -> bool {
+pub fn different<T: Ord>(scene: &Scene, value: impl Fn(&Object) -> T) -> bool {
     scene.objects.iter().map(value).collect::<BTreeSet<_>>().len() == scene.objects.len()
 }
 
@@ -158,7 +158,7 @@ fn training_scenes_repeat_values_but_not_places() {
 }
 
 /// The grid with two textures, which objects of a scene may share, and three sizes, which they may not.
-fn wide_world() -> World {
+pub fn wide_world() -> World {
     let mut world = grid_world();
     let textures = [("solid", Look::Texture(Texture::Solid)), ("hatched", Look::Texture(Texture::Hatched))];
     let sizes = [("small", 0.6), ("medium", 0.8), ("large", 1.0)].map(|(name, scale)| (name, Look::Scale(scale)));

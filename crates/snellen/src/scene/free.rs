@@ -1,0 +1,102 @@
+//! Free places: objects anywhere in the frame, none over another.
+//!
+//! On a grid of places a reader that knows pixels by heart binds as well as one that sees. With free places it has to see.
+
+use super::object::decimal;
+use super::world::World;
+use super::{Look, Object};
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+/// How often one object is put somewhere until all of them are taken up again.
+const TRIES: usize = 100;
+
+/// How often all of them are taken up again.
+const ROUNDS: usize = 50;
+
+/// What free places are like.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Free {
+    /// The most objects of a scene.
+    pub objects: usize,
+    /// The least distance of two objects' boxes, along one axis, as a share of the frame.
+    #[serde(default)]
+    pub gap: f64,
+}
+
+impl Free {
+    /// How many boxes of size `largest` fit into the frame, side by side in rows.
+    ///
+    /// No arrangement holds more: every such box covers one of as many points, `largest` plus gap apart.
+    pub(super) fn most(&self, largest: f64) -> usize {
+        let side = ((1.0 + self.gap) / (largest + self.gap) + 1e-6).floor();
+        (side * side) as usize
+    }
+}
+
+/// Puts `objects` anywhere in the frame of a world with free places, and does nothing in any other. Object `k` gets room for a box of
+/// size `room[k]`, its own or more.
+///
+/// They are put one after another in random order, each anywhere until it touches none of those before; where that fails too often,
+/// all anew; where that does too, in cells of a grid, each anywhere in its cell.
+pub(super) fn settle(world: &World, objects: &mut [Object], room: &[f64], rng: &mut impl Rng) {
+    let Some(free) = world.free else { return };
+    let mut order: Vec<usize> = (0..objects.len()).collect();
+    order.shuffle(rng);
+    let found = (0..ROUNDS).find_map(|_| scattered(room, &order, free.gap, rng));
+    let centres = found.unwrap_or_else(|| in_cells(room, free.gap, rng));
+    for (object, [x, y]) in objects.iter_mut().zip(centres) {
+        (object.x, object.y) = (x, y);
+        label(world, object);
+    }
+}
+
+/// The sizes of `objects`, as room for [`settle`].
+pub(super) fn sizes(objects: &[Object]) -> Vec<f64> {
+    objects.iter().map(|object| object.size).collect()
+}
+
+/// Sets the object's value of the factor of places, if there is one, to the nearest place; of two the first.
+pub(super) fn label(world: &World, object: &mut Object) {
+    let Some(f) = world.places() else { return };
+    let distance = |look: Look| match look {
+        Look::Place([x, y]) => (object.x - x).hypot(object.y - y),
+        _ => f64::INFINITY,
+    };
+    let distances = world.factors[f].values.iter().map(|value| distance(value.look));
+    let nearest = (0_u32..).zip(distances).min_by(|a, b| a.1.total_cmp(&b.1));
+    object.values[f] = nearest.map_or(0, |(value, _)| value);
+}
+
+/// Centres, or none where some object found no room.
+fn scattered(room: &[f64], order: &[usize], gap: f64, rng: &mut impl Rng) -> Option<Vec<[f64; 2]>> {
+    let mut centres = vec![[0.0; 2]; room.len()];
+    for (done, &k) in order.iter().enumerate() {
+        let half = (room[k] / 2.0).min(0.5);
+        let mut anywhere = || decimal(rng.random_range(half..=1.0 - half));
+        let clear = |[x, y]: [f64; 2]| {
+            order[..done].iter().all(|&other| {
+                let [left, top]: [f64; 2] = centres[other];
+                (x - left).abs().max((y - top).abs()) >= f64::midpoint(room[k], room[other]) + gap
+            })
+        };
+        let found = (0..TRIES).map(|_| [anywhere(), anywhere()]).find(|centre| clear(*centre))?;
+        centres[k] = found;
+    }
+    Some(centres)
+}
+
+/// Centres in different cells of the coarsest grid that has enough.
+fn in_cells(room: &[f64], gap: f64, rng: &mut impl Rng) -> Vec<[f64; 2]> {
+    let side = (1..).find(|side: &usize| side * side >= room.len()).unwrap_or(1);
+    let pitch = (1.0 + gap) / side as f64;
+    let mut cells: Vec<usize> = (0..side * side).collect();
+    cells.shuffle(rng);
+    let mut within = |cell: usize, size: f64| {
+        let spare = (pitch - gap - size).max(0.0);
+        decimal(cell as f64 * pitch + size / 2.0 + rng.random_range(0.0..=1.0) * spare)
+    };
+    room.iter().zip(cells).map(|(size, cell)| [within(cell % side, *size), within(cell / side, *size)]).collect()
+}
