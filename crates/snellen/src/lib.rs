@@ -39,6 +39,7 @@ pub mod measure;
 pub mod model;
 pub mod output;
 pub mod random;
+pub mod readers;
 pub mod record;
 pub mod report;
 pub mod scene;

@@ -15,6 +15,7 @@ mod model;
 mod oracles;
 mod pickles;
 mod preprocess;
+mod readers;
 mod record;
 mod scene;
 mod shapes;
