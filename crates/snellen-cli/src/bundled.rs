@@ -1,5 +1,6 @@
 //! The model that comes with the program, so that `snellen exam` needs nothing else.
 
+use crate::scratch::Scratch;
 use snellen::{Error, Result};
 use std::path::Path;
 
@@ -18,7 +19,7 @@ const FILES: [(&str, &[u8]); 6] = [
 
 /// Runs `f` on a temporary folder with the bundled model, read by the ordinary loader.
 pub fn with_model<T>(f: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    let parent = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+    let parent = Scratch::new()?;
     let folder = parent.path().join("toy");
     std::fs::create_dir(&folder).map_err(Error::io(&folder))?;
     for (name, bytes) in FILES {

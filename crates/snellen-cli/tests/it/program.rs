@@ -57,7 +57,7 @@ impl Home {
         self.shell(shell, args)
     }
 
-    fn shell(&self, mut command: Command, args: &str) -> Command {
+    pub fn shell(&self, mut command: Command, args: &str) -> Command {
         command.args(args.split_whitespace()).current_dir(self.0.path()).env("TMPDIR", self.path("tmp"));
         // Nothing of whoever runs the tests: no token, no cache, no server.
         let hub = ["HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_TOKEN_PATH"];

@@ -91,8 +91,8 @@ pub fn examine(
     out: &Path,
     stages: &dyn Stages,
 ) -> Result<Report> {
-    let plan = Plan::new(examinee, training, config)?;
     let staged = StagedDir::begin(out)?;
+    let plan = Plan::new(examinee, training, config)?;
     let asked = plan.ask(stages)?;
     let measured = examinee.model().map(|model| plan.measure(model, staged.path(), stages)).transpose()?;
     let stage = stages.begin("report");

@@ -10,6 +10,7 @@ use crate::measure::co_encoding::co_encoding;
 use crate::measure::concepts_table::{SiteConcepts, write_concepts};
 use crate::measure::encodes::{Criterion, Encodings, UnitConcept};
 use crate::measure::factorial::{Rule, decompose_in_blocks};
+use crate::measure::mark::{self, TableSet};
 use crate::measure::pairs_table::{SitePairs, write_pairs};
 use crate::measure::sites_table::{SiteRow, write_sites};
 use crate::measure::superposition::{SiteGeometry, Superposition};
@@ -17,6 +18,7 @@ use crate::measure::table::UnitConcepts;
 use crate::measure::terms::{FEWEST, Terms};
 use crate::measure::units_table::{UnitRow, write_units};
 use crate::model::Model;
+use crate::output::Claim;
 use crate::record::{ActivationStore, FolderSource, Progress, TokenPolicy};
 use crate::report::{PairCard, Picture, SiteUnits, Units};
 use crate::scene::labels::LabelTable;
@@ -29,12 +31,12 @@ use std::path::Path;
 const PAIRS: usize = 8;
 
 /// Measures every array of the recording in `run`, writes `unit_concepts.parquet`, `units.parquet`, `pairs.parquet`, `concepts.parquet` and
-/// `sites.parquet` there, and sums up.
+/// `sites.parquet` there, all at once in place of those of an earlier measurement, and sums up.
 ///
 /// `second` are a second encoder's embeddings of the images, for the monosemanticity score.
 ///
 /// # Errors
-/// When the images had no labels, or a file is malformed.
+/// When the images had no labels, a file is malformed, or another process measures the run.
 pub fn measure_run(
     run: &Path,
     second: Option<Second<'_>>,
@@ -51,6 +53,7 @@ pub(super) fn measure(
     criterion: &Criterion,
     progress: &dyn Progress,
 ) -> Result<(Measured, Vec<SitePairs>)> {
+    let _claim = if run.is_dir() { Some(Claim::on(&run.join(mark::FILE))?) } else { None };
     let labels = run.join(crate::record::LABELS);
     if !labels.is_file() {
         return Err(Error::mismatch(run.display(), "a run with labels.csv: its images had labels", "none"));
@@ -223,8 +226,17 @@ impl<'a> Measuring<'a> {
         Ok(())
     }
 
-    /// Writes the tables into `folder`.
+    /// Writes the tables into `folder`, in place of others.
     fn finish(self, folder: &Path) -> Result<(Units, Vec<SitePairs>)> {
+        let criterion = *self.criterion;
+        let tables = TableSet::begin(folder)?;
+        let done = self.write(tables.path())?;
+        tables.replace(&criterion)?;
+        Ok(done)
+    }
+
+    /// Writes the tables into the empty `folder`.
+    fn write(self, folder: &Path) -> Result<(Units, Vec<SitePairs>)> {
         let Self { design, mut units, cards, cells, rows, pairs, ms_by_chance, .. } = self;
         UnitConcepts { concepts: design.concepts().to_vec(), sites: cells }
             .write(&folder.join("unit_concepts.parquet"))?;

@@ -5,7 +5,7 @@ use crate::model::config::{Positions, TextPooling, TowerConfig};
 use crate::model::preprocess::{Backend, Colour, Crop, Filter, MODEL, Orientation, Resize, Rounding};
 use crate::model::{Layout, LeftAlone, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
 use crate::scene::{Combinations, MAX_SIDE, World};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -174,6 +174,20 @@ impl Recipe {
             return refuse("training.betas", "numbers from 0 to 1", &format!("{:?}", t.betas));
         }
         Ok(())
+    }
+
+    /// Refuses what this machine has no memory for: of the weights, their gradient and moments, the pictures of a batch, and the least
+    /// of what their blocks keep for the way back.
+    pub(super) fn check_memory(&self) -> Result<()> {
+        let m = &self.model;
+        let [image, patch, width, mlp] = [m.image, m.patch, m.width, m.mlp].map(|size| size as u64);
+        let [layers, text, batch] = [m.vision_layers, m.text_layers, self.training.batch].map(|count| count as u64);
+        let tokens = (image / patch).pow(2) + 1;
+        let block = 4 * width * width + 2 * width * mlp;
+        let weights = (layers + text) * block + tokens * width + 3 * patch * patch * width;
+        let kept = batch * (3 * image * image + tokens * layers * (8 * width + 2 * mlp));
+        let values = (4 * weights).saturating_add(kept);
+        memory::check("recipe", "a training run", values.saturating_mul(size_of::<f32>() as u64))
     }
 
     /// The combinations that training shows under `seed`; [`Combinations::complement`] gives those it never does.

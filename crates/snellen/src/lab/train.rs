@@ -9,6 +9,7 @@ use crate::exam::{QUESTIONS, Sitting, Training};
 use crate::measure::Confidence;
 use crate::model::checkpoint;
 use crate::model::{Model, ModelConfig, Preprocessing, Tokenizer, Towers};
+use crate::output::{Claim, StagedDir, fault};
 use crate::scene::Combinations;
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ const RECIPE: &str = "recipe.toml";
 const LOG: &str = "training.csv";
 /// While training: what `resume` goes on from.
 const STATE: &str = "training.safetensors";
+/// In the end: the weights.
+const MODEL: &str = "model.safetensors";
 
 /// How a recipe is run.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +80,12 @@ impl Origin {
         })
     }
 
-    fn write(&self, folder: &Path) -> Result<()> {
+    /// Lets `folder` appear, with this in it: a folder without could neither be gone on with nor begun anew. Its claim is held.
+    fn begin(&self, folder: &Path) -> Result<()> {
+        let staged = StagedDir::claimed(folder)?;
         let text = toml::to_string(self).map_err(|e| Error::malformed(RECIPE, e))?;
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        output::write_file(&folder.join(RECIPE), text.as_bytes())
+        output::write_file(&staged.path().join(RECIPE), text.as_bytes())?;
+        staged.publish().map(drop)
     }
 }
 
@@ -117,23 +122,54 @@ pub enum Event {
 }
 
 /// Trains `recipe` into the folder `out`, which must not exist unless `config.resume`. `observe` is told of every event and says whether
-/// to go on. A run that fails before its first evaluation leaves nothing.
+/// to go on. A run that fails before its first evaluation leaves nothing. A finished run of the same recipe and seed that is resumed
+/// is left as it is.
+///
+/// # Errors
+/// [`Error::Exists`] if `out` is there and not to be resumed, or there is nothing to resume; when another process is training there;
+/// [`Error::Interrupted`] if `observe` says so.
 pub fn train(
     recipe: &Recipe,
     config: &TrainConfig,
     out: &Path,
     observe: &mut dyn FnMut(&Event) -> bool,
 ) -> Result<Evaluation> {
+    let _claim = Claim::on(out)?;
+    if let Some(last) = finished(recipe, config, out)? {
+        return Ok(last);
+    }
+    recipe.check_memory()?;
     let mut run = Run::begin(recipe, config, out)?;
     if let Err(error) = run.go_on(observe) {
         let resumable = matches!(error, Error::Interrupted { .. }) || config.resume || out.join(STATE).is_file();
         if !resumable {
-            // The error that stopped the run is the one to tell of.
-            let _ = std::fs::remove_file(out.join(RECIPE)).and_then(|()| std::fs::remove_dir(out));
+            // The error that stopped the run is the one to tell of. The recipe goes last: with it, the rest can be resumed.
+            let _ = output::sweep(out);
+            for name in [LOG, RECIPE] {
+                let _ = std::fs::remove_file(out.join(name));
+            }
+            let _ = std::fs::remove_dir(out);
         }
         return Err(error);
     }
     run.finish()
+}
+
+/// The last evaluation in `out`, where a run of this recipe and seed is to be resumed that is finished.
+fn finished(recipe: &Recipe, config: &TrainConfig, out: &Path) -> Result<Option<Evaluation>> {
+    if !config.resume || out.join(STATE).is_file() || !out.join(MODEL).is_file() {
+        return Ok(None);
+    }
+    let origin = Origin { seed: config.seed, recipe: recipe.clone() };
+    if Origin::read(out)?.as_ref() != Some(&origin) {
+        return Err(Error::mismatch(
+            out.display(),
+            "a run of this recipe and seed to resume",
+            "a finished one of another",
+        ));
+    }
+    let steps = recipe.training.steps;
+    Ok(read_log(&out.join(LOG), steps)?.pop().filter(|last| last.step == steps))
 }
 
 /// A training run in its folder.
@@ -162,6 +198,9 @@ impl<'a> Run<'a> {
         let origin = Origin { seed: config.seed, recipe: recipe.clone() };
         let (mut state, mut log) = (State { step: 0, adam: AdamW::new(&weights), weights }, Vec::new());
         if config.resume {
+            if out.is_dir() {
+                output::sweep(out)?;
+            }
             let left = Origin::read(out)?;
             if left.as_ref() != Some(&origin) {
                 let got = if left.is_some() { "another recipe or seed" } else { "no recipe.toml" };
@@ -171,14 +210,11 @@ impl<'a> Run<'a> {
             if path.is_file() {
                 state = State::read(&path, &state.weights)?;
                 log = read_log(&out.join(LOG), state.step)?;
-            } else if out.join("model.safetensors").is_file() {
+            } else if out.join(MODEL).is_file() {
                 return Err(Error::mismatch(out.display(), "a run to resume", "a finished one"));
             }
         } else {
-            if out.symlink_metadata().is_ok() {
-                return Err(Error::Exists { path: out.to_owned() });
-            }
-            origin.write(out)?;
+            origin.begin(out)?;
         }
         let preprocessing = recipe.preprocessing();
         let (seed, memory) = (config.seed, Memory::new());
@@ -283,9 +319,11 @@ impl<'a> Run<'a> {
         json("preprocessor_config.json", &self.preprocessing.to_json())?;
         json("tokenizer_config.json", &vocabulary::tokenizer_config(self.recipe.model.positions))?;
         output::write_file(&self.out.join("tokenizer.json"), &self.tokenizer_json)?;
-        checkpoint::write(&self.out.join("model.safetensors"), &self.state.weights, ("format", "pt"))?;
+        checkpoint::write(&self.out.join(MODEL), &self.state.weights, ("format", "pt"))?;
         let state = self.out.join(STATE);
+        fault::point(&state)?;
         std::fs::remove_file(&state).map_err(Error::io(&state))?;
+        fault::point(&state)?;
         let missing = || Error::mismatch(self.out.join(LOG).display(), "an evaluation after the last step", "none");
         self.log.last().cloned().ok_or_else(missing)
     }

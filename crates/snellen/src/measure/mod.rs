@@ -25,6 +25,7 @@ mod interval;
 pub mod label_permutation;
 pub mod least_squares;
 pub mod lift;
+pub mod mark;
 mod matrix;
 pub mod normal;
 pub mod overlap;

@@ -5,6 +5,7 @@
 
 use super::encodes::{Chosen, HeldOut, UnitConcept};
 use super::lift::Lift;
+use super::mark::Mark;
 use crate::scene::Concept;
 use crate::{Error, Result, output};
 use arrow_array::builder::{BooleanBuilder, Float64Builder, StringBuilder, UInt32Builder};
@@ -49,8 +50,10 @@ impl UnitConcepts {
     /// Reads what [`UnitConcepts::write`] wrote.
     ///
     /// # Errors
-    /// When the file cannot be read, is no such table, or a row's numbers are out of range.
+    /// When the file cannot be read, is no such table, a row's numbers are out of range, or it isn't the table that the
+    /// [mark](super::mark) beside it speaks of.
     pub fn read(path: &Path) -> Result<Self> {
+        Mark::check_table(path)?;
         let malformed = |source| Error::malformed(path.display(), source);
         let file = File::open(path).map_err(Error::io(path))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(malformed)?;
@@ -141,7 +144,7 @@ pub(super) fn write_table(path: &Path, schema: Schema, groups: impl IntoIterator
         writer.flush().map_err(failed)?;
     }
     writer.close().map_err(failed)?;
-    output::write_file(path, &bytes)
+    output::write_part(path, &bytes)
 }
 
 fn schema() -> Schema {

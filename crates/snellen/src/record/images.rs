@@ -1,6 +1,7 @@
 //! `images.parquet`: which image each row of the activations is.
 
-use super::panics::decoded;
+use crate::output::fault;
+use crate::panics::decoded;
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
@@ -62,7 +63,9 @@ impl ImageTable {
     pub fn finish(mut self) -> Result<blake3::Hash> {
         self.flush()?;
         let path = self.path;
-        self.writer.close().map_err(|source| refused(&path, source))?;
+        let file = self.writer.into_inner().map_err(|source| refused(&path, source))?;
+        file.sync_all().map_err(Error::io(&path))?;
+        fault::point(&path)?;
         Ok(self.hasher.finalize())
     }
 

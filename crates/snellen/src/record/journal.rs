@@ -7,6 +7,7 @@
 
 use super::images::ImageRow;
 use super::skipped::{Met, Skipped};
+use crate::output::fault;
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -28,6 +29,8 @@ pub(super) struct Journal {
     rows: usize,
     /// Those of them that are no pictures that were passed over.
     images: usize,
+    /// Those of these that are durable.
+    kept: usize,
 }
 
 impl Journal {
@@ -57,12 +60,17 @@ impl Journal {
         file.set_len(whole).map_err(Error::io(path))?;
         let mut to = BufWriter::new(file);
         to.seek(SeekFrom::Start(whole)).map_err(Error::io(path))?;
-        Ok(Self { path: path.to_owned(), to, known: Lines::open(path)?, rows, images })
+        Ok(Self { path: path.to_owned(), to, known: Lines::open(path)?, rows, images, kept: images })
     }
 
     /// Images that are listed.
     pub fn images(&self) -> usize {
         self.images
+    }
+
+    /// Images that are listed, whatever happens.
+    pub fn kept(&self) -> usize {
+        self.kept
     }
 
     /// Rows of the source that are listed: images, and pictures that were passed over.
@@ -123,8 +131,11 @@ impl Journal {
 
     /// Makes durable what was added.
     pub fn sync(&mut self) -> Result<()> {
+        fault::point(&self.path)?;
         self.to.flush().map_err(Error::io(&self.path))?;
-        self.to.get_ref().sync_data().map_err(Error::io(&self.path))
+        self.to.get_ref().sync_data().map_err(Error::io(&self.path))?;
+        self.kept = self.images;
+        fault::point(&self.path)
     }
 
     /// Calls `each` with all rows, in order.

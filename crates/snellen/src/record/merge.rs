@@ -25,13 +25,11 @@ struct Piece {
 /// Puts `parts`, run folders of parts in any order, together into the new run folder `out`; memory holds a shard of one array.
 ///
 /// # Errors
-/// [`Error::Exists`] if `out` is there already; [`Error::Interrupted`] if `progress` says so, and nothing is left. Refuses folders
+/// [`Error::Exists`] if `out` is there already; when another process is writing it; [`Error::Interrupted`] if `progress` says so, and nothing is left. Refuses folders
 /// that are no parts, a part that is missing or there twice, parts that were not recorded by one plan, and a part whose images,
 /// labels or arrays are not what its `run.json` says.
 pub fn merge(parts: &[PathBuf], out: &Path, progress: &dyn Progress) -> Result<RunManifest> {
-    if out.symlink_metadata().is_ok() {
-        return Err(Error::Exists { path: out.to_owned() });
-    }
+    let staged = StagedDir::begin(out)?;
     let pieces = ordered(parts)?;
     let Some(first) = pieces.first() else { return Err(Error::mismatch("parts", "at least one", "none")) };
     pieces.iter().try_for_each(|piece| piece.check_against(first))?;
@@ -43,7 +41,6 @@ pub fn merge(parts: &[PathBuf], out: &Path, progress: &dyn Progress) -> Result<R
     };
     let layouts: Vec<Layout> = first.store.arrays().iter().map(whole).collect();
 
-    let staged = StagedDir::begin(out)?;
     let folder = staged.path();
     let mut run = first.run.clone();
     if let Some(images) = &mut run.images {

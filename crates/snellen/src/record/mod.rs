@@ -10,12 +10,12 @@
 //! (`pipeline`), and the shards that are being filled (`pending`).
 
 pub mod cover;
+mod finished;
 mod guard;
 pub mod images;
 mod journal;
 pub mod layout;
 mod merge;
-mod panics;
 mod part;
 mod partial;
 pub mod pending;

@@ -2,15 +2,24 @@
 //!
 //! It holds `plan.json`, `journal` and `run/`, which in the end is renamed to the run folder. Whatever ends a recording - the
 //! user, a full disk, a power cut - leaves it in a state to go on from: what stands in it under its name is whole, except
-//! for the journal, whose end may be torn.
+//! for the journal and rows that wait, whose ends may be torn. Who works in it has a [`Claim`](crate::output::Claim) on the run
+//! folder.
 
 use super::journal::Journal;
 use super::plan::{self, Plan};
+use super::run;
 use super::{ACTIVATIONS, Layout, StoreWriter};
+use crate::output::{durable, fault, sweep};
 use crate::{Error, Result};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The run folder while it is made.
+const RUN: &str = "run";
+
+/// The journal's name.
+const JOURNAL: &str = "journal";
 
 /// What becomes of a recording that ends early, and whether an earlier one is gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +44,8 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// Begins the recording of `plan` that is to appear at `out`, or goes on with it; `None` if all but tidying up was done.
+    /// Begins the recording of `plan` that is to appear at `out`, or goes on with it; `None` if it is finished there, and nothing of
+    /// it is left to tidy up.
     ///
     /// # Errors
     /// When there is something at `out`, an unfinished recording where none may be or none where one has to be, or one of
@@ -44,10 +54,13 @@ impl Partial {
         let folder = beside(out);
         let resumed = folder.symlink_metadata().is_ok();
         if out.symlink_metadata().is_ok() {
-            let done = unfinished == Unfinished::Resume && folder.join(plan::FILE).is_file();
-            if done && !folder.join("run").exists() {
-                plan.check(&folder)?;
-                fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
+            // Ended after the run had appeared.
+            let done = unfinished == Unfinished::Resume && out.join(run::FILE).is_file();
+            if done && !folder.join(RUN).exists() {
+                if folder.join(plan::FILE).is_file() {
+                    plan.check(&folder)?;
+                }
+                remove(&folder)?;
                 return Ok(None);
             }
             return Err(Error::Exists { path: out.to_owned() });
@@ -68,6 +81,7 @@ impl Partial {
             return Ok(Some(this));
         }
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        durable::folder(durable::parent(folder))?;
         sweep(folder)?;
         // Ended before its plan was there: then nothing else is.
         if fs::read_dir(folder).map_err(Error::io(folder))?.next().is_some() {
@@ -83,12 +97,12 @@ impl Partial {
 
     /// The run folder while it is made.
     pub fn run(&self) -> PathBuf {
-        self.folder.join("run")
+        self.folder.join(RUN)
     }
 
     /// The journal and the store, begun or as far as they were whole.
     pub fn open(&self, layouts: Vec<Layout>) -> Result<(Journal, StoreWriter)> {
-        let journal = Journal::open(&self.folder.join("journal"))?;
+        let journal = Journal::open(&self.folder.join(JOURNAL))?;
         let run = self.run();
         fs::create_dir_all(&run).map_err(Error::io(&run))?;
         let activations = run.join(ACTIVATIONS);
@@ -102,11 +116,15 @@ impl Partial {
 
     /// Lets the run folder appear.
     pub fn publish(self) -> Result<()> {
+        durable::folders(&self.run())?;
+        fault::point(&self.out)?;
         if self.out.symlink_metadata().is_ok() {
             return Err(Error::Exists { path: self.out });
         }
         fs::rename(self.run(), &self.out).map_err(Error::io(&self.out))?;
-        fs::remove_dir_all(&self.folder).map_err(Error::io(&self.folder))
+        fault::point(&self.out)?;
+        durable::folder(durable::parent(&self.out))?;
+        remove(&self.folder)
     }
 
     /// What is said of a recording that ended by `error` when `kept` of `count` images were on disk; removes what is not to be
@@ -137,16 +155,17 @@ fn beside(out: &Path) -> PathBuf {
     out.with_file_name(name)
 }
 
-/// Removes files that were being written when the recording ended.
-fn sweep(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
-        let entry = entry.map_err(Error::io(folder))?;
-        let (path, kind) = (entry.path(), entry.file_type().map_err(Error::io(folder))?);
-        if kind.is_dir() {
-            sweep(&path)?;
-        } else if entry.file_name().to_string_lossy().starts_with(crate::output::TEMPORARY) {
-            fs::remove_file(&path).map_err(Error::io(&path))?;
-        }
+/// Removes what a recording that is finished leaves, its plan last.
+fn remove(folder: &Path) -> Result<()> {
+    let gone = |result: std::io::Result<()>, path: &Path| match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(Error::io(path)),
+    };
+    for name in [JOURNAL, plan::FILE] {
+        let path = folder.join(name);
+        fault::point(&path)?;
+        gone(fs::remove_file(&path), &path)?;
     }
-    Ok(())
+    fault::point(folder)?;
+    gone(fs::remove_dir_all(folder), folder)
 }

@@ -1,7 +1,8 @@
 //! Pictures of the next batches are read and prepared on threads of their own while the engine runs.
 //!
 //! One thread reads the source in order and hands each batch to a pool that decodes and preprocesses its pictures. At most
-//! [`AHEAD`] batches wait, one is being prepared and one is with the engine, so memory is fixed. Batches come in order, and a
+//! [`AHEAD`] batches wait, one is being prepared and one is with the engine. Of one that is being prepared only so many pictures are in
+//! memory as take [`GROUP_BYTES`] when they are decoded, by what their headers say, and at least one. So memory is fixed. Batches come in order, and a
 //! refusal takes the place of its batch: whatever the threads, the first refused image is the one that is reported.
 
 use super::cover::{read_cover, scene_cover};
@@ -9,9 +10,10 @@ use super::images::ImageRow;
 use super::skipped::{Met, Skipped};
 use super::source::{Content, Image, Source};
 use crate::engine::Tensor;
+use crate::model::picture::MAX_DECODED_BYTES;
 use crate::model::{Preprocessing, VisionConfig};
 use crate::scene::render;
-use crate::{Error, Result};
+use crate::{Error, Result, memory, panics};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
@@ -20,6 +22,18 @@ use std::thread::Scope;
 
 /// Batches that wait for the engine.
 const AHEAD: usize = 1;
+
+/// Batches whose pixels are in memory at once.
+pub(super) const IN_FLIGHT: usize = AHEAD + 2;
+
+/// The most bytes that pictures take which are being prepared at once, files and all.
+const GROUP_BYTES: u64 = 1 << 29;
+
+/// Bytes that a picture takes per pixel while it is prepared: as it was decoded, as RGB, and resized.
+const PIXEL_BYTES: u64 = 8;
+
+/// A picture that takes less is never too large for the memory that there is.
+const SMALL_BYTES: u64 = 1 << 26;
 
 /// What has to be known to prepare pictures.
 #[derive(Clone, Copy)]
@@ -78,22 +92,31 @@ fn send_batches(
     to: &SyncSender<Result<Batch>>,
 ) -> Result<()> {
     let mut images = source.read(rows.clone())?;
+    // What was read and is for the next group.
+    let mut next = None;
     for first in rows.clone().step_by(batch) {
-        let mut read = Vec::new();
-        for image in images.by_ref().take(batch.min(rows.end - first)) {
-            let refused = image.is_err();
-            read.push(image);
-            if refused {
+        let count = batch.min(rows.end - first);
+        let values = preparation.preprocessing.values();
+        let mut pixels = vec![0.0; count * values];
+        let mut pictures = Ok(Vec::new());
+        while let Ok(done) = &mut pictures
+            && done.len() < count
+        {
+            let group = read_group(&mut images, &mut next, count - done.len());
+            if group.is_empty() {
                 break;
             }
+            let (row, at) = (first + done.len(), done.len() * values);
+            let prepared: Vec<Result<Outcome>> = pool.install(|| {
+                let place = pixels[at..].par_chunks_exact_mut(values);
+                let pictures = group.into_par_iter().zip(place).enumerate();
+                pictures.map(|(i, (image, pixels))| meet(row + i, image?, preparation, pixels)).collect()
+            });
+            match prepared.into_iter().collect::<Result<Vec<_>>>() {
+                Ok(prepared) => done.extend(prepared),
+                Err(error) => pictures = Err(error),
+            }
         }
-        let (count, values) = (read.len(), preparation.preprocessing.values());
-        let mut pixels = vec![0.0; count * values];
-        let prepared: Vec<Result<Outcome>> = pool.install(|| {
-            let pictures = read.into_par_iter().zip(pixels.par_chunks_exact_mut(values)).enumerate();
-            pictures.map(|(i, (image, pixels))| meet(first + i, image?, preparation, pixels)).collect()
-        });
-        let pictures: Result<Vec<_>> = prepared.into_iter().collect();
         let refused = pictures.is_err();
         let batch = pictures.map(|pictures| gather(pictures, pixels, preparation.preprocessing));
         if to.send(batch).is_err() || refused {
@@ -101,6 +124,44 @@ fn send_batches(
         }
     }
     Ok(())
+}
+
+/// The next images, at most `count`, that are prepared together; `next` is one that was read before, and becomes one that would have
+/// been too much. None follows an image that is refused.
+fn read_group<'a>(
+    images: &mut dyn Iterator<Item = Result<Image<'a>>>,
+    next: &mut Option<Result<Image<'a>>>,
+    count: usize,
+) -> Vec<Result<Image<'a>>> {
+    let (mut group, mut bytes) = (Vec::new(), 0);
+    while group.len() < count {
+        let Some(image) = next.take().or_else(|| images.next()) else { break };
+        bytes += image.as_ref().map_or(0, |image| size(&image.content));
+        if bytes > GROUP_BYTES && !group.is_empty() {
+            *next = Some(image);
+            break;
+        }
+        let refused = image.is_err();
+        group.push(image);
+        if refused {
+            break;
+        }
+    }
+    group
+}
+
+/// Bytes that preparing a picture takes, by what its header says; of one that says nothing, what its file could hold.
+fn size(content: &Content<'_>) -> u64 {
+    let of = |width: usize, height: usize| (width as u64).saturating_mul(height as u64).saturating_mul(PIXEL_BYTES);
+    match content {
+        Content::File { bytes, .. } => {
+            let size = panics::catch(|| imagesize::blob_size(bytes)).ok().and_then(std::result::Result::ok);
+            let decoded = size.map_or(0, |size| of(size.width, size.height));
+            decoded.min(MAX_DECODED_BYTES as u64).saturating_add(bytes.len() as u64)
+        }
+        Content::Scene { canvas, .. } => of(canvas.width as usize, canvas.height as usize),
+        Content::Bad(_) => 0,
+    }
 }
 
 /// What became of a row of the source.
@@ -137,6 +198,10 @@ fn gather(outcomes: Vec<Outcome>, mut pixels: Vec<f32>, preprocessing: &Preproce
 
 fn prepare(image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32]) -> Result<Prepared> {
     let Image { name, place, content } = image;
+    let bytes = size(&content);
+    if bytes > SMALL_BYTES {
+        memory::check(&place, "a picture", bytes)?;
+    }
     let (picture, hash, cover) = match content {
         Content::File { bytes, mask } => {
             let picture = with.preprocessing.read(Path::new(&place), &bytes)?;

@@ -1,4 +1,6 @@
-//! How far a long piece of work has come, and whether to go on.
+//! How far a long piece of work has come, whether to go on, and when to keep what there is.
+
+use crate::Result;
 
 /// Told of progress, and asked whether to stop. `()` listens to nothing and never stops.
 pub trait Progress {
@@ -8,6 +10,16 @@ pub trait Progress {
     /// Whether to stop; asked between batches.
     fn is_cancelled(&self) -> bool {
         false
+    }
+
+    /// Asked between batches of work that can be gone on with: calls `keep` when it is time to make durable what was done since the
+    /// last time, which a kill would lose. Nothing depends on when or how often, and this crate has no clock to go by.
+    ///
+    /// # Errors
+    /// What `keep` gives.
+    fn may_keep(&self, keep: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let _ = keep;
+        Ok(())
     }
 }
 

@@ -1,10 +1,11 @@
 //! From images to a run folder: the stages of [`record()`].
 
+use super::finished::finished;
 use super::images::ImageTable;
 use super::journal::Journal;
 use super::part::Part;
 use super::partial::{Partial, Unfinished};
-use super::pipeline::{Batch, Preparation, prepare_ahead};
+use super::pipeline::{Batch, IN_FLIGHT, Preparation, prepare_ahead};
 use super::plan::{ImageList, Plan};
 use super::run::{self, ImagesRecord, ModelRecord, PartRecord, RunManifest};
 use super::skipped::{self, Met};
@@ -12,8 +13,8 @@ use super::source::Source;
 use super::{IMAGES, LABELS, Layout, Progress, Recorder, Selected, StoreWriter, TokenPolicy, select};
 use crate::engine::{Level, Tape};
 use crate::model::{Model, Tower};
-use crate::output::write_file;
-use crate::{Error, Result};
+use crate::output::{Claim, fault, write_part};
+use crate::{Error, Result, memory};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -42,10 +43,12 @@ pub struct RecordConfig {
 ///
 /// While it runs, everything is in the folder `<out>.partial`, which becomes `out` in the end. If it ends early,
 /// [`Unfinished`] says what becomes of that folder: gone on with, the run is the same byte for byte as an undisturbed one, and no
-/// image is computed anew whose rows were in whole shards of all arrays.
+/// image is computed anew whose rows were in whole shards of all arrays, or that was done when `progress` last
+/// [kept](Progress::may_keep) what there was; unless it is killed, all that was done is kept in the end. A finished run of the same
+/// plan that is gone on with is left as it is.
 ///
 /// # Errors
-/// [`Error::Exists`] if `out` is there already; [`Error::Interrupted`] if `progress` says so; refuses what [`select()`] refuses,
+/// [`Error::Exists`] if `out` is there already; when another process is recording there; [`Error::Interrupted`] if `progress` says so; refuses what [`select()`] refuses,
 /// `object` and `background` without masks or for an image that has none of them, images that do not decode, activations that are
 /// not finite, and to go on with a recording of other images, another model or another configuration. Of several refused images
 /// the first is reported. [`Error::Unfinished`] around any of these says what is kept.
@@ -56,6 +59,7 @@ pub fn record(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<RunManifest> {
+    let _claim = Claim::on(out)?;
     // Before anything is computed; what was gone on with may have come as far as this.
     if config.unfinished != Unfinished::Resume && out.symlink_metadata().is_ok() {
         return Err(Error::Exists { path: out.to_owned() });
@@ -70,13 +74,16 @@ pub fn record(
         return Err(Error::mismatch(source.place(), expected, "none"));
     }
     let rows = config.part.map_or(Ok(0..source.len()), |part| part.rows(source.len()))?;
+    check_memory(model, config.batch.min(rows.len()))?;
     let layouts = selected.iter().flat_map(|s| s.policies.iter().map(|&policy| (s.site, policy)));
     let layouts = layouts.map(|(site, policy)| Layout::new(&model.config, site, policy, rows.len()));
     let layouts = layouts.collect::<Result<Vec<_>>>()?;
     let labels = source.labels()?;
     let plan = plan(model, source, config, selected, labels.as_deref());
 
-    let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else { return RunManifest::read(out) };
+    let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else {
+        return finished(out, &plan, source, rows);
+    };
     let (mut journal, mut store) = match partial.open(layouts) {
         Ok(opened) => opened,
         Err(error) => return Err(partial.abandon(error, 0, rows.len())),
@@ -87,7 +94,11 @@ pub fn record(
         .and_then(|()| stages.fill(&mut store, &mut journal, progress))
         .and_then(|()| stages.complete(&partial.run(), &mut journal, labels.as_deref()))
         .and_then(|run| store.shorten(run.rows()).map(|()| run));
-    let kept = store.first_missing_row().min(journal.images());
+    if finished.is_err() && config.unfinished != Unfinished::Discard {
+        // What ended it may be a full disk, which leaves what was kept before.
+        let _ = keep(&mut store, &mut journal);
+    }
+    let kept = store.first_missing_row().min(journal.kept());
     match finished.and_then(|run| store.finish().map(|()| run)) {
         Ok(run) => partial.publish().map(|()| run),
         Err(error) => {
@@ -95,6 +106,22 @@ pub fn record(
             Err(partial.abandon(error, kept, count))
         }
     }
+}
+
+/// Refuses batches of `count` pictures that this machine has no memory for: of the pixels of those in flight, and the least that a
+/// block makes of one of them.
+fn check_memory(model: &Model, count: usize) -> Result<()> {
+    let vision = &model.config.vision;
+    let tokens = (vision.image / vision.patch.max(1)).pow(2);
+    let values = IN_FLIGHT * model.preprocessing.values() + tokens * (4 * vision.tower.width + vision.tower.mlp);
+    let bytes = (count as u64).saturating_mul((values * size_of::<f32>()) as u64);
+    memory::check("batch", &format!("a batch of {count} pictures"), bytes)
+}
+
+/// Makes durable what was done; never rows without their images.
+fn keep(store: &mut StoreWriter, journal: &mut Journal) -> Result<()> {
+    journal.sync()?;
+    store.checkpoint()
 }
 
 fn plan(
@@ -130,7 +157,7 @@ fn plan(
 }
 
 fn write_labels(run: &Path, labels: Option<&[u8]>) -> Result<()> {
-    labels.map_or(Ok(()), |labels| write_file(&run.join(LABELS), labels))
+    labels.map_or(Ok(()), |labels| write_part(&run.join(LABELS), labels))
 }
 
 /// What both stages need.
@@ -155,7 +182,7 @@ impl Stages<'_> {
         }
         let images = store.first_missing_row().min(journal.images());
         let start = journal.rows_of(images)?;
-        store.start_at(images);
+        store.start_at(images)?;
         journal.start_at(start)?;
         progress.advance(start, count);
         let missing = self.rows.start + start..self.rows.end;
@@ -171,6 +198,7 @@ impl Stages<'_> {
                 done += batch.met.len();
                 self.run_batch(batch, store, journal, &mut tape)?;
                 progress.advance(done, count);
+                progress.may_keep(&mut || keep(store, journal))?;
             }
             check_cancelled(progress)
         })
@@ -207,6 +235,7 @@ impl Stages<'_> {
         if path.symlink_metadata().is_ok() {
             fs::remove_file(&path).map_err(Error::io(&path))?;
         }
+        fault::point(&path)?;
         let mut table = ImageTable::create(&path)?;
         let mut passed = Vec::new();
         journal.read(|met| match met {

@@ -224,6 +224,6 @@ impl RunManifest {
         let path = folder.join(FILE);
         let mut json = serde_json::to_vec_pretty(self).map_err(|source| Error::malformed(path.display(), source))?;
         json.push(b'\n');
-        output::write_file(&path, &json)
+        output::write_part(&path, &json)
     }
 }

@@ -3,7 +3,7 @@
 use super::LABELS;
 use super::images::ImageRow;
 use super::picture::read_bytes;
-use crate::output::write_file;
+use crate::output::write_part;
 use crate::scene::labels_csv::LabelFile;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ pub(super) fn write(folder: &Path, skipped: &[Skipped]) -> Result<Option<Skipped
     let mut writer = csv::Writer::from_writer(Vec::new());
     skipped.iter().try_for_each(|row| writer.serialize(row)).map_err(malformed)?;
     let bytes = writer.into_inner().map_err(|source| Error::malformed(path.display(), source.to_string()))?;
-    write_file(&path, &bytes)?;
+    write_part(&path, &bytes)?;
     Ok(Some(SkippedRecord { count: skipped.len(), hash: blake3::hash(&bytes).to_hex().to_string() }))
 }
 
@@ -88,7 +88,7 @@ pub(super) fn write_labels(folder: &Path, labels: &[u8], skipped: &[Skipped]) ->
         [] => labels.to_vec(),
         _ => LabelFile::parse(&path.display().to_string(), labels)?.without(&rows),
     };
-    write_file(&path, &left)?;
+    write_part(&path, &left)?;
     Ok(blake3::hash(&left).to_hex().to_string())
 }
 

@@ -1,14 +1,15 @@
 //! Activations to disk: `activations.zarr`, filled row by row. What it looks like is in [`layout`](super::layout).
 //!
 //! A shard is written beside its place, made durable and renamed, so one that stands under its name is whole. What an
-//! interrupted recording left is found by that, and [`StoreWriter::resume`] goes on behind it.
+//! interrupted recording left is found by that, and by what the last checkpoint kept of rows that wait for their shard;
+//! [`StoreWriter::resume`] goes on behind it.
 
 use super::TokenPolicy;
 use super::layout::{Layout, root_attributes};
 use super::pending::Pending;
 use super::reader::ActivationStore;
 use crate::model::Site;
-use crate::output::write_file;
+use crate::output::write_part;
 use crate::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -48,41 +49,41 @@ impl StoreWriter {
     }
 
     /// Goes on with the store of `layouts` in `folder`, which an earlier writer left unfinished; whatever is not a whole shard
-    /// in its place is removed. Rows are to be appended from [`first_missing_row`](Self::first_missing_row) on, or from
+    /// in its place, or kept by a checkpoint, is removed. Rows are to be appended from [`first_missing_row`](Self::first_missing_row) on, or from
     /// an earlier one, which [`start_at`](Self::start_at) says.
     pub fn resume(folder: &Path, layouts: Vec<Layout>) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let mut writer = Self::open(folder, layouts)?;
+        let mut arrays = begin_arrays(folder, layouts)?;
         let reader = ActivationStore::open(folder)?;
-        for array in writer.arrays.values_mut() {
+        let mut first = vec![0; arrays.len()];
+        for array in arrays.values_mut() {
             array.shards = array.whole_shards(folder, &reader)?;
+            first[array.number] = array.written();
         }
+        let pending = Pending::resume(&folder.with_extension("pending"), &first)?;
+        let mut writer = Self { folder: folder.to_owned(), arrays, pending };
         let first = writer.first_missing_row();
-        writer.start_at(first);
+        writer.start_at(first)?;
         Ok(writer)
     }
 
     fn open(folder: &Path, layouts: Vec<Layout>) -> Result<Self> {
-        let store = FilesystemStore::new(folder).map_err(|source| Error::malformed(folder.display(), source))?;
-        let store = Arc::new(store);
-        write_group(folder, &store, root_attributes())?;
-        let mut arrays = BTreeMap::new();
         let pending = Pending::begin(&folder.with_extension("pending"), layouts.len())?;
-        for (number, layout) in layouts.into_iter().enumerate() {
-            let site = layout.site.to_string();
-            let attributes = Map::from_iter([("site".to_owned(), site.clone().into())]);
-            write_group(&folder.join(site), &store, attributes)?;
-            let array = layout.array(store.clone())?;
-            write_metadata(&folder.join(layout.path()), &Layout::metadata(&array))?;
-            let key = (layout.site, layout.policy);
-            arrays.insert(key, ArrayWriter { layout, array, number, shards: 0, rows: 0, known: 0 });
-        }
-        Ok(Self { folder: folder.to_owned(), arrays, pending })
+        Ok(Self { folder: folder.to_owned(), arrays: begin_arrays(folder, layouts)?, pending })
     }
 
-    /// The first row that is not in whole shards of all arrays.
+    /// The first row that a writer that goes on does not find in all arrays: in whole shards, or kept by a checkpoint.
     pub fn first_missing_row(&self) -> usize {
-        self.arrays.values().map(ArrayWriter::written).min().unwrap_or(0)
+        self.arrays.values().map(|array| array.found(&self.pending)).min().unwrap_or(0)
+    }
+
+    /// Makes durable the rows that wait for their shard to be full, so that [`first_missing_row`](Self::first_missing_row) is the
+    /// one to come.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn checkpoint(&mut self) -> Result<()> {
+        self.pending.checkpoint()
     }
 
     /// Whether some array writes a shard when the next `rows` rows are appended.
@@ -96,11 +97,16 @@ impl StoreWriter {
 
     /// Says that the next row to be appended is `row`, at most [`first_missing_row`](Self::first_missing_row), of a writer that
     /// goes on; arrays that are ahead pass over what they have.
-    pub fn start_at(&mut self, row: usize) {
+    ///
+    /// # Errors
+    /// When the system refuses to write a shard of which no row is missing.
+    pub fn start_at(&mut self, row: usize) -> Result<()> {
         for array in self.arrays.values_mut() {
             array.rows = row;
-            array.known = array.written().saturating_sub(row);
+            array.known = array.found(&self.pending).saturating_sub(row);
+            array.write_rest(&self.folder, &mut self.pending)?;
         }
+        Ok(())
     }
 
     /// Adds rows to the array of `site` and `policy`; full shards are written.
@@ -130,19 +136,15 @@ impl StoreWriter {
             if now.len() == shard {
                 writer.write(&self.folder, now)?;
             } else if there + now.len() == shard {
-                let mut whole = self.pending.take(writer.number)?;
+                let mut whole = self.pending.all(writer.number, now.len())?;
                 whole.extend_from_slice(now);
                 writer.write(&self.folder, &whole)?;
+                self.pending.forget(writer.number)?;
             } else {
-                self.pending.extend(writer.number, now)?;
+                self.pending.extend(writer.number, writer.written(), now)?;
             }
         }
-        if writer.rows == images && self.pending.values(writer.number) > 0 {
-            let mut rest = self.pending.take(writer.number)?;
-            rest.resize(shard, f32::NAN);
-            writer.write(&self.folder, &rest)?;
-        }
-        Ok(())
+        writer.write_rest(&self.folder, &mut self.pending)
     }
 
     /// Says that there are no more than `images` rows, all of which were appended: fewer than the layouts foresaw, or as many.
@@ -155,7 +157,7 @@ impl StoreWriter {
                 let place = format!("{}: `{}`", self.folder.display(), writer.layout.path());
                 return Err(Error::mismatch(place, format!("{images} rows"), writer.rows));
             }
-            writer.shorten(&self.folder, &mut self.pending)?;
+            writer.shorten(&self.folder, &self.pending)?;
         }
         Ok(())
     }
@@ -182,6 +184,23 @@ impl ArrayWriter {
         (self.shards * self.layout.rows_per_chunk_and_shard().1).min(self.layout.shape[0])
     }
 
+    /// Rows that a writer that goes on finds.
+    fn found(&self, pending: &Pending) -> usize {
+        self.written() + pending.kept(self.number) / self.layout.row().max(1)
+    }
+
+    /// Writes the last shard, where all rows are there and it is not full.
+    fn write_rest(&mut self, folder: &Path, pending: &mut Pending) -> Result<()> {
+        if self.rows != self.layout.shape[0] || pending.values(self.number) == 0 {
+            return Ok(());
+        }
+        let shard = self.layout.rows_per_chunk_and_shard().1 * self.layout.row();
+        let mut rest = pending.all(self.number, shard - pending.values(self.number))?;
+        rest.resize(shard, f32::NAN);
+        self.write(folder, &rest)?;
+        pending.forget(self.number)
+    }
+
     fn path(&self, folder: &Path, shard: usize) -> PathBuf {
         let mut at = vec![0; self.layout.shape.len()];
         at[0] = shard as u64;
@@ -200,21 +219,22 @@ impl ArrayWriter {
         let encoded = encoded.map_err(|source| Error::malformed(path.display(), source))?;
         let parent = path.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        write_file(&path, &encoded)?;
+        write_part(&path, &encoded)?;
         self.shards += 1;
         Ok(())
     }
 
     /// Makes of the array one of the rows that it has, fewer than were foreseen. Shards that are full are as they would be had
-    /// that been known: only where there is none, all rows wait, is a shard smaller.
-    fn shorten(&mut self, folder: &Path, pending: &mut Pending) -> Result<()> {
+    /// that been known: only where there is none, all rows wait, is a shard smaller. Rows that wait stay, should the recording go on.
+    fn shorten(&mut self, folder: &Path, pending: &Pending) -> Result<()> {
         self.layout.shape[0] = self.rows;
         let store = FilesystemStore::new(folder).map_err(|source| Error::malformed(folder.display(), source))?;
         self.array = self.layout.array(Arc::new(store))?;
         write_metadata(&folder.join(self.layout.path()), &Layout::metadata(&self.array))?;
         if pending.values(self.number) > 0 {
-            let mut rest = pending.take(self.number)?;
-            rest.resize(self.layout.rows_per_chunk_and_shard().1 * self.layout.row(), f32::NAN);
+            let shard = self.layout.rows_per_chunk_and_shard().1 * self.layout.row();
+            let mut rest = pending.all(self.number, shard.saturating_sub(pending.values(self.number)))?;
+            rest.resize(shard, f32::NAN);
             self.write(folder, &rest)?;
         }
         Ok(())
@@ -243,6 +263,24 @@ impl ArrayWriter {
     }
 }
 
+/// The metadata of `layouts` in `folder`, and a writer for each, which has nothing yet.
+fn begin_arrays(folder: &Path, layouts: Vec<Layout>) -> Result<BTreeMap<(Site, TokenPolicy), ArrayWriter>> {
+    let store = FilesystemStore::new(folder).map_err(|source| Error::malformed(folder.display(), source))?;
+    let store = Arc::new(store);
+    write_group(folder, &store, root_attributes())?;
+    let mut arrays = BTreeMap::new();
+    for (number, layout) in layouts.into_iter().enumerate() {
+        let site = layout.site.to_string();
+        let attributes = Map::from_iter([("site".to_owned(), site.clone().into())]);
+        write_group(&folder.join(site), &store, attributes)?;
+        let array = layout.array(store.clone())?;
+        write_metadata(&folder.join(layout.path()), &Layout::metadata(&array))?;
+        let key = (layout.site, layout.policy);
+        arrays.insert(key, ArrayWriter { layout, array, number, shards: 0, rows: 0, known: 0 });
+    }
+    Ok(arrays)
+}
+
 fn write_group(folder: &Path, store: &Arc<FilesystemStore>, attributes: Map<String, Value>) -> Result<()> {
     let group = GroupBuilder::new().attributes(attributes).build(store.clone(), "/");
     let group = group.map_err(|source| Error::malformed(folder.display(), source))?;
@@ -253,5 +291,5 @@ fn write_metadata(folder: &Path, metadata: &impl Serialize) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let path = folder.join("zarr.json");
     let json = serde_json::to_vec_pretty(metadata).map_err(|source| Error::malformed(path.display(), source))?;
-    write_file(&path, &json)
+    write_part(&path, &json)
 }

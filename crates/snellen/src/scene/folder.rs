@@ -5,6 +5,7 @@ use super::labels::LabelTable;
 use super::labels_csv::{read_labels, write_labels};
 use super::mask::index_mask;
 use super::{Canvas, Scene, World, render};
+use crate::output::StagedDir;
 use crate::{Error, Result};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use rayon::prelude::*;
@@ -58,7 +59,7 @@ pub struct ImageFolder {
 /// The captions are plain: `a red circle and a blue square`. The folder appears complete or not at all.
 ///
 /// # Errors
-/// [`Error::Exists`] if `dir` is there already; refuses scenes that are not of `world`, with more than 255 objects, or a canvas
+/// [`Error::Exists`] if `dir` is there already; when another process is writing it; refuses scenes that are not of `world`, with more than 255 objects, or a canvas
 /// that cannot be drawn on; and what the system refuses.
 pub fn write_folder(dir: &Path, world: &World, scenes: &[Scene], canvas: &Canvas) -> Result<()> {
     let names: Vec<String> = (0..scenes.len()).map(|i| format!("{i:06}.png")).collect();
@@ -76,21 +77,16 @@ pub fn write_named_folder(
     canvas: &Canvas,
     names: &[String],
 ) -> Result<()> {
-    if dir.symlink_metadata().is_ok() {
-        return Err(Error::Exists { path: dir.to_owned() });
-    }
+    let staged = StagedDir::begin(dir)?;
     canvas.check()?;
     if let Some(most) = scenes.iter().map(|scene| scene.objects.len()).max().filter(|&most| most > 255) {
         return Err(Error::mismatch("scene: objects", "at most 255", most));
     }
     let images: Vec<String> = names.iter().map(|name| format!("images/{name}")).collect();
     let labels = LabelTable::from_scenes(world, scenes, &images)?;
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(Error::io(parent))?;
-    let staging = tempfile::Builder::new().prefix(".snellen-").tempdir_in(parent).map_err(Error::io(parent))?;
-    let new = staging.path().join("folder");
+    let new = staged.path();
     for sub in ["images", "masks"] {
-        fs::create_dir_all(new.join(sub)).map_err(Error::io(&new))?;
+        fs::create_dir_all(new.join(sub)).map_err(Error::io(new))?;
     }
     scenes.par_iter().zip(names).try_for_each(|(scene, name)| {
         let size = [canvas.width, canvas.height];
@@ -105,7 +101,7 @@ pub fn write_named_folder(
     let file = new.join("scenes.json");
     let json = serde_json::to_vec(&contents).map_err(|source| Error::malformed(file.display(), source))?;
     fs::write(&file, json).map_err(Error::io(&file))?;
-    fs::rename(&new, dir).map_err(Error::io(dir))
+    staged.publish().map(drop)
 }
 
 /// Reads the labelled images of `dir`: `labels.csv` and what it names, `masks/` and `scenes.json` where they are.

@@ -18,6 +18,7 @@ mod unigram;
 
 use super::TextConfig;
 use super::config::{Cleaning, TextPooling};
+use crate::panics::{catch, decoded};
 use crate::{Error, Result};
 use padding::Padding;
 use siglip::Siglip;
@@ -222,9 +223,11 @@ fn check(ids: &[u32], text: &TextConfig, place: impl Fn() -> String) -> Result<(
 impl Reader {
     /// Padding and truncation are ours.
     fn json(mut inner: tokenizers::Tokenizer, path: &Path) -> Result<Self> {
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|e| Error::malformed(path.display(), e))?;
-        Ok(Self::Json(Box::new(inner)))
+        decoded(panicking(path.display()), || {
+            inner.with_padding(None);
+            inner.with_truncation(None).map_err(|e| Error::malformed(path.display(), e))?;
+            Ok(Self::Json(Box::new(inner)))
+        })
     }
 
     /// Ids of `text`, special tokens included; at most `most` where that is given.
@@ -233,19 +236,36 @@ impl Reader {
             Self::Siglip(inner) => return inner.ids(text, most),
             Self::Json(inner) => inner,
         };
-        let malformed = |e| Error::malformed(place(), e);
-        let Some(most) = most else {
-            return Ok(inner.encode_fast(text, true).map_err(malformed)?.get_ids().to_vec());
-        };
-        let special = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        let mut encoding = inner.encode_fast(text, false).map_err(malformed)?;
-        encoding.truncate(most.saturating_sub(special), 0, TruncationDirection::Right);
-        Ok(inner.post_process(encoding, None, true).map_err(malformed)?.get_ids().to_vec())
+        let ids = || json_ids(inner, text, most, place);
+        // The place is made only where it is needed.
+        catch(ids).unwrap_or_else(|said| Err(Error::malformed(panicking(place()), said)))
     }
 }
 
+fn json_ids(
+    inner: &tokenizers::Tokenizer,
+    text: &str,
+    most: Option<usize>,
+    place: &dyn Fn() -> String,
+) -> Result<Vec<u32>> {
+    let malformed = |e| Error::malformed(place(), e);
+    let Some(most) = most else {
+        return Ok(inner.encode_fast(text, true).map_err(malformed)?.get_ids().to_vec());
+    };
+    let special = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+    let mut encoding = inner.encode_fast(text, false).map_err(malformed)?;
+    encoding.truncate(most.saturating_sub(special), 0, TruncationDirection::Right);
+    Ok(inner.post_process(encoding, None, true).map_err(malformed)?.get_ids().to_vec())
+}
+
 fn parse(bytes: &[u8], path: &Path) -> Result<tokenizers::Tokenizer> {
-    tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| Error::malformed(path.display(), e))
+    let read = || tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| Error::malformed(path.display(), e));
+    decoded(panicking(path.display()), read)
+}
+
+/// The place of a file that the crate has no error for.
+fn panicking(place: impl std::fmt::Display) -> String {
+    format!("{place}: the `tokenizers` crate panics")
 }
 
 /// A text in a message: its beginning, if it is long.

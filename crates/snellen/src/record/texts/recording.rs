@@ -6,7 +6,8 @@ use super::recorder::TextRecorder;
 use super::table::{TextEntry, TextTable};
 use crate::engine::{Level, Tape};
 use crate::model::{Model, Tower};
-use crate::output::write_file;
+use crate::output::{Claim, fault, write_part};
+use crate::record::finished::of_plan;
 use crate::record::partial::Partial;
 use crate::record::plan::{Plan, TextList};
 use crate::record::recording::{check_cancelled, part_record};
@@ -32,6 +33,7 @@ pub fn record_texts(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<RunManifest> {
+    let _claim = Claim::on(out)?;
     // Before anything is computed; what was gone on with may have come as far as this.
     if config.unfinished != Unfinished::Resume && out.symlink_metadata().is_ok() {
         return Err(Error::Exists { path: out.to_owned() });
@@ -49,7 +51,7 @@ pub fn record_texts(
     let layouts = layouts.collect::<Result<Vec<_>>>()?;
     let plan = plan(model, (texts, truncate), &lengths, config, selected)?;
 
-    let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else { return RunManifest::read(out) };
+    let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else { return of_plan(out, &plan) };
     // All rows are in the plan: the journal has none, and is locked while this runs.
     let (journal, mut store) = match partial.open(layouts) {
         Ok(opened) => opened,
@@ -58,6 +60,10 @@ pub fn record_texts(
     let count = rows.len();
     let stages = Stages { model, texts, truncate, lengths: &lengths, plan: &plan, rows, config };
     let finished = stages.fill(&mut store, progress).and_then(|()| stages.complete(&partial.run()));
+    if finished.is_err() && config.unfinished != Unfinished::Discard {
+        // What ended it may be a full disk, which leaves what was kept before.
+        let _ = store.checkpoint();
+    }
     let kept = store.first_missing_row();
     match finished.and_then(|run| store.finish().map(|()| run)) {
         Ok(run) => partial.publish().map(|()| run),
@@ -130,7 +136,7 @@ impl Stages<'_> {
     fn fill(&self, store: &mut StoreWriter, progress: &dyn Progress) -> Result<()> {
         let (count, tokenizer) = (self.rows.len(), self.model.tokenizer()?);
         let mut done = store.first_missing_row();
-        store.start_at(done);
+        store.start_at(done)?;
         progress.advance(done, count);
         let mut tape = Tape::off();
         while done < count {
@@ -150,6 +156,7 @@ impl Stages<'_> {
             };
             self.model.towers.observe_texts(&mut tape, &tokens, &mut recorder)?;
             progress.advance(done, count);
+            progress.may_keep(&mut || store.checkpoint())?;
         }
         check_cancelled(progress)
     }
@@ -161,12 +168,13 @@ impl Stages<'_> {
         if path.symlink_metadata().is_ok() {
             fs::remove_file(&path).map_err(Error::io(&path))?;
         }
+        fault::point(&path)?;
         let mut table = TextTable::create(&path)?;
         self.rows.clone().try_for_each(|row| table.push(entry(self.texts, self.lengths, row)))?;
         let hash = table.finish()?.to_hex().to_string();
         // The labels of a part are those of all parts, as of images.
         if let Some(labels) = &self.texts.labels {
-            write_file(&run.join(LABELS), labels)?;
+            write_part(&run.join(LABELS), labels)?;
         }
         let (plan, part) = (self.plan.clone(), self.config.part);
         let texts = plan.texts.map(|list| TextsRecord {

@@ -1,7 +1,8 @@
 //! `texts.parquet`: which text each row of the activations is.
 
+use crate::output::fault;
+use crate::panics::decoded;
 use crate::record::images::{refused, writer};
-use crate::record::panics::decoded;
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
@@ -59,7 +60,9 @@ impl TextTable {
     pub fn finish(mut self) -> Result<blake3::Hash> {
         self.flush()?;
         let path = self.path;
-        self.writer.close().map_err(|source| refused(&path, source))?;
+        let file = self.writer.into_inner().map_err(|source| refused(&path, source))?;
+        file.sync_all().map_err(Error::io(&path))?;
+        fault::point(&path)?;
         Ok(self.hasher.finalize())
     }
 

@@ -1,6 +1,8 @@
 use super::concepts;
-use snellen::measure::encodes::{Chosen, HeldOut, UnitConcept};
+use snellen::measure::Confidence;
+use snellen::measure::encodes::{Chosen, Criterion, HeldOut, UnitConcept};
 use snellen::measure::lift::Lift;
+use snellen::measure::mark::{self, Mark, TableSet};
 use snellen::measure::table::UnitConcepts;
 use snellen::scene::Concept;
 use std::path::PathBuf;
@@ -121,4 +123,40 @@ fn other_columns_are_refused() {
     let said = UnitConcepts::read(&path).unwrap_err().to_string();
     assert!(said.contains("columns: expected site Utf8, unit UInt32, concept Utf8, auroc Float64?"), "{said}");
     assert!(said.contains("mi Float64?, got site Utf8"), "{said}");
+}
+
+#[test]
+fn tables_are_those_that_their_mark_speaks_of() {
+    let folder = Folder::new();
+    let (home, path) = (folder.0.path(), folder.file("unit_concepts.parquet"));
+    assert_eq!(Mark::read(home).unwrap(), None);
+    let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: Confidence::new(0.95).unwrap(), seed: 7 };
+    for _ in 0..2 {
+        let tables = TableSet::begin(home).unwrap();
+        table().write(&tables.path().join("unit_concepts.parquet")).unwrap();
+        table().write(&tables.path().join("other.parquet")).unwrap();
+        tables.replace(&criterion).unwrap();
+    }
+    assert_eq!(std::fs::read_dir(home).unwrap().count(), 3);
+    let mark = Mark::read(home).unwrap().unwrap();
+    assert_eq!((mark.criterion, mark.tables.len()), (criterion, 2));
+    mark.check(home).unwrap();
+    UnitConcepts::read(&path).unwrap();
+    // One that was measured by itself is no longer one of these.
+    UnitConcepts { sites: vec![], ..table() }.write(&path).unwrap();
+    for error in [mark.check(home).unwrap_err(), UnitConcepts::read(&path).unwrap_err()] {
+        let said = error.to_string();
+        assert!(said.contains("unit_concepts.parquet: expected hash ") && said.contains("measure again"), "{said}");
+    }
+    let text = std::fs::read_to_string(folder.file(mark::FILE)).unwrap();
+    for (from, to, says) in
+        [("\"schema\": 1", "\"schema\": 2", "expected 1, got 2"), ("\"snellen\"", "\"x\"", "measure.json")]
+    {
+        assert!(text.contains(from), "{text}");
+        std::fs::write(folder.file(mark::FILE), text.replace(from, to)).unwrap();
+        let said = UnitConcepts::read(&path).unwrap_err().to_string();
+        assert!(said.contains(says), "{said}");
+    }
+    std::fs::remove_file(folder.file(mark::FILE)).unwrap();
+    UnitConcepts::read(&path).unwrap();
 }

@@ -145,5 +145,5 @@ fn a_cancelled_merge_leaves_nothing() {
     let parts: Vec<_> = (1..=2).map(|index| part(&source, &config, (index, 2), home.path())).collect();
     let result = merge(&parts, &home.path().join("runs/merged"), &Stop);
     assert!(matches!(result, Err(Error::Interrupted { .. })));
-    assert_eq!(fs::read_dir(home.path().join("runs")).unwrap().count(), 0);
+    assert!(!home.path().join("runs").exists());
 }

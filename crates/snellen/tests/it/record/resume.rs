@@ -99,19 +99,27 @@ fn only_what_is_missing_is_computed() {
     let attempt = |unfinished, stop| {
         let progress = StopAt::new(stop);
         let result = record(&model, &source, &pattern(unfinished), &out, &progress);
-        (result.map(|_| ()).map_err(|error| error.to_string()), progress.1.into_inner()[0])
+        (result.map(|_| ()).map_err(|error| error.to_string()), progress.1.into_inner().first().copied().unwrap_or(0))
     };
     let partial = home.path().join("run.partial");
     let kept = |rows: usize| {
         Err(format!("interrupted; {rows} of 1100 images are in {}; go on with --resume", partial.display()))
     };
-    assert_eq!(attempt(Unfinished::Keep, 300), (kept(0), 0));
-    assert_eq!(attempt(Unfinished::Resume, 600), (kept(512), 0));
-    assert_eq!(attempt(Unfinished::Resume, 1000), (kept(512), 512));
-    assert_eq!(attempt(Unfinished::Resume, 1030), (kept(1024), 512));
-    assert_eq!(attempt(Unfinished::Resume, 1026), (kept(1024), 1024));
-    assert_eq!(attempt(Unfinished::Resume, COUNT), (kept(COUNT), 1024));
+    // Whole batches of 7 are kept, whether they fill shards of 512 or not.
+    assert_eq!(attempt(Unfinished::Keep, 300), (kept(301), 0));
+    assert_eq!(attempt(Unfinished::Resume, 600), (kept(602), 301));
+    assert_eq!(attempt(Unfinished::Resume, 1000), (kept(1001), 602));
+    // What was written for another shard, or is torn, is worth nothing.
+    let pending = partial.join("run/activations.pending");
+    let torn = fs::read(pending.join("0-512")).unwrap();
+    fs::write(pending.join("0-512"), &torn[..torn.len() - 1]).unwrap();
+    assert_eq!(attempt(Unfinished::Resume, 1030), (kept(1030), 512));
+    fs::remove_file(pending.join("checkpoint.json")).unwrap();
+    assert_eq!(attempt(Unfinished::Resume, 1026), (kept(1031), 1024));
+    assert_eq!(attempt(Unfinished::Resume, COUNT), (kept(COUNT), 1031));
     assert_eq!(attempt(Unfinished::Resume, usize::MAX), (Ok(()), COUNT));
+    // It is finished, and stays as it is.
+    assert_eq!(attempt(Unfinished::Resume, usize::MAX).0, Ok(()));
     let whole = home.path().join("whole");
     record(&model, &source, &pattern(Unfinished::Keep), &whole, &()).unwrap();
     assert_eq!(differing(&whole, &out), [""; 0]);
@@ -165,9 +173,13 @@ fn the_end_can_be_interrupted_too() {
     interrupt(&model, &source, &home.path().join("other"), Unfinished::Keep, 20);
     fs::rename(home.path().join("other.partial"), &partial).unwrap();
     fs::remove_dir_all(partial.join("run")).unwrap();
-    let run = record(&model, &source, &arrays(Unfinished::Resume), &out, &()).unwrap();
-    assert_eq!(run, RunManifest::read(&whole).unwrap());
-    assert!(!partial.exists() && differing(&whole, &out).is_empty());
+    for left in ["", "journal", "plan.json"] {
+        fs::create_dir_all(&partial).unwrap();
+        let _ = fs::remove_file(partial.join(left));
+        let run = record(&model, &source, &arrays(Unfinished::Resume), &out, &()).unwrap();
+        assert_eq!(run, RunManifest::read(&whole).unwrap());
+        assert!(!partial.exists() && differing(&whole, &out).is_empty());
+    }
     // Only the folder was there, or what was to become its plan.
     fs::remove_dir_all(&out).unwrap();
     for begun in [None, Some(".partial-plan")] {
@@ -254,6 +266,8 @@ fn an_image_that_changed_meanwhile_is_named() {
     let source = scenes(&home.path().join("scenes"), 20);
     let out = home.path().join("run");
     interrupt(&model, &source, &out, Unfinished::Keep, 14);
+    // As a kill leaves it: nothing of these rows was kept.
+    fs::remove_dir_all(home.path().join("run.partial/run/activations.pending")).unwrap();
     let third = fs::read(source.path(3)).unwrap();
     fs::copy(source.path(5), source.path(3)).unwrap();
     let result = record(&model, &source, &arrays(Unfinished::Resume), &out, &());
@@ -273,9 +287,102 @@ fn a_refused_image_costs_what_was_not_recorded() {
     let whole = fs::read(source.path(550)).unwrap();
     fs::write(source.path(550), &whole[..whole.len() / 2]).unwrap();
     let result = record(&model, &source, &pattern(Unfinished::Keep), &out, &());
-    assert_says(result, &["000550.png", "512 of 600 images are in", "run.partial; go on with --resume"]);
+    assert_says(result, &["000550.png", "546 of 600 images are in", "run.partial; go on with --resume"]);
     fs::write(source.path(550), whole).unwrap();
     let progress = StopAt::new(usize::MAX);
     record(&model, &source, &pattern(Unfinished::Resume), &out, &progress).unwrap();
-    assert_eq!(progress.1.borrow()[0], 512);
+    assert_eq!(progress.1.borrow()[0], 546);
+}
+
+/// Keeps what there is after so many images, and copies what a kill would leave a little later.
+struct KilledAt<'a> {
+    kept: usize,
+    killed: usize,
+    folder: &'a Path,
+    copy: &'a Path,
+    done: RefCell<usize>,
+}
+
+impl Progress for KilledAt<'_> {
+    fn advance(&self, done: usize, _: usize) {
+        *self.done.borrow_mut() = done;
+        if (self.killed..self.killed + 7).contains(&done) {
+            copy(self.folder, self.copy);
+        }
+    }
+    fn may_keep(&self, keep: &mut dyn FnMut() -> snellen::Result<()>) -> snellen::Result<()> {
+        let done = *self.done.borrow();
+        if (self.kept..self.kept + 7).contains(&done) { keep() } else { Ok(()) }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &to) } else { fs::copy(entry.path(), to).map(drop).unwrap() }
+    }
+}
+
+#[test]
+fn a_kill_costs_what_came_after_the_last_checkpoint() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, source) = (load("gelu"), drawn(COUNT));
+    let whole = home.path().join("whole");
+    // Within one shard of all arrays; where a shard of one was written since; and before one of it was.
+    for (kept, killed, from) in [(280, 420, 280), (490, 560, 490), (511, 518, 511), (1050, 1092, 1050)] {
+        let out = home.path().join(format!("killed-{kept}"));
+        let partial = home.path().join(format!("killed-{kept}.partial"));
+        let progress =
+            KilledAt { kept, killed, folder: &home.path().join("whole.partial"), copy: &partial, done: 0.into() };
+        let _ = fs::remove_dir_all(&whole);
+        record(&model, &source, &arrays(Unfinished::Keep), &whole, &progress).unwrap();
+        let told = resume(&model, &source, &out);
+        assert_eq!(told[0], from, "killed at {killed}");
+        assert_eq!(differing(&whole, &out), [""; 0], "killed at {killed}");
+    }
+}
+
+#[test]
+fn a_finished_run_is_gone_on_with_where_it_is_the_one_that_is_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, source) = (load("gelu"), drawn(20));
+    let whole = undisturbed(&model, home.path(), 20);
+    let before = contents(&whole);
+    let run = record(&model, &source, &arrays(Unfinished::Resume), &whole, &()).unwrap();
+    assert_eq!(run, RunManifest::read(&whole).unwrap());
+    let refuse = |model: &Model, source: &dyn Source, config: &RecordConfig, says: &str| {
+        assert_says(record(model, source, config, &whole, &()), &[says]);
+    };
+    let config = arrays(Unfinished::Resume);
+    refuse(&model, &source, &RecordConfig { seed: 4, ..config.clone() }, "run.json: `seed`: expected 3, got 4");
+    refuse(&load("quick_gelu"), &source, &config, "run.json: `model.");
+    refuse(&model, &drawn(19), &config, "images.parquet: row 19: expected `");
+    refuse(&model, &drawn(21), &config, "run.json: `images`: expected 20 images, got 21");
+    let part = RecordConfig { part: Some(Part::new(1, 2).unwrap()), ..config };
+    refuse(&model, &source, &part, "run.json: `part`: expected the whole run, got part 1/2");
+    assert_eq!(contents(&whole), before);
+}
+
+/// Records in the same place whenever it is told of progress.
+struct Meddle<'a>(&'a Model, &'a SceneSource, &'a Path);
+impl Progress for Meddle<'_> {
+    fn advance(&self, _: usize, _: usize) {
+        for unfinished in [Unfinished::Resume, Unfinished::Keep, Unfinished::Discard] {
+            let second = record(self.0, self.1, &arrays(unfinished), self.2, &());
+            assert_says(second, &["run: expected an output that no other process is writing"]);
+        }
+    }
+}
+
+#[test]
+fn nobody_writes_where_another_does() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, source) = (load("gelu"), drawn(40));
+    let whole = undisturbed(&model, home.path(), 40);
+    let out = home.path().join("run");
+    record(&model, &source, &arrays(Unfinished::Keep), &out, &Meddle(&model, &source, &out)).unwrap();
+    assert_eq!(differing(&whole, &out), [""; 0]);
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2, "no claim is left");
 }

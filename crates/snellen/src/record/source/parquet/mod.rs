@@ -13,7 +13,7 @@ use super::format::{Format, parquet_stem};
 use super::passed::{PassedOver, some};
 use super::tar::relative;
 use super::{Content, Image, Source};
-use crate::record::panics::decoded;
+use crate::panics::decoded;
 use crate::record::picture::{MAX_FILE_BYTES, read_bytes};
 use crate::scene::labels::check_filename;
 use crate::{Error, Result};

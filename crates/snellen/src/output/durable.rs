@@ -1,0 +1,55 @@
+//! That what was written outlasts a power cut: a file's contents, and that it stands in its folder, are two things to be made sure
+//! of.
+
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The folder that `path` stands in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes durable what stands in `folder`, as far as names go.
+pub(crate) fn folder(folder: &Path) -> Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    // Some file systems have no such thing, and some folders may be written and not read.
+    let impossible = [ErrorKind::InvalidInput, ErrorKind::Unsupported, ErrorKind::PermissionDenied];
+    match File::open(folder).and_then(|file| file.sync_all()) {
+        Err(error) if impossible.contains(&error.kind()) => Ok(()),
+        result => result.map_err(Error::io(folder)),
+    }
+}
+
+/// Makes durable all that is in `root`, however deep, and `root` itself.
+pub(crate) fn tree(root: &Path) -> Result<()> {
+    let (folders, files) = below(root)?;
+    let sync = |path: &PathBuf| File::open(path).and_then(|file| file.sync_all()).map_err(Error::io(path));
+    files.par_iter().try_for_each(sync)?;
+    folders.par_iter().try_for_each(|path| folder(path))
+}
+
+/// The same where the files are durable already.
+pub(crate) fn folders(root: &Path) -> Result<()> {
+    below(root)?.0.par_iter().try_for_each(|path| folder(path))
+}
+
+/// The folders and the files in `root`, `root` itself among them.
+fn below(root: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut folders, mut files) = (vec![root.to_owned()], Vec::new());
+    let mut next = 0;
+    while let Some(at) = folders.get(next).cloned() {
+        next += 1;
+        for entry in fs::read_dir(&at).map_err(Error::io(&at))? {
+            let entry = entry.map_err(Error::io(&at))?;
+            let kind = entry.file_type().map_err(Error::io(entry.path()))?;
+            let list = if kind.is_dir() { &mut folders } else { &mut files };
+            list.push(entry.path());
+        }
+    }
+    Ok((folders, files))
+}
