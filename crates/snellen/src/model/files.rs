@@ -2,6 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::{LeftAlone, ModelConfig, shown};
+use super::hub::Header;
 use super::layout::Layout;
 use super::prefixes::{Prefixes, lack_text};
 use crate::{Error, Result};
@@ -18,6 +19,17 @@ const MAX_JSON_BYTES: u64 = 1 << 26;
 pub trait Files {
     /// Where the file `name` is on this machine; `None` where there is none, or none that can be had.
     fn file(&self, name: &str) -> Result<Option<PathBuf>>;
+
+    /// Whether there is a file `name`; nothing is fetched for that.
+    fn has(&self, name: &str) -> Result<bool> {
+        Ok(self.file(name)?.is_some())
+    }
+
+    /// The beginning of the safetensors file `name`, where that can be had without the rest.
+    fn header(&self, name: &str) -> Result<Option<Header>> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// What is said where `name` is needed and there is none.
     fn missing(&self, name: &str) -> Error {
@@ -154,7 +166,7 @@ impl Format {
             let index = format!("{}.index.json", format.weights());
             let names = [format.weights(), &index].into_iter().chain(format.pickled().iter().copied());
             for name in names {
-                if files.file(name)?.is_some() {
+                if files.has(name)? {
                     return Ok(*format);
                 }
             }
@@ -207,7 +219,7 @@ fn usual(files: &dyn Files, format: Format, config: &mut ModelConfig) -> Result<
     let stem = single.trim_end_matches(".safetensors");
     let index = format!("{single}.index.json");
     if let Some(found) = stored(files, single, config.layout)? {
-        if files.file(&index)?.is_some() {
+        if files.has(&index)? {
             config.left_alone.files.push(index);
         }
         return Ok(found);

@@ -3,6 +3,7 @@
 use super::checkpoint::{Checkpoint, Shapes};
 use super::config::LeftAlone;
 use super::files::{self, Files, Format};
+use super::headers::Headers;
 use super::hub::Download;
 use super::layout::Layout;
 use super::openai;
@@ -139,10 +140,13 @@ impl Model {
 }
 
 impl ModelConfig {
-    /// What a model is made of, without reading its weights: their names and shapes are checked. `model` is as [`Model::open`] takes it.
+    /// What a model is made of, without reading its weights: their names and shapes are checked, and of the Hub no more than that is
+    /// fetched. `model` is as [`Model::open`] takes it.
     /// Of `with`, only what says where the files are counts.
     pub fn open(model: &str, with: &LoadConfig, progress: &dyn Download) -> Result<Self> {
         Source::find(model)?.with(with.place(), progress, |files, weights, _| {
+            let headers = Headers::of(files);
+            let files: &dyn Files = &headers;
             let Description { mut config, format, projects, path, bytes } = Description::read(files, weights)?;
             preprocessing(files, format, (&path, &bytes), &mut config, &LoadConfig::plain())?;
             let mut checkpoint = open_weights(files, format, weights, (&mut config, projects))?;

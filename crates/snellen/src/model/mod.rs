@@ -9,6 +9,7 @@ pub mod config;
 mod encode;
 mod files;
 mod flops;
+mod headers;
 pub mod hook;
 pub mod hub;
 mod layout;

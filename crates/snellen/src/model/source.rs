@@ -1,7 +1,7 @@
 //! What a user calls a model, and where that is.
 
 use super::files::Files;
-use super::hub::{Download, Hub, HubId, Repo};
+use super::hub::{Download, Header, Hub, HubId, Repo};
 use super::subfolder::Subfolder;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -109,6 +109,14 @@ impl Files for Repo<'_> {
             Some(_) => self.cached(name),
             None => Repo::file(self, name),
         }
+    }
+
+    fn has(&self, name: &str) -> Result<bool> {
+        Repo::has(self, name)
+    }
+
+    fn header(&self, name: &str) -> Result<Option<Header>> {
+        if self.cached(name)?.is_some() { Ok(None) } else { Repo::header(self, name) }
     }
 
     fn missing(&self, name: &str) -> Error {

@@ -1,6 +1,7 @@
 //! A model in a folder inside another: `image_encoder` of a pipeline, one of several variants in a repository.
 
 use super::files::Files;
+use super::hub::Header;
 use crate::{Error, Result};
 use std::path::PathBuf;
 
@@ -48,6 +49,14 @@ impl Files for Subfolder<'_> {
             }
         }
         Ok(None)
+    }
+
+    fn has(&self, name: &str) -> Result<bool> {
+        Ok(self.files.has(&self.inside(name))? || self.file(name)?.is_some())
+    }
+
+    fn header(&self, name: &str) -> Result<Option<Header>> {
+        self.files.header(&self.inside(name))
     }
 
     fn missing(&self, name: &str) -> Error {

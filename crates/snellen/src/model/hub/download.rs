@@ -4,6 +4,7 @@ use super::cache::{make_parent, names_contents};
 use super::checksum::Checksum;
 use super::client::{Answer, Ask};
 use super::network;
+use super::pace::Pace;
 use super::redirect::shown;
 use super::refusal::refusal;
 use super::repo::Repo;
@@ -19,14 +20,14 @@ use ureq::http::{HeaderMap, HeaderName, StatusCode, Uri};
 const PIECE: usize = 256 << 10;
 
 /// What the Hub says of a file before it is fetched.
-struct Remote {
+pub(super) struct Remote {
     /// Where its bytes are.
-    uri: Uri,
+    pub(super) uri: Uri,
     /// Its name among the contents: a checksum, or whatever the server calls it.
     etag: String,
     /// The ETag as the server of the bytes writes it, if that is known and means these very bytes.
     validator: Option<String>,
-    size: Option<u64>,
+    pub(super) size: Option<u64>,
 }
 
 /// Fetches the commit's file `name`, which it has, and says where it lies.
@@ -66,7 +67,7 @@ fn attempt(repo: &Repo, name: &str, reached: &mut u64) -> Result<PathBuf, Fault>
     Ok(repo.folder.point(&repo.commit, name, &remote.etag)?)
 }
 
-fn describe(repo: &Repo, name: &str) -> Result<Remote, Fault> {
+pub(super) fn describe(repo: &Repo, name: &str) -> Result<Remote, Fault> {
     let address = repo.address(name)?;
     let answer = repo.client.send(Ask::Head, &address, &[])?;
     let status = answer.response.status();
@@ -147,6 +148,7 @@ fn transfer(repo: &Repo, name: &str, remote: &Remote, partial: &Path, reached: &
     let mut reader = answer.response.into_body().into_reader();
     let mut piece = vec![0; PIECE];
     let mut done = start;
+    let mut pace = Pace::new(repo.hub.patience.stall, done);
     loop {
         *reached = done;
         repo.progress.advance(name, done, total.unwrap_or_default());
@@ -162,6 +164,10 @@ fn transfer(repo: &Repo, name: &str, remote: &Remote, partial: &Path, reached: &
         }
         file.write_all(&piece[..count]).map_err(Error::io(partial))?;
         done += count as u64;
+        if pace.is_slow(done) {
+            *reached = done;
+            return Err(Fault::slow(network(&place, cut(done, total, "hardly anything comes any more"))));
+        }
     }
     if total.is_some_and(|total| done < total) {
         return Err(Fault::passing(network(place, cut(done, total, "the connection was closed"))));
@@ -172,7 +178,13 @@ fn transfer(repo: &Repo, name: &str, remote: &Remote, partial: &Path, reached: &
 
 /// Deletes what is not what was announced. Of what was put together from parts, another attempt may be right.
 fn check(repo: &Repo, name: &str, remote: &Remote, partial: &Path, before: u64) -> Result<(), Fault> {
-    let Some(kind) = Checksum::of_etag(&remote.etag) else { return Ok(()) };
+    let Some(kind) = Checksum::of_etag(&remote.etag) else {
+        if !repo.unchecked.replace(true) {
+            let said = "the server gives no checksum of it, and perhaps of others, so that only lengths are compared";
+            repo.progress.note(&format!("{repo}: {name}: {said}"));
+        }
+        return Ok(());
+    };
     let got = kind.of_file(partial)?;
     if got.eq_ignore_ascii_case(&remote.etag) {
         return Ok(());
@@ -199,12 +211,12 @@ fn same(answer: &Answer, remote: &Remote) -> bool {
 }
 
 /// First byte and total length in `bytes first-last/total`.
-fn range_of(answer: &Answer) -> Option<(u64, Option<u64>)> {
+pub(super) fn range_of(answer: &Answer) -> Option<(u64, Option<u64>)> {
     let (range, total) = answer.header(CONTENT_RANGE)?.trim().strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
 }
 
-fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+pub(super) fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 

@@ -25,12 +25,15 @@ mod checksum;
 mod client;
 mod download;
 mod environment;
+mod header;
 mod id;
+mod pace;
 mod redirect;
 mod refusal;
 mod repo;
 mod retry;
 
+pub use header::Header;
 pub use id::HubId;
 pub use repo::Repo;
 
@@ -64,7 +67,7 @@ pub struct Patience {
     /// The longest wait for a connection.
     pub connect: Duration,
     /// The longest wait for the head of an answer, and for the next bytes of a file. A slow server that keeps sending is not
-    /// cut off.
+    /// cut off, unless it brings less than 1 KiB a second in all of this time.
     pub stall: Duration,
     /// Attempts in a row that brought nothing, after which we give up; at least 1.
     pub attempts: u32,

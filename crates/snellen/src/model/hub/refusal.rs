@@ -33,6 +33,11 @@ pub(super) fn refusal(hub: &Hub, client: &Client, id: &HubId, answer: &Answer) -
         (StatusCode::NOT_FOUND, _) if answer.own => {
             Error::mismatch(page, format!("a repository of a model with the revision {:?}", id.revision()), got)
         }
+        _ if status == StatusCode::UNAUTHORIZED && client.has_token() => {
+            let expected = "a token that the Hub knows: the token that was sent, HF_TOKEN or the one of `hf auth login`, is \
+                            wrong or has expired; set another, or none for what everybody may read";
+            Error::mismatch(page, expected, got)
+        }
         _ if unwelcome => Error::mismatch(&page, may_read(&page, client.has_token()), got),
         _ => network(shown(&answer.uri), format!("expected a success, got {got}")),
     })

@@ -10,7 +10,7 @@ use super::retry::{Attempts, Fault};
 use super::{Download, Hub, HubId, Patience, network};
 use crate::{Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -28,6 +28,8 @@ pub struct Repo<'a> {
     pub(super) id: HubId,
     pub(super) commit: String,
     names: OnceCell<BTreeSet<String>>,
+    /// Whether it was said that the server gives no checksums.
+    pub(super) unchecked: Cell<bool>,
     cut_off: Option<CutOff>,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Repo<'a> {
             id: id.clone(),
             commit: String::new(),
             names: OnceCell::new(),
+            unchecked: Cell::new(false),
             cut_off: None,
         };
         let known = repo.folder.commit_of(id)?;
@@ -117,13 +120,23 @@ impl<'a> Repo<'a> {
             }
             return Err(self.missing_in_cache(name));
         }
-        if !self.names()?.contains(name) {
+        if !self.lists(name)? {
             self.folder.note_absent(&self.commit, name)?;
             return Ok(None);
         }
         let path = fetch(self, name)?;
         self.folder.note(&self.id, &self.commit)?;
         Ok(Some(path))
+    }
+
+    /// Whether the commit has a file of this name, as the Hub says.
+    pub(super) fn lists(&self, name: &str) -> Result<bool> {
+        Ok(self.names()?.contains(name))
+    }
+
+    /// Whether there is a file `name` that [`file`](Self::file) would give; nothing is fetched.
+    pub fn has(&self, name: &str) -> Result<bool> {
+        Ok(self.cached(name)?.is_some() || (self.cut_off.is_none() && self.lists(name)?))
     }
 
     /// Where the commit's file `name` lies in the cache, if it does; the Hub is not asked.

@@ -19,6 +19,8 @@ pub(super) enum Fault {
         /// The pause that the server asked for.
         wait: Option<Duration>,
     },
+    /// As good as nothing came, however long it was waited for: it counts as nothing.
+    Slow(Error),
     /// Another attempt would do no better.
     Final(Error),
 }
@@ -26,6 +28,10 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn passing(error: Error) -> Self {
         Self::Passing { error, wait: None }
+    }
+
+    pub(super) fn slow(error: Error) -> Self {
+        Self::Slow(error)
     }
 }
 
@@ -50,9 +56,10 @@ impl<'a> Attempts<'a> {
 
     /// Waits before the next attempt, or says why there is none. One that brought something begins the count anew.
     pub(super) fn after(&mut self, fault: Fault, brought_something: bool) -> Result<()> {
-        let (error, asked) = match fault {
+        let (error, asked, brought_something) = match fault {
             Fault::Final(error) => return Err(error),
-            Fault::Passing { error, wait } => (error, wait.unwrap_or_default()),
+            Fault::Slow(error) => (error, Duration::ZERO, false),
+            Fault::Passing { error, wait } => (error, wait.unwrap_or_default(), brought_something),
         };
         self.failed = if brought_something { 0 } else { self.failed + 1 };
         if self.failed >= self.patience.attempts {

@@ -265,3 +265,53 @@ fn two_threads_fetch_a_file_once() {
     assert_eq!(bench.server.fetched(WEIGHTS).len(), 1);
     assert_eq!(bench.blobs(), (1, 0));
 }
+
+#[test]
+fn a_server_that_drips_is_given_up() {
+    let mut drips = serving(|_, request| large(&weights(), request).drip(40, Duration::from_millis(100)));
+    drips.hub.patience = Patience { stall: Duration::from_millis(500), attempts: 2, ..drips.hub.patience };
+    let begin = Instant::now();
+    let (message, is_input) = drips.failure();
+    assert!(message.contains("hardly anything comes any more") && !is_input, "{message}");
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert_eq!(drips.server.fetched(WEIGHTS).len(), 2);
+    let header = drips.hub.open(&REPO.parse().unwrap(), &()).unwrap().header(WEIGHTS);
+    assert!(header.unwrap_err().to_string().contains("hardly any"));
+}
+
+/// A file of `length` bytes that begins with the length of its header.
+fn weights_with_header(header: u64, length: usize) -> Vec<u8> {
+    let mut bytes = weights();
+    bytes.resize(length, 7);
+    bytes[..8].copy_from_slice(&header.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn of_a_header_no_more_is_fetched_than_it_has() {
+    let length = 1_000_003;
+    for (header, parts) in [(100, 1), (400_000, 2), (length as u64 - 8, 2), (u64::MAX, 1), (length as u64, 1)] {
+        let bytes = weights_with_header(header, length);
+        let served = bytes.clone();
+        let bench = bench(
+            move |request| if request.path.ends_with(WEIGHTS) { large(&served, request) } else { answer(request) },
+        );
+        let repo = bench.hub.open(&REPO.parse().unwrap(), &()).unwrap();
+        assert_eq!(repo.header("none.safetensors").unwrap(), None);
+        let found = repo.header(WEIGHTS).unwrap().unwrap();
+        assert_eq!(found.length, length as u64);
+        assert!(bytes.starts_with(&found.bytes));
+        let least = if parts == 2 { header as usize + 8 } else { 262_144 };
+        assert_eq!((found.bytes.len(), bench.server.fetched(WEIGHTS).len()), (least, parts), "{header}");
+        assert_eq!(bench.blobs(), (0, 0));
+    }
+    // A server that knows no ranges, and a file that is shorter than what is asked for.
+    let bytes = weights_with_header(400_000, length);
+    let served = bytes.clone();
+    let whole = serving(move |_, _| Reply::ok(served.clone()));
+    let found = whole.hub.open(&REPO.parse().unwrap(), &()).unwrap().header(WEIGHTS).unwrap().unwrap();
+    assert_eq!((&found.bytes[..], found.length), (&bytes[..400_008], length as u64));
+    let short = bench(but_for(WEIGHTS, |request| large(b"short", request)));
+    let found = short.hub.open(&REPO.parse().unwrap(), &()).unwrap().header(WEIGHTS).unwrap().unwrap();
+    assert_eq!((&found.bytes[..], found.length), (b"short".as_slice(), 5));
+}

@@ -31,6 +31,9 @@ fn what_may_not_be_read_is_said_with_what_helps() {
         bench.hub.token = Some("hf_secret".to_owned());
         let (message, _) = bench.failure();
         assert!(message.contains("the token that was sent") && !message.contains("hf_secret"), "{message}");
+        // The Hub knows no such token, or one that may not read this.
+        assert_eq!(message.contains("is wrong or has expired"), words.starts_with("401"), "{message}");
+        assert_eq!(bench.server.asked().len(), 2, "nothing is tried again");
     }
     // Of gated repositories everyone may see the listing.
     let gated = bench(but_for(WEIGHTS, |_| coded(403, "GatedRepo", "Ask for access")));

@@ -23,6 +23,12 @@ impl Request {
         self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 
+    /// First and last byte that were asked for.
+    pub fn range(&self) -> Option<(usize, Option<usize>)> {
+        let (start, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
+        Some((start.parse().unwrap(), last.parse().ok()))
+    }
+
     pub fn is_get_of(&self, end: &str) -> bool {
         self.method == "GET" && self.path.ends_with(end)
     }
@@ -54,10 +60,9 @@ impl Reply {
 
     /// The part that was asked for, or all.
     pub fn ranged(bytes: &[u8], request: &Request) -> Self {
-        let range = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
-        let Some(start) = range.map(|start| start.parse::<usize>().unwrap()) else { return Self::ok(bytes.to_vec()) };
-        let (last, total) = (bytes.len() - 1, bytes.len());
-        Self::part(bytes[start..].to_vec(), &format!("bytes {start}-{last}/{total}"))
+        let Some((start, last)) = request.range() else { return Self::ok(bytes.to_vec()) };
+        let (last, total) = (last.map_or(bytes.len() - 1, |last| last.min(bytes.len() - 1)), bytes.len());
+        Self::part(bytes[start..=last].to_vec(), &format!("bytes {start}-{last}/{total}"))
     }
 
     /// A part, which it says is this.
