@@ -1,11 +1,18 @@
 //! The `snellen` command: one file per subcommand under `command`.
 
+// What is said goes through `terminal`, which neither panics nor passes on what a terminal would obey.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod bundled;
 mod clock;
 mod command;
+mod defect;
 mod drawn;
 mod exit;
 mod models;
+mod printable;
+mod scratch;
+mod signals;
 mod terminal;
 
 use clap::Parser;
@@ -29,6 +36,9 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    exit::code(command::run(cli.command, cli.threads, cli.engine_level))
+    let run = || match Cli::try_parse() {
+        Ok(cli) => exit::code(command::run(cli.command, cli.threads, cli.engine_level)),
+        Err(usage) => exit::usage(&usage),
+    };
+    defect::caught(run).unwrap_or_else(|said| exit::defect(&said))
 }

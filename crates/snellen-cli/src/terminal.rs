@@ -1,13 +1,16 @@
-//! What a person at a terminal sees while waiting. Nothing of it goes to a pipe or a file.
+//! All that is said: results on standard output, all else on standard error. What can't be written there is no reason to panic. Bars are
+//! for a person at a terminal who waits; nothing of them goes to a pipe or a file.
 
+use crate::printable::{line, lines, printable};
+use crate::signals;
 use indicatif::{ProgressBar, ProgressStyle};
 use snellen::exam::Stages;
 use snellen::model::hub::Download;
 use snellen::record::Progress;
-use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, Once};
-use std::time::Duration;
+use std::cell::Cell;
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// A bar with rate and time left on standard error; invisible where that is no terminal.
 pub fn bar(total: u64, what: &str) -> ProgressBar {
@@ -24,13 +27,13 @@ fn count(bar: &ProgressBar) {
     }
 }
 
-/// A bar per stage of a longer piece of work; Ctrl-C stops it between two steps.
+/// A bar per stage of a longer piece of work; Ctrl-C and its kin stop it between two steps.
 pub struct Bars;
 
 impl Bars {
-    /// Listens for Ctrl-C from now on.
+    /// Listens for Ctrl-C and its kin from now on.
     pub fn new() -> Self {
-        interrupted();
+        signals::listen();
         Self
     }
 }
@@ -44,12 +47,18 @@ impl Stages for Bars {
         }
         bar.set_message(stage.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Box::new(Bar(bar))
+        Box::new(Bar(bar, Cell::new((Instant::now(), KEPT_EVERY))))
     }
 }
 
-/// The bar of one stage; gone when it ends.
-struct Bar(ProgressBar);
+/// How often a recording makes durable what it has done.
+const KEPT_EVERY: Duration = Duration::from_secs(5);
+
+/// The most of the time that may go into that: one part of so many.
+const KEEPING: u32 = 20;
+
+/// The bar of one stage; gone when it ends. When something was kept last, and how long until it is again.
+struct Bar(ProgressBar, Cell<(Instant, Duration)>);
 
 impl Progress for Bar {
     fn advance(&self, done: usize, total: usize) {
@@ -66,7 +75,18 @@ impl Progress for Bar {
     }
 
     fn is_cancelled(&self) -> bool {
-        interrupted().load(Ordering::SeqCst)
+        signals::interrupted()
+    }
+
+    fn may_keep(&self, keep: &mut dyn FnMut() -> snellen::Result<()>) -> snellen::Result<()> {
+        let (last, pause) = self.1.get();
+        if last.elapsed() < pause {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        keep()?;
+        self.1.set((Instant::now(), KEPT_EVERY.max(begun.elapsed() * KEEPING)));
+        Ok(())
     }
 }
 
@@ -110,33 +130,25 @@ impl Download for Downloads {
     }
 
     fn is_cancelled(&self) -> bool {
-        interrupted().load(Ordering::SeqCst)
+        signals::interrupted()
     }
 }
 
 /// Writes a line about what is done to standard error.
 pub fn note(what: impl std::fmt::Display) {
+    complain(format!("snellen: {}\n", line(&what.to_string())));
+}
+
+/// Writes to standard error.
+pub fn complain(what: impl std::fmt::Display) {
     // Nothing is lost if nobody hears it.
-    let _ = writeln!(std::io::stderr(), "snellen: {what}");
+    let _ = std::io::stderr().write_all(lines(&what.to_string()).as_bytes());
 }
 
 /// Writes a line to standard output.
 pub fn say(line: impl std::fmt::Display) -> snellen::Result<()> {
-    writeln!(std::io::stdout(), "{line}").map_err(snellen::Error::io("standard output"))
-}
-
-/// Whether Ctrl-C was pressed; the second time ends the program at once.
-pub fn interrupted() -> &'static AtomicBool {
-    static FLAG: AtomicBool = AtomicBool::new(false);
-    static HANDLER: Once = Once::new();
-    HANDLER.call_once(|| {
-        let set = || {
-            if FLAG.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-        };
-        // Without a handler Ctrl-C ends the program, which is safe as well: outputs appear by rename.
-        let _ = ctrlc::set_handler(set);
-    });
-    &FLAG
+    let (mut out, line) = (std::io::stdout(), line.to_string());
+    // A program that reads it gets all of it.
+    let shown = if out.is_terminal() { lines(&line) } else { printable(&line) };
+    out.write_all(format!("{shown}\n").as_bytes()).map_err(snellen::Error::io("standard output"))
 }

@@ -1,11 +1,10 @@
 //! `snellen lab`
 
-use crate::terminal;
+use crate::{signals, terminal};
 use clap::{Args, Subcommand};
 use snellen::Result;
 use snellen::lab::{Evaluation, Event, Recipe, TrainConfig, train};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 /// What to do in the lab.
 #[derive(Subcommand)]
@@ -45,7 +44,7 @@ pub fn run(lab: Lab) -> Result<()> {
         }),
         Lab::Train(args) => {
             let recipe = Recipe::named_or_read(&args.recipe)?;
-            let interrupted = terminal::interrupted();
+            signals::listen();
             let images = recipe.training.batch as u64;
             let bar = terminal::bar(recipe.training.steps as u64 * images, "training (images)");
             let mut first = true;
@@ -62,9 +61,9 @@ pub fn run(lab: Lab) -> Result<()> {
                         bar.set_position(*step as u64 * images);
                         bar.set_message(format!("step {step}, loss {loss:.3}"));
                     }
-                    Event::Evaluated(evaluation) => bar.suspend(|| eprintln!("{}", line(evaluation))),
+                    Event::Evaluated(evaluation) => bar.suspend(|| terminal::complain(line(evaluation) + "\n")),
                 }
-                !interrupted.load(Ordering::SeqCst)
+                !signals::interrupted()
             });
             bar.finish_and_clear();
             let last = last?;

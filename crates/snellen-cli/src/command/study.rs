@@ -1,5 +1,6 @@
 //! `snellen study`
 
+use crate::scratch::Scratch;
 use crate::terminal::{self, Bars, Downloads};
 use clap::{Args, ValueEnum};
 use snellen::exam::Stages;
@@ -92,7 +93,7 @@ pub fn run(args: &Study) -> Result<()> {
     let (study, units) = match (&args.embeddings, &args.labels, &args.model) {
         (Some(embeddings), Some(labels), _) => (of_embeddings(embeddings, labels, args, &bars)?, Vec::new()),
         (_, _, Some(model)) => {
-            let scratch = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+            let scratch = Scratch::new()?;
             let folder = out.as_ref().map_or(scratch.path(), StagedDir::path);
             let load = |with: &LoadConfig| {
                 let backend = args.preprocessing.filter(|_| with.preprocessing.is_none());

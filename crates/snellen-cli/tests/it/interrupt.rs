@@ -17,7 +17,46 @@ fn wait(home: &Home, child: &mut Child, there: impl Fn(&str) -> bool) {
 
 /// Sends SIGINT.
 fn interrupt(child: &Child) {
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    signal(child, "INT");
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Whether whoever runs the tests ignores SIGHUP, and so do the programs that they start.
+fn hang_ups_are_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("1");
+    u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1
+}
+
+#[test]
+fn other_signals_end_as_ctrl_c_does() {
+    let home = Home::new();
+    copy_fixture("quick_gelu", &home.path("model"));
+    let record = "record --model model --scenes toy --count 600 --sites * --tokens all --batch 1";
+    for name in ["TERM", "HUP"] {
+        if name == "HUP" && hang_ups_are_ignored() {
+            eprintln!("SKIPPED other_signals_end_as_ctrl_c_does for SIGHUP: it is ignored here");
+            continue;
+        }
+        let mut child = home.start(&format!("{record} --out {name}"));
+        wait(&home, &mut child, |there| there == format!("{name}.partial/journal"));
+        signal(&child, name);
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{name}: {}", ran.stderr);
+        assert!(ran.stderr.starts_with("snellen: interrupted; ") && ran.stderr.contains("--resume"), "{}", ran.stderr);
+    }
+    // Under nohup a terminal may close.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_snellen")]);
+    let mut child =
+        home.shell(shell, &format!("{record} --count 40 --out kept").replace("--count 600 ", "")).spawn().unwrap();
+    wait(&home, &mut child, |there| there == "kept.partial/journal");
+    signal(&child, "HUP");
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
 
 #[test]
@@ -52,8 +91,9 @@ fn an_interrupted_recording_goes_on_to_the_same_run() {
     wait(&home, &mut child, |name| name == "run.partial/journal");
     interrupt(&child);
     let ran = Ran::from(child.wait_with_output().unwrap());
-    let said = "snellen: interrupted; 0 of 400 images are in run.partial; go on with --resume\n";
-    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(130), "", said));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("snellen: interrupted; "), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with(" of 400 images are in run.partial; go on with --resume\n"), "{}", ran.stderr);
     assert!(!home.path("run").exists());
     home.refuse(&format!("{record} --out run"), &["run.partial: expected no unfinished recording", "--resume"]);
     home.refuse(
@@ -91,8 +131,11 @@ fn an_interrupted_training_goes_on_to_the_same_model() {
     let undisturbed = home.run("lab train --recipe recipe.toml --seed 3 --out undisturbed --json");
     assert_eq!((undisturbed.code, &undisturbed.stdout), (Some(0), &resumed.stdout));
     assert_eq!(files(&home.path("model")), files(&home.path("undisturbed")));
+    let again = home.run("lab train --recipe recipe.toml --seed 3 --out model --resume --json");
+    assert_eq!((again.code, &again.stdout), (Some(0), &resumed.stdout), "{}", again.stderr);
+    assert_eq!(files(&home.path("model")), files(&home.path("undisturbed")));
     home.refuse(
-        "lab train --recipe recipe.toml --seed 3 --out model --resume",
-        &["model: expected a run to resume", "a finished one"],
+        "lab train --recipe recipe.toml --seed 4 --out model --resume",
+        &["model: expected a run of this recipe and seed to resume", "a finished one of another"],
     );
 }

@@ -4,8 +4,10 @@
 mod acts;
 mod bench;
 mod exam;
+mod faults;
 mod folders;
 mod help;
+mod hostile;
 mod inputs;
 mod interrupt;
 mod models;
