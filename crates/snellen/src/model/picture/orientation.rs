@@ -90,17 +90,17 @@ impl Decoded {
         let (rows, columns) = (self.height as i64, self.width as i64);
         // The place that the first pixel comes from, and what a step down and a step to the right mean there.
         let last = rows * columns - 1;
-        let (start, down, right) = match self.orientation {
-            Orientation::NoTransforms => (0, columns, 1),
-            Orientation::FlipHorizontal => (columns - 1, columns, -1),
-            Orientation::Rotate180 => (last, -columns, -1),
-            Orientation::FlipVertical => (last + 1 - columns, -columns, 1),
-            Orientation::Rotate90FlipH => (0, 1, columns),
-            Orientation::Rotate90 => (last + 1 - columns, 1, -columns),
-            Orientation::Rotate270FlipH => (last, -1, -columns),
-            Orientation::Rotate270 => (columns - 1, -1, columns),
+        let (start, down, right, lying) = match self.orientation {
+            Orientation::NoTransforms => (0, columns, 1, false),
+            Orientation::FlipHorizontal => (columns - 1, columns, -1, false),
+            Orientation::Rotate180 => (last, -columns, -1, false),
+            Orientation::FlipVertical => (last + 1 - columns, -columns, 1, false),
+            Orientation::Rotate90FlipH => (0, 1, columns, true),
+            Orientation::Rotate90 => (last + 1 - columns, 1, -columns, true),
+            Orientation::Rotate270FlipH => (last, -1, -columns, true),
+            Orientation::Rotate270 => (columns - 1, -1, columns, true),
         };
-        if down.abs() == 1 {
+        if lying {
             (self.width, self.height) = (self.height, self.width);
         }
         let mut turned = memory::take(self.data.len());
@@ -124,6 +124,31 @@ fn gather<const N: usize>(from: &[u8], to: &mut [u8], width: usize, (start, down
         let first = start + row as i64 * down;
         for (column, pixel) in pixels.iter_mut().enumerate() {
             *pixel = from[(first + column as i64 * right) as usize];
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{Decoded, Orientation};
+    use image::{DynamicImage, RgbImage};
+
+    #[test]
+    fn every_turn_of_every_shape_is_that_of_the_image_crate() {
+        for (width, height) in [(1, 1), (1, 5), (5, 1), (2, 3), (4, 4)] {
+            let bytes: Vec<u8> = (0..3 * width * height).map(|i| i as u8).collect();
+            for orientation in (1..=8).map(|value| Orientation::from_exif(value).unwrap()) {
+                let stored = RgbImage::from_raw(width, height, bytes.clone()).unwrap();
+                let mut expected = DynamicImage::ImageRgb8(stored);
+                expected.apply_orientation(orientation);
+                let mut picture = Decoded::from_rgb([height as usize, width as usize], bytes.clone());
+                picture.orientation = orientation;
+                let got = picture.upright();
+                let size = (got.width as u32, got.height as u32);
+                assert_eq!(size, (expected.width(), expected.height()), "{width} x {height}, {orientation:?}");
+                assert_eq!(got.data, expected.as_bytes(), "{width} x {height}, {orientation:?}");
+            }
         }
     }
 }
