@@ -3,7 +3,7 @@
 use crate::terminal::{Bars, Downloads};
 use clap::Args;
 use snellen::engine::Precision;
-use snellen::model::{Backend, LoadConfig, Model, Orientation, Transform};
+use snellen::model::{Backend, LoadConfig, Model, Orientation, Transform, Untrained};
 use snellen::{Error, Result};
 
 /// How `--model` is explained.
@@ -43,6 +43,10 @@ pub struct Load {
     /// What products are made in: f32, or bf16 (faster on most machines, less exact; sums stay f32)
     #[arg(long, default_value_t = Precision::F32, value_name = "TYPE")]
     dtype: Precision,
+    /// The same model without what it has learnt, as a control: fresh:SEED (weights drawn anew), shuffled:SEED (its own, the values
+    /// of each tensor in random order)
+    #[arg(long, value_name = "KIND:SEED")]
+    untrained: Option<Untrained>,
 }
 
 impl Load {
@@ -68,6 +72,7 @@ impl Load {
             backend: backends.first().map(|name| name.parse()).transpose()?,
             orientation: *orientation,
             precision: self.dtype,
+            untrained: self.untrained,
             ..self.place.config()
         })
     }

@@ -32,6 +32,9 @@ pub struct Exam {
     /// Of scenes, halves and nulls
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Untrained models of each kind (weights drawn anew, weights shuffled) beside which the units are counted; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    controls: usize,
     /// Print report.json, nothing else
     #[arg(long)]
     json: bool,
@@ -60,6 +63,7 @@ pub fn run(args: Exam) -> Result<()> {
     let mut config = ExamConfig::standard(args.seed)?;
     config.images = args.images;
     config.labels = args.labels;
+    config.controls = args.controls;
     let report = match &args.model {
         Some(model) => {
             let model = args.load.open(model)?;

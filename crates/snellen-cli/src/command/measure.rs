@@ -35,6 +35,10 @@ pub struct Measure {
     /// The tensor of --embeddings; where not given, image_embeds or the only one that can be embeddings
     #[arg(long, value_name = "NAME", requires = "embeddings")]
     embeddings_tensor: Option<String>,
+    /// The same of an untrained model, beside which the counts stand: a recording of the same images and sites, or with --acts a file
+    /// with the same tensors; may be repeated, once for each seed
+    #[arg(long, value_name = "DIR|FILE")]
+    control: Vec<PathBuf>,
     /// The adjusted p that a unit's choosing half may not exceed
     #[arg(long, default_value_t = 0.05)]
     q: f64,
@@ -60,11 +64,11 @@ pub fn run(args: &Measure) -> Result<()> {
     let bars = Bars::new();
     let bar = bars.begin("measuring units");
     let (measured, folder) = match (&args.run, &args.acts, &args.labels, &args.out) {
-        (Some(run), ..) => (measure_run(run, second, &criterion, bar.as_ref())?, run.clone()),
+        (Some(run), ..) => (measure_run(run, second, &args.control, &criterion, bar.as_ref())?, run.clone()),
         (None, Some(acts), Some(labels), Some(out)) => {
             let staged = StagedDir::begin(out)?;
             let acts = Acts { file: acts, tensors: &args.tensors, labels };
-            let measured = measure_given(acts, second, staged.path(), &criterion, bar.as_ref())?;
+            let measured = measure_given(acts, second, &args.control, staged.path(), &criterion, bar.as_ref())?;
             (measured, staged.publish()?)
         }
         _ => return Err(snellen::Error::mismatch("measure", "--run, or --acts with --labels and --out", "neither")),
@@ -84,7 +88,13 @@ pub fn run(args: &Measure) -> Result<()> {
         let name = if s.tokens.is_empty() { s.site.clone() } else { format!("{}/{}", s.site, s.tokens) };
         let of = |class| s.classes.get(class).copied().unwrap_or(0);
         let counts = classes.iter().map(|class| format!(" {:>12}", of(class))).collect::<Vec<_>>().concat();
-        terminal::say(format!("{name:<40} {:>8} {:>12} {:>10}{counts}", s.units, s.encoding.any, s.null.any))
+        terminal::say(format!("{name:<40} {:>8} {:>12} {:>10}{counts}", s.units, s.encoding.any, s.null.any))?;
+        s.controls.iter().try_for_each(|control| {
+            let of = |class| control.classes.get(class).map_or(0.0, |spread| spread.mean);
+            let counts = classes.iter().map(|class| format!(" {:>12.0}", of(class))).collect::<Vec<_>>().concat();
+            let name = format!("  untrained ({}, {})", control.name, control.models);
+            terminal::say(format!("{name:<40} {:>8} {:>12.0} {:>10}{counts}", "", control.encoding.mean, ""))
+        })
     })?;
     let tables = ["units", "unit_concepts", "concepts", "pairs", "sites"];
     tables.into_iter().try_for_each(|table| terminal::say(folder.join(format!("{table}.parquet")).display()))

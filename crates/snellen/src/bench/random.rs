@@ -1,8 +1,8 @@
 //! Random weights, fast.
 
 use crate::engine::{Precision, Real, Tensor};
-use crate::lab::init::{Start, start};
 use crate::model::checkpoint::Parameters;
+use crate::model::initial::{Start, start};
 use crate::model::{ModelConfig, Towers};
 use crate::{Result, random};
 use rand::Rng;

@@ -3,14 +3,17 @@
 use super::blocks::Array;
 use crate::Result;
 use crate::measure::Design;
+use crate::measure::design::by_stratum;
 use crate::measure::encodes::UnitConcept;
 use crate::measure::factorial::{Decomposed, UnitClass};
 use crate::measure::units_table::UnitRow;
-use crate::report::{ClassCard, UnitCard};
+use crate::report::{ClassCard, Histogram, UnitCard};
 use std::collections::BTreeMap;
 
 /// Images shown of a unit.
 const TOP: usize = 6;
+/// Bins of a histogram.
+const BINS: usize = 24;
 
 /// Classes that a unit is shown of.
 const SHOWN: [UnitClass; 6] = [
@@ -26,13 +29,14 @@ const SHOWN: [UnitClass; 6] = [
 pub(super) struct Cards {
     strongest: Vec<Option<UnitCard>>,
     clearest: BTreeMap<UnitClass, (f64, ClassCard)>,
-    /// The half of the images that is shown.
-    held_out: Vec<usize>,
+    /// The half of the images that is shown, by the number of objects.
+    held_out: Vec<Vec<usize>>,
 }
 
 impl Cards {
     pub(super) fn new(design: &Design, seed: u64) -> Self {
         let [_, held_out] = design.halves(seed);
+        let held_out = by_stratum(design.strata(), held_out);
         Self { strongest: vec![None; design.concepts().len()], clearest: BTreeMap::new(), held_out }
     }
 
@@ -46,11 +50,18 @@ impl Cards {
         rows: &[UnitRow],
     ) -> Result<()> {
         let mut better = BTreeMap::new();
-        for cell in cells.iter().filter(|cell| cell.encodes) {
-            let (Some(chosen), Some(reported)) = (cell.chosen, cell.held_out) else { continue };
+        let number = design.concepts().len();
+        for cells in cells.chunks(number) {
+            // A unit is shown for the concept that moves it most, beyond the others that it needs.
+            let encoded = encoded(cells);
+            let Some(cell) = encoded.first() else { continue };
+            let (Some(chosen), Some(reported), Some(partial)) = (cell.chosen, cell.held_out, cell.partial) else {
+                continue;
+            };
             let concept = cell.concept as usize;
             let card = &mut self.strongest[concept];
-            if card.as_ref().is_none_or(|card| card.effect.abs() < reported.effect.abs()) {
+            if card.as_ref().is_none_or(|card| card.partial.abs() < partial.effect.abs()) {
+                let name = |cell: &&UnitConcept| design.concepts()[cell.concept as usize].to_string();
                 *card = Some(UnitCard {
                     site: site.to_owned(),
                     tokens: tokens.to_owned(),
@@ -60,6 +71,11 @@ impl Cards {
                     effect_lo: reported.effect_lo,
                     effect_hi: reported.effect_hi,
                     q: chosen.q,
+                    partial: partial.effect,
+                    partial_lo: partial.effect_lo,
+                    partial_hi: partial.effect_hi,
+                    concepts: encoded.iter().map(name).collect(),
+                    histogram: Histogram::default(),
                     top_with_concept: 0,
                     top_images: Vec::new(),
                     base_rate: 0.0,
@@ -72,10 +88,15 @@ impl Cards {
         for (&concept, column) in better.keys().zip(columns) {
             if let Some(card) = &mut self.strongest[concept] {
                 let present = design.present(concept);
-                card.top_images = top(&column, card.effect < 0.0, &self.held_out);
+                card.top_images = top(&column, card.partial < 0.0, &self.held_out);
                 card.top_with_concept = card.top_images.iter().filter(|i| present[**i]).count();
-                let with = self.held_out.iter().filter(|i| present[**i]).count();
-                card.base_rate = with as f64 / self.held_out.len() as f64;
+                // Of the strata that these come from, equally: what as many drawn at random would show.
+                let share =
+                    |images: &Vec<usize>| images.iter().filter(|i| present[**i]).count() as f64 / images.len() as f64;
+                let taken = |images: &Vec<usize>| card.top_images.iter().filter(|i| images.contains(i)).count() as f64;
+                let shown = self.held_out.iter().map(|images| share(images) * taken(images)).sum::<f64>();
+                card.base_rate = shown / card.top_images.len().max(1) as f64;
+                card.histogram = histogram(&column, present, &self.held_out);
             }
         }
         for class in SHOWN {
@@ -92,11 +113,8 @@ impl Cards {
             if self.clearest.get(&class).is_some_and(|(best, _)| *best >= clarity) {
                 continue;
             }
-            let of_unit = &cells[row.unit as usize * design.concepts().len()..][..design.concepts().len()];
-            let effect = |cell: &UnitConcept| cell.held_out.map_or(0.0, |held_out| held_out.effect);
-            let encoded = of_unit.iter().filter(|cell| cell.encodes);
-            let strongest = encoded.reduce(|a, b| if effect(b).abs() > effect(a).abs() { b } else { a });
-            let lowered = strongest.is_some_and(|cell| effect(cell) < 0.0);
+            let of_unit = &cells[row.unit as usize * number..][..number];
+            let lowered = encoded(of_unit).first().is_some_and(|cell| partial(cell) < 0.0);
             let column = values.columns(&[row.unit as usize])?.concat();
             let card = ClassCard {
                 class,
@@ -120,17 +138,48 @@ impl Cards {
     /// The strongest unit of each concept, strongest first, and the clearest of each class.
     pub(super) fn finish(self) -> (Vec<UnitCard>, Vec<ClassCard>) {
         let mut strongest: Vec<UnitCard> = self.strongest.into_iter().flatten().collect();
-        strongest.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
+        strongest.sort_by(|a, b| b.partial.abs().total_cmp(&a.partial.abs()));
         (strongest, self.clearest.into_values().map(|(_, card)| card).collect())
     }
 }
 
-/// The rows of `among` with the largest values; the smallest where the unit is `lowered`.
-fn top(column: &[f32], lowered: bool, among: &[usize]) -> Vec<usize> {
+/// The concepts that a unit encodes, the one that moves it most beyond the others first.
+fn encoded(cells: &[UnitConcept]) -> Vec<&UnitConcept> {
+    let mut encoded: Vec<&UnitConcept> = cells.iter().filter(|cell| cell.encodes).collect();
+    encoded.sort_by(|a, b| partial(b).abs().total_cmp(&partial(a).abs()).then(a.concept.cmp(&b.concept)));
+    encoded
+}
+
+fn partial(cell: &UnitConcept) -> f64 {
+    cell.partial.map_or(0.0, |partial| partial.effect)
+}
+
+/// Of every stratum in turn the row with the largest value, then the second; the smallest where the unit is `lowered`: images
+/// with more objects excite a unit more, and would take all places.
+fn top(column: &[f32], lowered: bool, strata: &[Vec<usize>]) -> Vec<usize> {
     let sign = if lowered { -1.0 } else { 1.0 };
-    let mut ranked = among.to_vec();
     let value = |i: &usize| sign * column[*i];
-    ranked.sort_by(|a, b| value(b).total_cmp(&value(a)).then(a.cmp(b)));
-    ranked.truncate(TOP);
-    ranked
+    let mut chosen: Vec<(usize, usize, usize)> = Vec::new();
+    for (stratum, rows) in strata.iter().enumerate() {
+        let mut ranked = rows.clone();
+        ranked.sort_by(|a, b| value(b).total_cmp(&value(a)).then(a.cmp(b)));
+        chosen.extend(ranked.into_iter().take(TOP).enumerate().map(|(place, row)| (place, stratum, row)));
+    }
+    chosen.sort_unstable();
+    chosen.truncate(TOP);
+    chosen.into_iter().map(|(.., row)| row).collect()
+}
+
+/// The values of a unit on the images of all strata, in bins from the smallest to the largest.
+fn histogram(column: &[f32], present: &[bool], strata: &[Vec<usize>]) -> Histogram {
+    let rows = || strata.iter().flatten().copied();
+    let value = |row: usize| f64::from(column[row]);
+    let (from, to) = rows().map(value).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
+    let mut found = Histogram { from, to, with: vec![0; BINS], without: vec![0; BINS] };
+    for row in rows() {
+        let bin = (((value(row) - from) / (to - from).max(f64::MIN_POSITIVE) * BINS as f64) as usize).min(BINS - 1);
+        let side = if present[row] { &mut found.with } else { &mut found.without };
+        side[bin] += 1;
+    }
+    found
 }

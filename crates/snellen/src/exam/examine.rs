@@ -1,6 +1,8 @@
 //! The exam as a whole: plan, ask, measure, illustrate, write.
 
+use super::answers::write_answers;
 use super::confusions::confusions;
+use super::controls::Untrained;
 use super::examinee::Examinee;
 use super::question::{Asked, QUESTIONS};
 use super::sitting::Sitting;
@@ -9,13 +11,13 @@ use super::{findings, spatial, units, wording};
 use crate::measure::Confidence;
 use crate::measure::encodes::Criterion;
 use crate::measure::pairs_table::SitePairs;
-use crate::model::{Model, TowerConfig};
+use crate::model::{self, Model, TowerConfig, UntrainedKind};
 use crate::output::StagedDir;
 use crate::record::{FolderSource, LabelsFrom, Progress, RecordConfig, SourceConfig, TokenPolicy, Unfinished, record};
 use crate::report::{Gallery, ModelCard, Picture, QuestionCard, Report, SceneSet, TowerCard, Units, write_html};
 use crate::scene::caption::{TEMPLATES, Wording, caption};
 use crate::scene::folder::write_folder;
-use crate::scene::{Canvas, Combinations, Scene, World, generate, render};
+use crate::scene::{Canvas, Scene, World, generate, render};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -40,6 +42,8 @@ pub struct ExamConfig {
     pub tokens: TokenPolicy,
     /// Of every interval.
     pub confidence: Confidence,
+    /// Untrained models of each kind, beside which the unit measures stand.
+    pub controls: usize,
 }
 
 impl ExamConfig {
@@ -55,6 +59,7 @@ impl ExamConfig {
             sites: vec!["blocks.*.mlp.hook_post".to_owned(), "image_embeds".to_owned()],
             tokens: TokenPolicy::Mean,
             confidence: Confidence::new(0.95)?,
+            controls: 3,
         })
     }
 }
@@ -73,8 +78,10 @@ impl Stages for () {
 
 /// Pictures of each kind of scene in the report.
 const EXAMPLES: usize = 8;
+/// Objects in a scene for the unit measures, at most.
+const MOST_OBJECTS: usize = 5;
 
-/// Examines `examinee`, called `name`, into the new folder `out`: `report.json`, `report.html`, and of a model `scenes/` (unless images
+/// Examines `examinee`, called `name`, into the new folder `out`: `report.json`, `report.html`, `answers.parquet`, and of a model `scenes/` (unless images
 /// are given) and `run/` with the recording and its tables.
 ///
 /// Where its `training` is known it is shown that world and asked in those templates, and is told apart on combinations it has seen
@@ -98,6 +105,9 @@ pub fn examine(
     let stage = stages.begin("report");
     let (report, gallery) = plan.illustrate(name, &asked, measured)?;
     report.write_json(staged.path())?;
+    let ids = QUESTIONS.iter().map(|question| question.id());
+    let rows: Vec<_> = ids.zip(&asked).map(|(id, (asked, _))| (id, asked)).collect();
+    write_answers(&staged.path().join("answers.parquet"), &rows)?;
     write_html(staged.path(), &report, &gallery)?;
     drop(stage);
     staged.publish()?;
@@ -173,13 +183,13 @@ impl<'a> Plan<'a> {
             (source.clone(), None)
         } else {
             let _stage = stages.begin("drawing scenes");
-            let most = generate::most_objects(world);
-            let toys = generate::toy(world, &Combinations::all(world), 1..=most, config.scenes, config.seed)?;
+            let world = world.repeating();
+            let most = generate::most_objects(&world).min(MOST_OBJECTS);
+            let toys = generate::independent(&world, most, config.scenes, config.seed)?;
             let folder = at.join("scenes");
-            write_folder(&folder, world, &toys, &self.canvas())?;
+            write_folder(&folder, &world, &toys, &self.canvas())?;
             (FolderSource::open(&folder)?, Some(toys))
         };
-        let run = at.join("run");
         let recording = RecordConfig {
             sites: config.sites.clone(),
             policies: vec![config.tokens],
@@ -189,13 +199,46 @@ impl<'a> Plan<'a> {
             unfinished: Unfinished::Discard,
             skip_bad: false,
         };
-        record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
         let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
+        let controls = self.controls(model, &source, &recording, &criterion, at, stages)?;
+        let run = at.join("run");
+        record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
         let stage = stages.begin("measuring units");
-        let (measured, pairs) = units::measure(&run, None, &criterion, stage.as_ref())?;
+        let (measured, pairs) = units::measure(&run, None, &controls, &criterion, stage.as_ref())?;
         let mut units = measured.units;
         spatial::check(model, &source, &mut units.strongest)?;
         Ok(Measured { model, units, pairs, source, toys })
+    }
+
+    /// The same of untrained models of the same shape; of their recordings nothing stays.
+    fn controls(
+        &self,
+        model: &Model,
+        source: &FolderSource,
+        recording: &RecordConfig,
+        criterion: &Criterion,
+        at: &Path,
+        stages: &dyn Stages,
+    ) -> Result<Vec<Untrained>> {
+        if self.config.controls == 0 || !model.can_be_untrained() {
+            return Ok(Vec::new());
+        }
+        let stage = stages.begin("measuring untrained models");
+        let (kinds, models) = (UntrainedKind::ALL, self.config.controls);
+        let mut controls = Vec::new();
+        for (k, kind) in kinds.into_iter().enumerate() {
+            let mut measured = Vec::new();
+            for seed in 0..models {
+                stage.advance(k * models + seed, kinds.len() * models);
+                let of = model::Untrained { kind, seed: self.config.seed.wrapping_add(seed as u64) };
+                let run = at.join("untrained");
+                record(&model.untrained(of)?, source, recording, &run, &Watched(stage.as_ref()))?;
+                measured.push(units::sites(&run, criterion, &Watched(stage.as_ref()))?);
+                std::fs::remove_dir_all(&run).map_err(Error::io(&run))?;
+            }
+            controls.push(Untrained { name: kind.name().to_owned(), models: measured });
+        }
+        Ok(controls)
     }
 
     fn illustrate(&self, name: &str, asked: &Answered, measured: Option<Measured<'_>>) -> Result<(Report, Gallery)> {
@@ -214,7 +257,10 @@ impl<'a> Plan<'a> {
         let (mut model, mut confused) = (None, Vec::new());
         if let Some(measured) = &measured {
             let (name, purpose) = match &measured.toys {
-                Some(_) => ("toy scenes", "unit measures: one to five objects, no value twice"),
+                Some(_) => (
+                    "independent scenes",
+                    "unit measures: single objects in a grid, and several whose values are drawn each by itself",
+                ),
                 None => ("images", "unit measures: the images that were given"),
             };
             let images = measured.source.filenames.len();
@@ -261,6 +307,17 @@ impl<'a> Plan<'a> {
             Picture::new(&render(scene, &self.world, &self.canvas()), said, None)
         };
         (0..shown).map(|i| picture(&scenes[at(i)])).collect()
+    }
+}
+
+/// Asks whether to stop, and says nothing of how far it has come.
+struct Watched<'a>(&'a dyn Progress);
+
+impl Progress for Watched<'_> {
+    fn advance(&self, _: usize, _: usize) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
     }
 }
 

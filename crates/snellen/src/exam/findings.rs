@@ -1,7 +1,12 @@
 //! What the numbers say in sentences: each is written only where its interval supports it.
 
 use super::question::QUESTIONS;
-use crate::report::{QuestionCard, Units};
+use super::sentences::list;
+use crate::measure::control::SiteControl;
+use crate::measure::factorial::UnitClass;
+use crate::measure::spread::Spread;
+use crate::report::{QuestionCard, SiteUnits, Units};
+use std::fmt::Write as _;
 
 /// The sentences of all questions, in their order.
 pub(super) fn of_questions(cards: &[QuestionCard]) -> Vec<String> {
@@ -12,16 +17,120 @@ pub(super) fn of_questions(cards: &[QuestionCard]) -> Vec<String> {
     cards.iter().flat_map(of).collect()
 }
 
-/// The sentences of the unit measures.
+/// The sentences of the unit measures: what exceeds untrained models of the same shape, and what doesn't.
 pub(super) fn of_units(of: &Units) -> Vec<String> {
     let units: usize = of.sites.iter().map(|s| s.units).sum();
     let encoding: usize = of.sites.iter().map(|s| s.encoding.any).sum();
     let null: usize = of.sites.iter().map(|s| s.null.any).sum();
-    vec![
-        format!(
-            "{encoding} of {units} units at {} sites encode a concept (held-out effect of at least {}); with permuted labels {null} would be said to.",
-            of.sites.len(), of.min_effect
-        ),
-        "Units of a model with random weights tell concepts apart as well, colours above all; this exam has no such control yet, so the count is no evidence of learning. It is correlation, too: no unit was changed, so none is shown to cause what the model answers.".to_owned(),
-    ]
+    let counted = format!(
+        "{encoding} of {units} units at {} {} encode a concept beyond the others (held-out effect of at least {}; with permuted labels {null})",
+        of.sites.len(),
+        if of.sites.len() == 1 { "site" } else { "sites" },
+        of.min_effect
+    );
+    if of.controls.is_empty() {
+        return vec![
+            format!("{counted}."),
+            "No untrained model stands beside these counts, and random weights tell concepts apart as well: they are no evidence of learning.".to_owned(),
+        ];
+    }
+    let beside = of.controls.iter().map(|control| format!("{} {}", control.name, range(&control.encoding)));
+    let beside = list(&beside.collect::<Vec<_>>());
+    let verdict = match against(encoding, of.controls.iter().map(|control| &control.encoding)) {
+        Against::More => "more than untrained models of its shape",
+        Against::Fewer => "fewer than untrained models of its shape",
+        Against::Same => "no more than untrained models of its shape, so the count is no evidence of learning",
+    };
+    let mut said = vec![format!("{counted}: {verdict} ({beside}).")];
+    let count = |class: UnitClass| of.sites.iter().filter_map(|site| site.classes.get(&class)).sum::<usize>();
+    let classed = |side: Against| {
+        let told = UnitClass::ALL.into_iter().filter(|class| {
+            let spreads = of.controls.iter().filter_map(|control| control.classes.get(class));
+            against(count(*class), spreads) == side
+        });
+        let one = |class: UnitClass| {
+            let spreads = of.controls.iter().filter_map(|control| control.classes.get(&class));
+            format!("{class} ({}; untrained {})", count(class), list(&spreads.map(range).collect::<Vec<_>>()))
+        };
+        list(&told.map(one).collect::<Vec<_>>())
+    };
+    let [more, fewer] = [classed(Against::More), classed(Against::Fewer)];
+    let told = match (more.is_empty(), fewer.is_empty()) {
+        (true, true) => "By class its units are no others than those of untrained models.".to_owned(),
+        (false, true) => format!("More of its units than of untrained models' are {more}."),
+        (true, false) => format!("Fewer of its units than of untrained models' are {fewer}."),
+        (false, false) => format!("More of its units than of untrained models' are {more}; fewer are {fewer}."),
+    };
+    said.push(told);
+    said.extend(of.sites.last().and_then(of_geometry));
+    said.push("This is correlation: no unit was changed, so none is shown to cause what the model answers.".to_owned());
+    said
+}
+
+/// What a linear reader of the last site finds beyond what it finds in untrained models.
+fn of_geometry(site: &SiteUnits) -> Option<String> {
+    let together = site.together.as_ref()?;
+    let spreads = |of: fn(&SiteControl) -> Option<Spread>| site.controls.iter().map(of).collect::<Option<Vec<_>>>();
+    let decodable = spreads(|control| control.decodable)?;
+    let ranges = list(&decodable.iter().map(range).collect::<Vec<_>>());
+    let told = match against(together.decodable, decodable.iter()) {
+        Against::More => "more than in",
+        Against::Fewer => "fewer than in",
+        Against::Same => "as in",
+    };
+    let mut said = format!(
+        "At `{}` a linear reader tells {} concepts, {told} untrained models ({ranges})",
+        site.site, together.decodable
+    );
+    if let (Some(gain), Some(of)) = (together.conjunction_gain, spreads(|control| control.conjunction_gain)) {
+        let percent = |spread: &Spread| {
+            format!("{:.1} [{:.1}, {:.1}] %", 100.0 * spread.mean, 100.0 * spread.lo, 100.0 * spread.hi)
+        };
+        let ranges = list(&of.iter().map(percent).collect::<Vec<_>>());
+        let told = if of.iter().all(|spread| gain.lo > spread.hi) {
+            "more than"
+        } else if of.iter().all(|spread| gain.hi < spread.lo) {
+            "less than"
+        } else {
+            "which can't be told from"
+        };
+        let _ = write!(
+            said,
+            "; binding adds {:.1} [{:.1}, {:.1}] % to what a sum of concepts explains there, {told} what it adds in these ({ranges})",
+            100.0 * gain.estimate,
+            100.0 * gain.lo,
+            100.0 * gain.hi
+        );
+    }
+    said.push('.');
+    Some(said)
+}
+
+/// A number beside where those of untrained models lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Against {
+    More,
+    Fewer,
+    Same,
+}
+
+/// More or fewer than what every kind of control leads to expect of another model.
+fn against<'a>(number: usize, mut controls: impl Iterator<Item = &'a Spread> + Clone) -> Against {
+    let number = number as f64;
+    if controls.clone().all(|spread| number > spread.hi) {
+        Against::More
+    } else if controls.all(|spread| number < spread.lo) {
+        Against::Fewer
+    } else {
+        Against::Same
+    }
+}
+
+/// `1,571 [1,540, 1,600]` without the commas.
+fn range(spread: &Spread) -> String {
+    if spread.lo.is_finite() {
+        format!("{:.0} [{:.0}, {:.0}]", spread.mean, spread.lo, spread.hi)
+    } else {
+        format!("{:.0}", spread.mean)
+    }
 }

@@ -1,8 +1,10 @@
 //! The exam: what a model recognises, what it binds, and which units stand for what, on scenes made for the question.
 
+mod answers;
 mod blocks;
 mod cards;
 mod confusions;
+mod controls;
 mod examine;
 mod examinee;
 mod findings;

@@ -61,9 +61,32 @@ pub struct Answers {
     pub answers: Vec<Answer>,
 }
 
+/// One decision between what is right and what is not: a row of `answers.parquet`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What is asked, such as `swap`.
+    pub of: String,
+    /// The scene, by its place among those of the question.
+    pub scene: usize,
+    /// The caption that is right.
+    pub right: String,
+    /// The wrong caption beside it; of several the nearest.
+    pub other: String,
+    /// The cosine of picture and right caption.
+    pub similarity: f64,
+    /// That of picture and other caption.
+    pub other_similarity: f64,
+    /// 1 right, 0 wrong, between them at a tie.
+    pub score: f64,
+    /// Whether training showed the combinations, where that is known.
+    pub seen: Option<bool>,
+}
+
 /// What a question gave.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asked {
+    /// Every decision.
+    pub decisions: Vec<Decision>,
     /// The scenes that were shown, those of a pair side by side.
     pub scenes: Vec<Scene>,
     /// How many of them belong together.

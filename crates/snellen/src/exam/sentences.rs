@@ -7,6 +7,22 @@ pub(super) fn above(rate: &Rate) -> bool {
     rate.accuracy.lo > rate.chance
 }
 
+/// How far from chance to certainty an accuracy may lie and still be called that of guessing.
+pub(super) const EQUIVALENT: f64 = 0.1;
+
+/// Whether the interval leaves no room for more than guessing: its upper end lies within [`EQUIVALENT`] of the way to certainty.
+pub(super) fn guesses(rate: &Rate) -> bool {
+    rate.accuracy.hi <= rate.chance + EQUIVALENT * (1.0 - rate.chance)
+}
+
+/// How many answers, of the kind that there were, would make the interval half as wide as [`EQUIVALENT`] is.
+pub(super) fn would_tell(rate: &Rate) -> usize {
+    let accuracy = &rate.accuracy;
+    let half = (accuracy.hi - accuracy.lo) / 2.0;
+    let wanted = EQUIVALENT * (1.0 - rate.chance) / 2.0;
+    (accuracy.n as f64 * (half / wanted).powi(2).max(1.0)).ceil() as usize
+}
+
 /// `83.3 % [78.1, 87.5]`.
 pub(super) fn percent(rate: &Rate) -> String {
     let [estimate, lo, hi] = [rate.accuracy.estimate, rate.accuracy.lo, rate.accuracy.hi].map(|share| 100.0 * share);

@@ -2,6 +2,7 @@
 
 use super::blocks::{Array, BLOCK_VALUES};
 use super::cards::Cards;
+use super::controls::{Untrained, beside};
 use super::given::Given;
 use super::maps::unit_maps;
 use super::second::{Second, SecondEncoder};
@@ -19,13 +20,13 @@ use crate::measure::terms::{FEWEST, Terms};
 use crate::measure::units_table::{UnitRow, write_units};
 use crate::model::Model;
 use crate::output::Claim;
-use crate::record::{ActivationStore, FolderSource, Progress, TokenPolicy};
+use crate::record::{ActivationStore, FolderSource, Progress, RunManifest, TokenPolicy};
 use crate::report::{PairCard, Picture, SiteUnits, Units};
 use crate::scene::labels::LabelTable;
 use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Pairs that the report shows.
 const PAIRS: usize = 8;
@@ -33,27 +34,67 @@ const PAIRS: usize = 8;
 /// Measures every array of the recording in `run`, writes `unit_concepts.parquet`, `units.parquet`, `pairs.parquet`, `concepts.parquet` and
 /// `sites.parquet` there, all at once in place of those of an earlier measurement, and sums up.
 ///
-/// `second` are a second encoder's embeddings of the images, for the monosemanticity score.
+/// `second` are a second encoder's embeddings of the images, for the monosemanticity score; `controls` recordings of the same images and
+/// sites from untrained models of one kind, beside whose numbers those of the run stand.
 ///
 /// # Errors
-/// When the images had no labels, a file is malformed, or another process measures the run.
+/// When the images had no labels, a file is malformed, another process measures the run, or a control has other images or sites.
 pub fn measure_run(
     run: &Path,
     second: Option<Second<'_>>,
+    controls: &[PathBuf],
     by: &Criterion,
     progress: &dyn Progress,
 ) -> Result<Measured> {
-    measure(run, second, by, progress).map(|(measured, _)| measured)
+    let shown = |run: &Path| -> Result<_> {
+        let manifest = RunManifest::read(run)?;
+        Ok((manifest.images.map(|images| images.hash), manifest.texts.map(|texts| texts.hash)))
+    };
+    let own = if controls.is_empty() { (None, None) } else { shown(run)? };
+    let mut models = Vec::new();
+    for control in controls {
+        if shown(control)? != own {
+            let expected = format!("what {} shows", run.display());
+            return Err(Error::mismatch(format!("control {}", control.display()), expected, "others"));
+        }
+        models.push(sites(control, by, progress)?);
+    }
+    measure(run, second, &as_controls(models), by, progress).map(|(measured, _)| measured)
+}
+
+/// Controls that a user gave.
+fn as_controls(models: Vec<Vec<SiteUnits>>) -> Vec<Untrained> {
+    let name = "control".to_owned();
+    if models.is_empty() { Vec::new() } else { vec![Untrained { name, models }] }
+}
+
+/// What the sites of a run give, without any table.
+pub(super) fn sites(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Result<Vec<SiteUnits>> {
+    Ok(measuring(run, None, criterion, progress)?.units.sites)
 }
 
 /// As [`measure_run`], with the pairs of every site.
 pub(super) fn measure(
     run: &Path,
     second: Option<Second<'_>>,
+    controls: &[Untrained],
     criterion: &Criterion,
     progress: &dyn Progress,
 ) -> Result<(Measured, Vec<SitePairs>)> {
     let _claim = if run.is_dir() { Some(Claim::on(&run.join(mark::FILE))?) } else { None };
+    let mut measuring = measuring(run, second, criterion, progress)?;
+    beside(&mut measuring.units, controls, criterion.confidence)?;
+    let notes = measuring.notes();
+    let (units, pairs) = measuring.finish(run)?;
+    Ok((Measured { units, notes }, pairs))
+}
+
+fn measuring<'a>(
+    run: &Path,
+    second: Option<Second<'_>>,
+    criterion: &'a Criterion,
+    progress: &dyn Progress,
+) -> Result<Measuring<'a>> {
     let labels = run.join(crate::record::LABELS);
     if !labels.is_file() {
         return Err(Error::mismatch(run.display(), "a run with labels.csv: its images had labels", "none"));
@@ -69,9 +110,7 @@ pub(super) fn measure(
         measuring.site(name, array.path(), &Array::open(&store, array, BLOCK_VALUES)?, shown, progress)?;
     }
     progress.advance(arrays.len(), arrays.len());
-    let notes = measuring.notes();
-    let (units, pairs) = measuring.finish(run)?;
-    Ok((Measured { units, notes }, pairs))
+    Ok(measuring)
 }
 
 /// Activations of others, to be measured.
@@ -95,13 +134,14 @@ pub struct Measured {
 }
 
 /// Measures activations of others, whose rows are those of their labels; writes the same tables into the existing folder `out`.
-/// `second` as in [`measure_run`].
+/// `second` as in [`measure_run`]; `controls` are files with the same tensors from untrained models.
 ///
 /// # Errors
 /// When a file is malformed, or a tensor has not a row for each image.
 pub fn measure_given(
     acts: Acts<'_>,
     second: Option<Second<'_>>,
+    controls: &[PathBuf],
     out: &Path,
     criterion: &Criterion,
     progress: &dyn Progress,
@@ -109,14 +149,16 @@ pub fn measure_given(
     let labels = read_labels(acts.labels)?;
     let mut given = Given::open(acts.file, acts.tensors, labels.rows.len(), acts.labels)?;
     let mut measuring = Measuring::begin(&labels, second, criterion)?;
-    let names = given.names.clone();
-    for (done, name) in names.iter().enumerate() {
-        progress.advance(done, names.len());
-        let array = Array::of(given.matrix(name)?);
-        measuring.site([name.clone(), String::new()], name.clone(), &array, true, progress)?;
+    measuring.given(&mut given, progress)?;
+    let (mut notes, mut models) = ([given.notes, measuring.notes()].concat(), Vec::new());
+    for control in controls {
+        let mut given = Given::open(control, &given.names, labels.rows.len(), acts.labels)?;
+        let mut measuring = Measuring::begin(&labels, None, criterion)?;
+        measuring.given(&mut given, progress)?;
+        notes.extend(given.notes);
+        models.push(measuring.units.sites);
     }
-    progress.advance(names.len(), names.len());
-    let notes = [given.notes, measuring.notes()].concat();
+    beside(&mut measuring.units, &as_controls(models), criterion.confidence)?;
     Ok(Measured { units: measuring.finish(out)?.0, notes })
 }
 
@@ -150,6 +192,7 @@ impl<'a> Measuring<'a> {
             strongest: Vec::new(),
             clearest: Vec::new(),
             fakes: Vec::new(),
+            controls: Vec::new(),
         };
         let cards = Cards::new(&design, criterion.seed);
         let terms = (labels.rows.len() >= FEWEST).then(|| Terms::of(labels)).transpose()?;
@@ -167,6 +210,18 @@ impl<'a> Measuring<'a> {
             second: second.map(|second| SecondEncoder::open(second, labels.rows.len())).transpose()?,
             ms_by_chance: None,
         })
+    }
+
+    /// Measures all tensors of a file.
+    fn given(&mut self, given: &mut Given, progress: &dyn Progress) -> Result<()> {
+        let names = given.names.clone();
+        for (done, name) in names.iter().enumerate() {
+            progress.advance(done, names.len());
+            let array = Array::of(given.matrix(name)?);
+            self.site([name.clone(), String::new()], name.clone(), &array, true, progress)?;
+        }
+        progress.advance(names.len(), names.len());
+        Ok(())
     }
 
     /// What is worth a line about the second encoder's file.
@@ -219,6 +274,7 @@ impl<'a> Measuring<'a> {
             null: summary.null,
             classes,
             together: geometry.as_ref().map(|of| of.together.clone()),
+            controls: Vec::new(),
         });
         self.pairs.push(SitePairs { site: path.clone(), shared, geometry });
         self.cells.push((path.clone(), cells));
@@ -247,6 +303,7 @@ impl<'a> Measuring<'a> {
             site: &of.site,
             units: &site.encoding.per_concept,
             geometry: of.geometry.as_ref(),
+            controls: &site.controls,
         });
         write_concepts(&folder.join("concepts.parquet"), &units.concepts, &concepts.collect::<Vec<_>>())?;
         let sites = each().map(|(of, site)| SiteRow {
@@ -255,6 +312,8 @@ impl<'a> Measuring<'a> {
             classes: &site.classes,
             together: site.together.as_ref(),
             ms_by_chance,
+            encoding: site.encoding.any,
+            controls: &site.controls,
         });
         write_sites(&folder.join("sites.parquet"), &sites.collect::<Vec<_>>())?;
         units.fakes =

@@ -275,6 +275,7 @@ impl<'a> Run<'a> {
             folder: self.out.to_owned(),
             weights_hash: String::new(),
             parameters: self.state.weights.values().map(|w| w.data().len()).sum(),
+            opened: None,
         })
     }
 

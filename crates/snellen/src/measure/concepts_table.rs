@@ -1,11 +1,12 @@
 //! `concepts.parquet`: every concept at every site, and how a linear reader finds it.
 //!
 //! Columns `site`, `concept` (text), `units` (u32: that encode it), `probe_auroc`, `probe_auroc_lo`, `probe_auroc_hi`, `probe_p`, `probe_q`
-//! (f64), `decodable` (bool), `d_prime` with `_lo` and `_hi`, `interference`, `interference_null`, `dimensionality` (f64, all null where missing); a
-//! row group per site; zstd. The same concepts give the same bytes.
+//! (f64), `decodable` (bool), `d_prime` with `_lo` and `_hi`, `interference`, `interference_null`, `dimensionality` (f64, all null where missing), `units_untrained`,
+//! `units_untrained_lo`, `units_untrained_hi` (f64: what untrained models give, null without); a row group per site; zstd. The same concepts give the same bytes.
 
 use super::Interval;
 use super::columns::{Column, write_columns};
+use super::control::{SiteControl, most};
 use super::superposition::SiteGeometry;
 use crate::Result;
 use std::path::Path;
@@ -19,6 +20,8 @@ pub struct SiteConcepts<'a> {
     pub units: &'a [usize],
     /// The rest; `None` of too few images.
     pub geometry: Option<&'a SiteGeometry>,
+    /// What untrained models give.
+    pub controls: &'a [SiteControl],
 }
 
 /// Writes the concepts of `sites`, which are called `names`, to `path`, in one step.
@@ -26,11 +29,11 @@ pub struct SiteConcepts<'a> {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_concepts(path: &Path, names: &[String], sites: &[SiteConcepts<'_>]) -> Result<()> {
-    let none = SiteConcepts { site: "", units: &[], geometry: None };
+    let none = SiteConcepts { site: "", units: &[], geometry: None, controls: &[] };
     write_columns(path, &columns(&[], &none), sites.iter().map(|site| columns(names, site)))
 }
 
-fn columns(names: &[String], SiteConcepts { site, units, geometry }: &SiteConcepts<'_>) -> Vec<Column> {
+fn columns(names: &[String], SiteConcepts { site, units, geometry, controls }: &SiteConcepts<'_>) -> Vec<Column> {
     let of = (0..units.len()).map(|c| geometry.and_then(|geometry| geometry.concepts.get(c)));
     let probe = of.clone().map(|of| of.and_then(|of| of.probe));
     let interval = |of: &super::auroc::Auroc| Interval { estimate: of.auroc, lo: of.lo, hi: of.hi };
@@ -47,5 +50,7 @@ fn columns(names: &[String], SiteConcepts { site, units, geometry }: &SiteConcep
     columns.push(Column::number("interference", of.clone().map(|of| of.and_then(|of| of.interference))));
     columns.push(Column::number("interference_null", of.clone().map(|of| of.and_then(|of| of.interference_null))));
     columns.push(Column::number("dimensionality", of.map(|of| of.and_then(|of| of.dimensionality))));
+    let untrained = (0..units.len()).map(|c| most(controls, |of| of.per_concept.get(c).copied()));
+    columns.extend(Column::untrained("units", &untrained));
     columns
 }

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 pub struct Design {
     concepts: Vec<Concept>,
     present: Vec<Vec<bool>>,
+    /// Objects that have it.
+    numbers: Vec<Vec<u8>>,
     strata: Vec<usize>,
 }
 
@@ -27,11 +29,13 @@ impl Design {
     /// When the table has no concept.
     pub fn from_labels(labels: &LabelTable) -> Result<Self> {
         let concepts = labels.concepts();
-        let present = concepts.iter().map(|concept| labels.present(concept)).collect::<Result<_>>()?;
-        Self::new(concepts, present, labels.object_counts())
+        let numbers: Vec<Vec<u8>> = concepts.iter().map(|concept| labels.numbers(concept)).collect::<Result<_>>()?;
+        let present = numbers.iter().map(|row| row.iter().map(|number| *number > 0).collect()).collect();
+        Ok(Self { numbers, ..Self::new(concepts, present, labels.object_counts())? })
     }
 
-    /// `present[c][i]`: whether image i holds concept c; `strata[i]`: any number that says with which images it is compared.
+    /// `present[c][i]`: whether image i holds concept c, in one object; `strata[i]`: any number that says with which images it is
+    /// compared.
     ///
     /// # Errors
     /// When there is no concept, or the lengths disagree.
@@ -48,7 +52,8 @@ impl Design {
                 return Err(Error::mismatch(place, format!("{} images", strata.len()), row.len()));
             }
         }
-        Ok(Self { concepts, present, strata })
+        let numbers = present.iter().map(|row| row.iter().map(|held| u8::from(*held)).collect()).collect();
+        Ok(Self { concepts, present, numbers, strata })
     }
 
     /// The concepts; elsewhere they are spoken of by their index here.
@@ -69,6 +74,14 @@ impl Design {
         &self.present[concept]
     }
 
+    /// Per image, how many of its objects have the concept of index `concept`, 255 for more.
+    ///
+    /// # Panics
+    /// When there is no such concept.
+    pub fn numbers(&self, concept: usize) -> &[u8] {
+        &self.numbers[concept]
+    }
+
     /// Per image, its stratum.
     pub fn strata(&self) -> &[usize] {
         &self.strata
@@ -82,10 +95,10 @@ impl Design {
         if let Some(wrong) = images.iter().find(|&&image| image >= self.images()) {
             return Err(Error::mismatch("design: subset", format!("an image below {}", self.images()), wrong));
         }
-        let pick = |row: &Vec<bool>| images.iter().map(|&image| row[image]).collect();
         Ok(Self {
             concepts: self.concepts.clone(),
-            present: self.present.iter().map(pick).collect(),
+            present: picked(&self.present, images),
+            numbers: picked(&self.numbers, images),
             strata: images.iter().map(|&image| self.strata[image]).collect(),
         })
     }
@@ -128,13 +141,18 @@ impl Design {
             shuffled.shuffle(&mut rng);
             images.iter().zip(shuffled).for_each(|(&to, from)| source[to] = from);
         }
-        let pick = |row: &Vec<bool>| source.iter().map(|&image| row[image]).collect();
-        Self { present: self.present.iter().map(pick).collect(), ..self.clone() }
+        let (present, numbers) = (picked(&self.present, &source), picked(&self.numbers, &source));
+        Self { present, numbers, ..self.clone() }
     }
 }
 
+/// Of every row, what stands at `images`.
+fn picked<T: Copy>(rows: &[Vec<T>], images: &[usize]) -> Vec<Vec<T>> {
+    rows.iter().map(|row| images.iter().map(|&image| row[image]).collect()).collect()
+}
+
 /// `images` by their stratum, strata in increasing order, images in the order given.
-pub(super) fn by_stratum(strata: &[usize], images: impl IntoIterator<Item = usize>) -> Vec<Vec<usize>> {
+pub(crate) fn by_stratum(strata: &[usize], images: impl IntoIterator<Item = usize>) -> Vec<Vec<usize>> {
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     images.into_iter().for_each(|image| groups.entry(strata[image]).or_default().push(image));
     groups.into_values().collect()

@@ -1,14 +1,16 @@
 //! Which units encode which concepts: chosen on one half of the images, reported on the other.
 //!
 //! The first half gives every (unit, concept) cell of a site a p-value, adjusted over all of them; the second gives its effect
-//! and interval, which the choice has not seen. A unit encodes a concept when its q is small on the first half and its effect
-//! large on the second, with one sign on both. The same is done with labels permuted within strata: how many units would be
-//! said to encode something if none did.
+//! and interval, which the choice has not seen. Both are had of the concept alone, and beyond the other concepts that the unit needs
+//! (`partial.rs`). A unit encodes a concept when beyond the others its q is small on the first half and its effect large on the
+//! second, with one sign on both. The same is done with labels permuted within strata: how many units would be said to encode
+//! something if none did.
 
 use super::auroc::{EXACT_BELOW, Flag, Plan, effect};
 use super::fdr::benjamini_hochberg;
 use super::information::information;
 use super::lift::{Lift, Lifts};
+use super::partial::{Fit, PartialPlan};
 use super::ranks::Ranks;
 use super::{Confidence, Design, Matrix};
 use crate::{Error, Result};
@@ -43,6 +45,8 @@ pub struct UnitConcept {
     pub chosen: Option<Chosen>,
     /// From the half held out; `None` likewise.
     pub held_out: Option<HeldOut>,
+    /// Beyond the other concepts that the unit needs; `None` likewise, and where these determine the concept.
+    pub partial: Option<Partial>,
     /// Whether the unit encodes the concept.
     pub encodes: bool,
     /// Among the images that the unit likes best, of both halves; `None` for flagged units, and where chance has no choice.
@@ -66,6 +70,21 @@ pub struct HeldOut {
     /// In [0, 1].
     pub auroc: f64,
     /// 2 AUROC - 1, in [-1, 1].
+    pub effect: f64,
+    /// Interval of the effect.
+    pub effect_lo: f64,
+    /// Its upper end.
+    pub effect_hi: f64,
+}
+
+/// What a concept moves a unit by beyond the other concepts that the unit needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Partial {
+    /// Two-sided, from the choosing half.
+    pub p: f64,
+    /// p adjusted over the cells of the site.
+    pub q: f64,
+    /// From the half held out, on the scale of the effect: of a concept that the unit needs alone it is the effect.
     pub effect: f64,
     /// Interval of the effect.
     pub effect_lo: f64,
@@ -104,15 +123,60 @@ pub struct Encodings {
     pub summary: Summary,
 }
 
-/// A cell before it is adjusted: p and effect where chosen; AUROC where held out, and with the true labels its interval.
-#[derive(Clone, Copy, Default)]
+/// A cell with the true labels, before it is adjusted. What is missing is no number.
+#[derive(Clone, Copy)]
 struct Scored {
-    p: Option<f64>,
-    chosen_effect: f64,
-    auroc: Option<f64>,
-    interval: Option<[f64; 2]>,
+    p: f64,
+    auroc: f64,
+    interval: [f64; 2],
+    beyond: Beyond,
     lift: Option<Lift>,
     mi: Option<f64>,
+}
+
+/// What is known of a cell beyond the other concepts.
+#[derive(Clone, Copy)]
+struct Beyond {
+    p: f64,
+    chosen: f64,
+    effect: f64,
+    interval: [f64; 2],
+}
+
+/// A cell with permuted labels: what decides.
+#[derive(Clone, Copy)]
+struct ByChance {
+    p: f64,
+    chosen: f32,
+    effect: f32,
+}
+
+const NO: f64 = f64::NAN;
+
+impl Beyond {
+    const NONE: Self = Self { p: NO, chosen: NO, effect: NO, interval: [NO; 2] };
+}
+
+impl Scored {
+    const NONE: Self = Self { p: NO, auroc: NO, interval: [NO; 2], beyond: Beyond::NONE, lift: None, mi: None };
+}
+
+impl ByChance {
+    const NONE: Self = Self { p: NO, chosen: f32::NAN, effect: f32::NAN };
+}
+
+/// What `of` is, where it is a number.
+fn some(of: f64) -> Option<f64> {
+    (!of.is_nan()).then_some(of)
+}
+
+/// Both halves, ready for one unit after another.
+struct Halves {
+    plans: [Plan; 2],
+    /// With the true labels and with permuted ones, of either half.
+    partial: [[PartialPlan; 2]; 2],
+    concepts: usize,
+    confidence: Confidence,
 }
 
 /// Which units of `matrix` encode which concepts of `design`. The same bytes at any number of threads.
@@ -135,65 +199,51 @@ pub fn encodes_in_blocks<M: Borrow<Matrix>>(
 ) -> Result<Encodings> {
     criterion.check()?;
     let concepts = design.concepts().len();
-    let permuted = design.permuted(criterion.seed);
-    let labels: Vec<&[bool]> =
-        [design, &permuted].into_iter().flat_map(|design| (0..concepts).map(|c| design.present(c))).collect();
-    let [first, second] = design.halves(criterion.seed);
-    let plan = |images: &[usize]| Plan::new(design.strata(), images, &labels, EXACT_BELOW);
-    let plans = [plan(&first), plan(&second)];
-    let cell = |label: usize, [first, second]: &mut [Ranks; 2]| Scored {
-        p: plans[0].p(label, first),
-        chosen_effect: plans[0].auroc(label, first).map_or(0.0, effect),
-        auroc: plans[1].auroc(label, second),
-        interval: if label < concepts { plans[1].interval(label, second, criterion.confidence) } else { None },
-        ..Scored::default()
-    };
+    let halves = Halves::new(design, criterion);
     let lifts = Lifts::new(design);
-    let (mut scored, mut flagged, mut units) = (Vec::new(), Vec::new(), 0);
+    let (mut scored, mut by_chance, mut flagged, mut units) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for block in blocks {
         let block = block?;
         let matrix = block.borrow();
         check_images(matrix, design)?;
         let first = scored.len();
-        scored.resize(first + matrix.units() * labels.len(), Scored::default());
-        let odd = score(matrix, &plans, cell, (design, &lifts), &mut scored[first..], labels.len());
+        scored.resize(first + matrix.units() * concepts, Scored::NONE);
+        by_chance.resize(scored.len(), ByChance::NONE);
+        let odd = score(matrix, &halves, (design, &lifts), &mut scored[first..], &mut by_chance[first..]);
         flagged.extend(odd.into_iter().map(|(unit, flag)| (units + unit, flag)));
         units += matrix.units();
     }
 
-    let family = |null: usize| -> Result<Vec<Option<f64>>> {
-        let p: Vec<_> = scored
-            .chunks(labels.len())
-            .flat_map(|row| row[null * concepts..][..concepts].iter().map(|s| s.p))
-            .collect();
-        benjamini_hochberg(&p)
+    let adjusted = |p: &mut dyn Iterator<Item = f64>| benjamini_hochberg(&p.map(some).collect::<Vec<_>>());
+    let q = adjusted(&mut scored.iter().map(|cell| cell.p))?;
+    let partial_q = adjusted(&mut scored.iter().map(|cell| cell.beyond.p))?;
+    let null_q = adjusted(&mut by_chance.iter().map(|cell| cell.p))?;
+    let null = |index: usize| {
+        let ByChance { chosen, effect, .. } = by_chance[index];
+        criterion.met([f64::from(chosen), f64::from(effect)], null_q[index])
     };
-    let [q, null_q] = [family(0)?, family(1)?];
+    let null = Counts::of((0..scored.len()).map(null), concepts);
+    drop(by_chance);
     let cell = |index: usize| {
-        let [unit, concept] = [index / concepts, index % concepts];
-        let scored = scored[unit * labels.len() + concept];
-        let held_out = scored.auroc.zip(scored.interval);
-        let held_out = held_out.map(|(auroc, interval)| {
-            let [effect_lo, effect_hi] = interval.map(effect);
-            HeldOut { auroc, effect: effect(auroc), effect_lo, effect_hi }
-        });
+        let Scored { p, auroc, interval, beyond, lift, mi } = scored[index];
+        let [effect_lo, effect_hi] = interval.map(effect);
+        let partial = some(beyond.p).zip(some(beyond.effect)).zip(partial_q[index]);
         UnitConcept {
-            unit: unit as u32,
-            concept: concept as u32,
-            chosen: scored.p.zip(q[index]).map(|(p, q)| Chosen { p, q }),
-            held_out,
-            encodes: criterion.met(scored, q[index]),
-            lift: scored.lift,
-            mi: scored.mi,
+            unit: (index / concepts) as u32,
+            concept: (index % concepts) as u32,
+            chosen: some(p).zip(q[index]).map(|(p, q)| Chosen { p, q }),
+            held_out: some(auroc).map(|auroc| HeldOut { auroc, effect: effect(auroc), effect_lo, effect_hi }),
+            partial: partial.map(|((p, effect), q)| {
+                let [effect_lo, effect_hi] = beyond.interval;
+                Partial { p, q, effect, effect_lo, effect_hi }
+            }),
+            encodes: criterion.met([beyond.chosen, beyond.effect], partial_q[index]),
+            lift,
+            mi,
         }
     };
     let cells: Vec<UnitConcept> = (0..units * concepts).into_par_iter().map(cell).collect();
     let encoding = Counts::of(cells.iter().map(|cell| cell.encodes), concepts);
-    let by_chance = |index: usize| {
-        let scored = scored[index / concepts * labels.len() + concepts + index % concepts];
-        criterion.met(scored, null_q[index])
-    };
-    let null = Counts::of((0..cells.len()).map(by_chance), concepts);
     Ok(Encodings { cells, summary: Summary { units, flagged, encoding, null } })
 }
 
@@ -208,34 +258,117 @@ fn check_images(matrix: &Matrix, design: &Design) -> Result<()> {
     Ok(())
 }
 
-/// Fills `scored`, `[unit, label]`, and names the units that have no score.
+/// Fills `scored` and `by_chance`, `[unit, concept]`, and names the units that have no score.
 fn score(
     matrix: &Matrix,
-    plans: &[Plan; 2],
-    cell: impl Fn(usize, &mut [Ranks; 2]) -> Scored + Sync + Copy,
+    halves: &Halves,
     (design, lifts): (&Design, &Lifts<'_>),
     scored: &mut [Scored],
-    labels: usize,
+    by_chance: &mut [ByChance],
 ) -> Vec<(usize, Flag)> {
-    let block = |(b, cells): (usize, &mut [Scored])| {
-        let units = b * BLOCK..(b * BLOCK + cells.len() / labels);
+    let concepts = halves.concepts;
+    let block = |(b, (cells, null)): (usize, (&mut [Scored], &mut [ByChance]))| {
+        let units = b * BLOCK..(b * BLOCK + cells.len() / concepts);
         let mut columns = Vec::new();
         matrix.columns(units.clone(), &mut columns);
-        let mut ranks = plans.each_ref().map(Plan::ranks);
+        let mut desk = Desk { ranks: halves.plans.each_ref().map(Plan::ranks), ..Desk::default() };
         let mut flagged = Vec::new();
-        for ((unit, values), cells) in units.zip(columns.chunks(matrix.images())).zip(cells.chunks_mut(labels)) {
+        let rows = cells.chunks_mut(concepts).zip(null.chunks_mut(concepts));
+        for ((unit, values), (cells, null)) in units.zip(columns.chunks(matrix.images())).zip(rows) {
             if let Some(flag) = Flag::of(values) {
                 flagged.push((unit, flag));
                 continue;
             }
-            plans.iter().zip(&mut ranks).for_each(|(plan, ranks)| plan.rank(values, ranks));
-            cells.iter_mut().enumerate().for_each(|(label, scored)| *scored = cell(label, &mut ranks));
+            halves.rank(values, &mut desk);
+            halves.score(cells, null, &mut desk);
             let of_all = lifts.of(&Lifts::top(values)).into_iter().zip(information(values, design));
             cells.iter_mut().zip(of_all).for_each(|(cell, (lift, mi))| (cell.lift, cell.mi) = (lift, mi));
         }
         flagged
     };
-    scored.par_chunks_mut(BLOCK * labels).enumerate().map(block).collect::<Vec<_>>().concat()
+    let blocks = scored.par_chunks_mut(BLOCK * concepts).zip(by_chance.par_chunks_mut(BLOCK * concepts));
+    blocks.enumerate().map(block).collect::<Vec<_>>().concat()
+}
+
+/// What one unit after another is worked on with.
+#[derive(Default)]
+struct Desk {
+    ranks: [Ranks; 2],
+    scores: [Vec<f64>; 2],
+    fit: Fit,
+}
+
+impl Halves {
+    fn new(design: &Design, criterion: &Criterion) -> Self {
+        let concepts = design.concepts().len();
+        let permuted = design.permuted(criterion.seed);
+        let both = [design, &permuted];
+        let labels: Vec<&[bool]> =
+            both.into_iter().flat_map(|design| (0..concepts).map(|c| design.present(c))).collect();
+        let halves = design.halves(criterion.seed);
+        let plan = |images: &Vec<usize>| Plan::new(design.strata(), images, &labels, EXACT_BELOW);
+        let partial = |images: &Vec<usize>| both.map(|design| PartialPlan::new(design, images, criterion.confidence));
+        Self {
+            plans: halves.each_ref().map(plan),
+            partial: halves.each_ref().map(partial),
+            concepts,
+            confidence: criterion.confidence,
+        }
+    }
+
+    fn rank(&self, values: &[f32], desk: &mut Desk) {
+        for half in 0..2 {
+            self.plans[half].rank(values, &mut desk.ranks[half]);
+            // The strata of both designs are the same.
+            self.partial[half][0].scores(&desk.ranks[half], &mut desk.scores[half]);
+        }
+    }
+
+    /// Of a unit whose ranks lie on the `desk`.
+    fn score(&self, cells: &mut [Scored], null: &mut [ByChance], desk: &mut Desk) {
+        let [first, second] = &mut desk.ranks;
+        for (c, cell) in cells.iter_mut().enumerate() {
+            cell.p = self.plans[0].p(c, first).unwrap_or(NO);
+            cell.auroc = self.plans[1].auroc(c, second).unwrap_or(NO);
+            cell.interval = self.plans[1].interval(c, second, self.confidence).unwrap_or([NO; 2]);
+        }
+        for (c, beyond) in self.beyond(0, desk).into_iter().enumerate() {
+            cells[c].beyond = beyond;
+        }
+        for (null, Beyond { p, chosen, effect, .. }) in null.iter_mut().zip(self.beyond(1, desk)) {
+            *null = ByChance { p, chosen: chosen as f32, effect: effect as f32 };
+        }
+    }
+
+    /// Of every concept, with the true labels (`set` 0) or the permuted ones, beyond the others that the unit needs.
+    fn beyond(&self, set: usize, desk: &mut Desk) -> Vec<Beyond> {
+        let Desk { ranks: [first, second], scores, fit } = desk;
+        let label = |c: usize| set * self.concepts + c;
+        let partial = [&self.partial[0][set], &self.partial[1][set]];
+        let needed = partial[0].needed(&scores[0], |c| self.plans[0].p(label(c), first), fit);
+        let fits = if needed.is_empty() {
+            Vec::new()
+        } else {
+            let [chosen, held_out] = [0, 1].map(|half| partial[half].coefficients(&scores[half], &needed, fit));
+            chosen.into_iter().zip(held_out).collect()
+        };
+        let alone = |c: usize, first: &mut Ranks| {
+            let p = self.plans[0].p(label(c), first)?;
+            let chosen = effect(self.plans[0].auroc(label(c), first)?);
+            let held_out = effect(self.plans[1].auroc(label(c), second)?);
+            let interval = if set == 0 { self.plans[1].interval(c, second, self.confidence) } else { None };
+            Some(Beyond { p, chosen, effect: held_out, interval: interval.unwrap_or([NO; 2]).map(effect) })
+        };
+        let of = |c: usize| {
+            if needed.iter().all(|other| *other == c) {
+                return alone(c, first);
+            }
+            let (chosen, held_out) = (fits[c].0?, fits[c].1?);
+            let interval = partial[1].interval(&held_out);
+            Some(Beyond { p: chosen.p(), chosen: chosen.estimate, effect: held_out.estimate, interval })
+        };
+        (0..self.concepts).map(of).map(|of| of.unwrap_or(Beyond::NONE)).collect()
+    }
 }
 
 impl Criterion {
@@ -249,9 +382,9 @@ impl Criterion {
         Ok(())
     }
 
-    fn met(&self, scored: Scored, q: Option<f64>) -> bool {
-        let held_out = scored.auroc.map_or(0.0, effect);
-        q.is_some_and(|q| q <= self.q) && held_out.abs() >= self.min_effect && held_out * scored.chosen_effect > 0.0
+    /// Whether the effects on both halves and the adjusted p are those of an encoded concept.
+    fn met(&self, [chosen, held_out]: [f64; 2], q: Option<f64>) -> bool {
+        q.is_some_and(|q| q <= self.q) && held_out.abs() >= self.min_effect && held_out * chosen > 0.0
     }
 }
 

@@ -3,6 +3,7 @@
 use super::permutation::{Subsets, tied};
 
 /// Ranks of one unit, in the order of the plan: stratum after stratum.
+#[derive(Default)]
 pub(super) struct Ranks {
     /// Twice the midrank of each value in its stratum, 2 to 2n: midranks are halves, and doubled they stay whole.
     pub doubled: Vec<u32>,

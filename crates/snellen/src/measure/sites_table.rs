@@ -3,10 +3,15 @@
 //! Columns `site` (text), `units` and how many of them are of each class, `silent` to `non_finite` (u32); `images` (u32: those that the
 //! rest was measured on), `participation_ratio` (f64), `k95`, `decodable_concepts`, `decodable_by_chance` (u32), `count_r2`, `linear_r2`,
 //! `linear_r2_white`, `conjunction_gain`, each with `_lo` and `_hi` (f64), `conjunction_factors` (text), `ms_by_chance` (f64: what a unit that
-//! knows nothing of the second encoder scores); null where missing; zstd. The same sites give the same bytes.
+//! knows nothing of the second encoder scores); then `encoding` (u32: units that encode something), and of untrained models `X_untrained`,
+//! `X_untrained_lo` and `X_untrained_hi` (f64: their mean, and where another would lie; of the kind whose upper end is higher) for X of
+//! `encoding`, every class, `decodable_concepts`, `participation_ratio`, `linear_r2` and `conjunction_gain`; null where missing; zstd. The same sites give
+//! the same bytes.
 
 use super::columns::{Column, write_columns};
+use super::control::{SiteControl, most};
 use super::factorial::UnitClass;
+use super::spread::Spread;
 use super::superposition::Together;
 use crate::Result;
 use std::collections::BTreeMap;
@@ -25,6 +30,10 @@ pub struct SiteRow<'a> {
     pub together: Option<&'a Together>,
     /// The monosemanticity score that chance gives; `None` without a second encoder.
     pub ms_by_chance: Option<f64>,
+    /// Units that encode something.
+    pub encoding: usize,
+    /// What untrained models give.
+    pub controls: &'a [SiteControl],
 }
 
 /// Writes `sites` to `path`, in one step.
@@ -64,6 +73,19 @@ fn columns(sites: &[SiteRow<'_>]) -> Vec<Column> {
     columns.extend(Column::interval("conjunction_gain", &gain));
     let pair = |of: &Together| of.conjunction_factors.as_ref().map(|pair| pair.join(" x "));
     columns.push(Column::optional_text("conjunction_factors", together.map(|of| of.and_then(pair))));
-    columns.push(Column::number("ms_by_chance", rows.map(|row| row.ms_by_chance)));
+    columns.push(Column::number("ms_by_chance", rows.clone().map(|row| row.ms_by_chance)));
+    columns.push(Column::count("encoding", rows.clone().map(|row| row.encoding)));
+    let mut untrained = |name: &str, of: &dyn Fn(&SiteControl) -> Option<Spread>| {
+        let values: Vec<Option<Spread>> = sites.iter().map(|row| most(row.controls, of)).collect();
+        columns.extend(Column::untrained(name, &values.into_iter()));
+    };
+    untrained("encoding", &|of| Some(of.encoding));
+    for class in UnitClass::ALL {
+        untrained(class.name(), &|of| of.classes.get(&class).copied());
+    }
+    untrained("decodable_concepts", &|of| of.decodable);
+    untrained("participation_ratio", &|of| of.participation_ratio);
+    untrained("linear_r2", &|of| of.linear_r2);
+    untrained("conjunction_gain", &|of| of.conjunction_gain);
     columns
 }

@@ -6,7 +6,8 @@
 //!
 //! (Bau et al. 2017, Network Dissection, arXiv 1704.05796.) M are the patches on which the unit exceeds the [`TOP`] quantile of its own values over all patches
 //! of all images, L is the area of the concept's objects. Both are areas: a patch that an object covers in part counts in
-//! part. By chance means that M lies anywhere: what as many patches have in common with L on average.
+//! part. By chance means that M lies anywhere: what as many patches have in common with L on average. At best means that M are the
+//! patches that the objects cover most.
 
 /// The share of all patches that M holds, at most.
 pub const TOP: f64 = 0.005;
@@ -18,6 +19,8 @@ pub struct Spatial {
     pub iou: f64,
     /// The same for as many patches anywhere.
     pub by_chance: f64,
+    /// The same for as many patches where the objects are.
+    pub at_best: f64,
 }
 
 /// Of a unit's `values` and the shares `covered` by the concept, of every patch of every image. `None` where a value is not finite,
@@ -40,5 +43,8 @@ pub fn spatial(values: &[f32], covered: &[f64]) -> Option<Spatial> {
     let active = || values.iter().zip(covered).filter(|(x, _)| **x > threshold).map(|(_, share)| *share);
     let (patches, shared) = (active().count() as f64, active().sum::<f64>());
     let iou = |shared: f64| shared / (area + patches - shared);
-    (patches > 0.0).then(|| Spatial { iou: iou(shared), by_chance: iou(patches * area / n as f64) })
+    let mut most = covered.to_vec();
+    most.sort_unstable_by(|a, b| b.total_cmp(a));
+    let best: f64 = most.iter().take(patches as usize).sum();
+    (patches > 0.0).then(|| Spatial { iou: iou(shared), by_chance: iou(patches * area / n as f64), at_best: iou(best) })
 }

@@ -1,9 +1,10 @@
 //! `unit_concepts.parquet`: every unit against every concept, site after site.
 //!
 //! Columns `site` (text), `unit` (u32), `concept` (text, `factor=value`), `auroc`, `effect`, `effect_lo`, `effect_hi`, `p`, `q` (f64, null
-//! where missing), `encodes` (bool), `lift`, `lift_z` and `mi` (f64, null where missing); one row group per 65,536 rows of a site; zstd. The same cells give the same bytes.
+//! where missing), `encodes` (bool), `lift`, `lift_z`, `mi`, `partial`, `partial_lo`, `partial_hi`, `partial_p` and `partial_q` (f64, null where
+//! missing); one row group per 65,536 rows of a site; zstd. The same cells give the same bytes.
 
-use super::encodes::{Chosen, HeldOut, UnitConcept};
+use super::encodes::{Chosen, HeldOut, Partial, UnitConcept};
 use super::lift::Lift;
 use super::mark::Mark;
 use crate::scene::Concept;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 const ROWS: usize = 1 << 16;
 const NUMBERS: [&str; 6] = ["auroc", "effect", "effect_lo", "effect_hi", "p", "q"];
 /// Behind `encodes`.
-const MORE: [&str; 3] = ["lift", "lift_z", "mi"];
+const MORE: [&str; 8] = ["lift", "lift_z", "mi", "partial", "partial_lo", "partial_hi", "partial_p", "partial_q"];
 
 /// The contents of `unit_concepts.parquet`.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +44,7 @@ impl UnitConcepts {
     pub fn write(&self, path: &Path) -> Result<()> {
         let names = self.concepts.iter().map(|concept| name(path, concept)).collect::<Result<Vec<_>>>()?;
         let parts = self.sites.iter().flat_map(|(site, cells)| cells.chunks(ROWS).map(move |cells| (site, cells)));
-        let groups = parts.map(|(site, cells)| columns(path, site, cells, &names)).collect::<Result<Vec<_>>>()?;
-        write_table(path, schema(), groups)
+        write_table(path, schema(), parts.map(|(site, cells)| columns(path, site, cells, &names)))
     }
 
     /// Reads what [`UnitConcepts::write`] wrote.
@@ -101,15 +101,22 @@ impl UnitConcepts {
                 let column = batch.column(10 + k).as_primitive::<Float64Type>();
                 column.is_valid(i).then(|| column.value(i))
             };
-            for (name, value) in MORE.iter().zip([0, 1, 2].map(more)) {
+            for (name, value) in MORE.iter().zip([0, 1, 2, 3, 4, 5, 6, 7].map(more)) {
                 if let Some(value) = value.filter(|value| !value.is_finite()) {
                     return Err(Error::mismatch(format!("{}, {name}", place()), "a finite number", value));
                 }
             }
             let lift = more(1).map(|z| Lift { lift: more(0), z });
+            let partial = match [3, 4, 5, 6, 7].map(more) {
+                [Some(effect), Some(effect_lo), Some(effect_hi), Some(p), Some(q)] => {
+                    Some(Partial { p, q, effect, effect_lo, effect_hi })
+                }
+                [None, None, None, None, None] => None,
+                _ => return Err(Error::mismatch(place(), "all of partial or none of it", "some")),
+            };
             let concept = self.concept(place, concepts.value(i))?;
             let (unit, encodes) = (units.value(i), encodes.value(i));
-            let cell = UnitConcept { unit, concept, chosen, held_out, encodes, lift, mi: more(2) };
+            let cell = UnitConcept { unit, concept, chosen, held_out, partial, encodes, lift, mi: more(2) };
             match self.sites.last_mut() {
                 Some((site, cells)) if site == sites.value(i) => cells.push(cell),
                 _ => self.sites.push((sites.value(i).to_owned(), vec![cell])),
@@ -131,7 +138,11 @@ impl UnitConcepts {
 }
 
 /// Writes a Parquet file in one step: a row group for each of `groups`, which hold the columns of `schema`; zstd.
-pub(super) fn write_table(path: &Path, schema: Schema, groups: impl IntoIterator<Item = Vec<ArrayRef>>) -> Result<()> {
+pub(super) fn write_table(
+    path: &Path,
+    schema: Schema,
+    groups: impl IntoIterator<Item = Result<Vec<ArrayRef>>>,
+) -> Result<()> {
     let failed = |source| Error::malformed(path.display(), source);
     let schema = Arc::new(schema);
     let zstd = Compression::ZSTD(ZstdLevel::default());
@@ -139,7 +150,7 @@ pub(super) fn write_table(path: &Path, schema: Schema, groups: impl IntoIterator
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties)).map_err(failed)?;
     for columns in groups {
-        let batch = RecordBatch::try_new(schema.clone(), columns);
+        let batch = RecordBatch::try_new(schema.clone(), columns?);
         writer.write(&batch.map_err(|source| Error::malformed(path.display(), source))?).map_err(failed)?;
         writer.flush().map_err(failed)?;
     }
@@ -182,7 +193,7 @@ fn columns(path: &Path, site: &str, cells: &[UnitConcept], names: &[String]) -> 
     let (mut sites, mut units, mut concepts) = (StringBuilder::new(), UInt32Builder::new(), StringBuilder::new());
     let mut numbers: [Float64Builder; 6] = Default::default();
     let mut encodes = BooleanBuilder::new();
-    let mut more: [Float64Builder; 3] = Default::default();
+    let mut more: [Float64Builder; 8] = Default::default();
     for cell in cells {
         let Some(concept) = names.get(cell.concept as usize) else {
             let place = format!("{}: site `{site}`, unit {}", path.display(), cell.unit);
@@ -202,7 +213,17 @@ fn columns(path: &Path, site: &str, cells: &[UnitConcept], names: &[String]) -> 
         ];
         numbers.iter_mut().zip(row).for_each(|(column, value)| column.append_option(value));
         encodes.append_value(cell.encodes);
-        let row = [cell.lift.and_then(|lift| lift.lift), cell.lift.map(|lift| lift.z), cell.mi];
+        let beyond = |of: fn(Partial) -> f64| cell.partial.map(of);
+        let row = [
+            cell.lift.and_then(|lift| lift.lift),
+            cell.lift.map(|lift| lift.z),
+            cell.mi,
+            beyond(|of| of.effect),
+            beyond(|of| of.effect_lo),
+            beyond(|of| of.effect_hi),
+            beyond(|of| of.p),
+            beyond(|of| of.q),
+        ];
         more.iter_mut().zip(row).for_each(|(column, value)| column.append_option(value));
     }
     let mut columns: Vec<ArrayRef> =

@@ -45,7 +45,7 @@ impl UnitRow {
         let concepts = design.concepts().len();
         let row = |(unit, decomposed): (usize, &Decomposed)| {
             let cells = &cells[unit * concepts..][..concepts];
-            let effect = |cell: &&UnitConcept| cell.held_out.map_or(0.0, |held_out| held_out.effect.abs());
+            let effect = |cell: &&UnitConcept| cell.partial.map_or(0.0, |partial| partial.effect.abs());
             let mut encoded: Vec<&UnitConcept> = cells.iter().filter(|cell| cell.encodes).collect();
             encoded.sort_by(|a, b| effect(b).total_cmp(&effect(a)).then(a.concept.cmp(&b.concept)));
             let name = |cell: &UnitConcept| design.concepts()[cell.concept as usize].to_string();
@@ -85,7 +85,7 @@ pub fn write_units(path: &Path, sites: &[(String, Vec<UnitRow>)]) -> Result<()> 
         Field::new("concepts", DataType::List(item), false),
     ];
     fields.extend(NUMBERS.map(|name| Field::new(name, DataType::Float64, true)));
-    write_table(path, Schema::new(fields), sites.iter().map(|(site, units)| columns(site, units)))
+    write_table(path, Schema::new(fields), sites.iter().map(|(site, units)| Ok(columns(site, units))))
 }
 
 fn columns(site: &str, units: &[UnitRow]) -> Vec<ArrayRef> {

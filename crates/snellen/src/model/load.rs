@@ -10,6 +10,7 @@ use super::openai;
 use super::preprocess::{Backend, Orientation};
 use super::source::Source;
 use super::tokenizer::{self, Tokenizer};
+use super::untrained::{Redrawn, Untrained};
 use super::{ModelConfig, Preprocessing, Towers, Transform, VisionPooling};
 use crate::engine::Precision;
 use crate::{Error, Result};
@@ -40,6 +41,15 @@ pub struct Model {
     pub transforms: Vec<Transform>,
     /// What products are made in.
     pub precision: Precision,
+    /// Where it was opened and how, so that its untrained controls can be; `None` where its files have no name.
+    pub(crate) opened: Option<(Opened, LoadConfig)>,
+}
+
+/// What a user called a model.
+#[derive(Clone, Debug)]
+pub(crate) enum Opened {
+    Named(String),
+    At(PathBuf),
 }
 
 /// How to load a model.
@@ -59,6 +69,8 @@ pub struct LoadConfig {
     pub subfolder: Option<String>,
     /// The file of the weights, or the index of several, where it isn't the usual one.
     pub weights: Option<String>,
+    /// Other weights of the same shapes, which have learnt nothing.
+    pub untrained: Option<Untrained>,
 }
 
 impl LoadConfig {
@@ -72,6 +84,7 @@ impl LoadConfig {
             precision: Precision::F32,
             subfolder: None,
             weights: None,
+            untrained: None,
         }
     }
 
@@ -85,8 +98,10 @@ impl Model {
     /// `owner/name@revision` on the Hub, whose files are fetched where they are not in its cache. What is a path here is taken for
     /// one.
     pub fn open(model: &str, config: &LoadConfig, progress: &dyn Download) -> Result<Self> {
-        Source::find(model)?
-            .with(config.place(), progress, |files, weights, name| Self::of_files(files, weights, name, config))
+        let mut opened = Source::find(model)?
+            .with(config.place(), progress, |files, weights, name| Self::of_files(files, weights, name, config))?;
+        opened.opened = Some((Opened::Named(model.to_owned()), config.clone()));
+        Ok(opened)
     }
 
     /// Reads a model from a folder, or from the folder of a file of weights.
@@ -96,8 +111,30 @@ impl Model {
 
     /// Reads a model from a folder, or from the folder of a file of weights, as `config` says.
     pub fn load_with(path: &Path, config: &LoadConfig) -> Result<Self> {
-        Source::of_path(path)?
-            .with(config.place(), &(), |files, weights, name| Self::of_files(files, weights, name, config))
+        let mut opened = Source::of_path(path)?
+            .with(config.place(), &(), |files, weights, name| Self::of_files(files, weights, name, config))?;
+        opened.opened = Some((Opened::At(path.to_owned()), config.clone()));
+        Ok(opened)
+    }
+
+    /// The same model untrained: its files are read again, and its weights made as `of` says.
+    ///
+    /// # Errors
+    /// When it was not opened by name or path, or its files are no longer there.
+    pub fn untrained(&self, of: Untrained) -> Result<Self> {
+        let Some((opened, config)) = &self.opened else {
+            return Err(Error::mismatch(&self.name, "a model that was opened by name or path", "files without a name"));
+        };
+        let config = LoadConfig { untrained: Some(of), ..config.clone() };
+        match opened {
+            Opened::Named(name) => Self::open(name, &config, &()),
+            Opened::At(path) => Self::load_with(path, &config),
+        }
+    }
+
+    /// Whether [`untrained`](Self::untrained) controls can be made.
+    pub fn can_be_untrained(&self) -> bool {
+        self.opened.is_some()
     }
 
     /// Reads a model's files; `weights` names the file of its weights where it isn't the usual one.
@@ -111,9 +148,19 @@ impl Model {
         let mut transforms = with.transforms.clone();
         transforms.sort_unstable();
         transforms.dedup();
-        let towers = Towers::packed(&config, &mut checkpoint, &transforms, with.precision);
+        let towers = match with.untrained {
+            None => Towers::packed(&config, &mut checkpoint, &transforms, with.precision),
+            Some(of) => {
+                let mut weights = Redrawn { own: &mut checkpoint, config: &config, of };
+                Towers::packed(&config, &mut weights, &transforms, with.precision)
+            }
+        };
         let towers = towers.map_err(|error| explained(error, &config))?;
-        let (weights_hash, parameters) = (checkpoint.hash(), checkpoint.taken());
+        let (mut name, mut weights_hash, parameters) = (name, checkpoint.hash(), checkpoint.taken());
+        if let Some(of) = with.untrained {
+            weights_hash = blake3::hash(format!("{weights_hash} {of}").as_bytes()).to_hex().to_string();
+            name = format!("{name}, untrained ({of})");
+        }
         config.left_alone.tensors = checkpoint.finish()?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let config_hash = blake3::hash(&bytes).to_hex().to_string();
@@ -129,6 +176,7 @@ impl Model {
             parameters,
             transforms,
             precision: with.precision,
+            opened: None,
         })
     }
 

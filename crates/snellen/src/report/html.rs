@@ -21,7 +21,7 @@ pub struct Picture {
     pub source: String,
     /// What is written under it.
     pub caption: String,
-    /// A unit's activation on it, patch by patch, to lay over it.
+    /// A unit's activation on it, patch by patch, to stand beside it.
     pub map: Option<String>,
 }
 
@@ -46,14 +46,22 @@ impl Picture {
         };
         let map = map.map(|(values, columns)| {
             let rows = values.len() / columns;
-            // Transparent to opaque; colour-blind safe on white and on saturated colours alike.
-            let pixels: Vec<u8> =
-                values.iter().flat_map(|v| [255, 0, 144, (v.clamp(0.0, 1.0) * 215.0) as u8]).collect();
-            png(&pixels, [columns as u32, rows as u32], ExtendedColorType::Rgba8)
+            let pixels: Vec<u8> = values.iter().flat_map(|v| colour(f64::from(*v))).collect();
+            png(&pixels, [columns as u32, rows as u32], ExtendedColorType::Rgb8)
         });
         let source = png(small.as_raw(), [small.width(), small.height()], ExtendedColorType::Rgb8)?;
         Ok(Self { source, caption, map: map.transpose()? })
     }
+}
+
+/// From dark blue over green to yellow, as bright as the value is large: also in grey and for those who see fewer colours.
+fn colour(value: f64) -> [u8; 3] {
+    const STOPS: [[f64; 3]; 5] =
+        [[20.0, 20.0, 52.0], [44.0, 78.0, 128.0], [38.0, 138.0, 130.0], [124.0, 196.0, 90.0], [250.0, 231.0, 60.0]];
+    let place = value.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64;
+    let from = (place as usize).min(STOPS.len() - 2);
+    let share = place - from as f64;
+    [0, 1, 2].map(|c| (STOPS[from][c] * (1.0 - share) + STOPS[from + 1][c] * share).round() as u8)
 }
 
 /// A PNG as a `data:` address.
@@ -83,6 +91,10 @@ pub(crate) fn environment() -> Environment<'static> {
     page.add_filter("percent", |x: f64| format!("{:.1} %", x * 100.0));
     page.add_filter("share", |x: f64| format!("{:.2}", x * 100.0));
     page.add_filter("fixed", |x: f64, digits: usize| format!("{x:.digits$}"));
+    // Of an interval: nothing where it has no end.
+    page.add_filter("ends", |x: Option<f64>, digits: Option<usize>| {
+        x.filter(|x| x.is_finite()).map_or_else(String::new, |x| format!("{x:.*}", digits.unwrap_or(0)))
+    });
     page.add_filter("plain", |x: f64| if x.fract() == 0.0 { format!("{x:.0}") } else { format!("{x:.2}") });
     page.add_filter("scientific", |x: f64| if x < 1e-3 { format!("{x:.0e}") } else { format!("{x:.3}") });
     page.add_filter("thousands", thousands);

@@ -6,10 +6,12 @@ pub(crate) mod html;
 
 pub use html::{Gallery, Picture, write_html};
 
+use crate::measure::control::SiteControl;
 use crate::measure::encodes::Counts;
 use crate::measure::factorial::UnitClass;
 use crate::measure::proportion::{Difference, Proportion};
 use crate::measure::spatial::Spatial;
+use crate::measure::spread::Spread;
 use crate::measure::superposition::Together;
 use crate::measure::{Confidence, Interval};
 use crate::model::Preprocessing;
@@ -19,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The `schema` that is written.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// The contents of `report.json`. Accuracies are from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -178,6 +180,8 @@ pub struct NamedNumber {
     pub title: String,
     /// The number.
     pub value: f64,
+    /// Whether it is a share, from 0 to 1.
+    pub share: bool,
 }
 
 /// Accuracies by the values of two factors.
@@ -254,6 +258,21 @@ pub struct Units {
     pub clearest: Vec<ClassCard>,
     /// The concepts that fake another most for a linear reader of the last site.
     pub fakes: Vec<PairCard>,
+    /// What untrained models of the same shape give, all sites together; none where there was no control.
+    pub controls: Vec<UnitsControl>,
+}
+
+/// What the units of untrained models give, all sites together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UnitsControl {
+    /// How they were made: `fresh`, `shuffled`, or what the caller says.
+    pub name: String,
+    /// Models of this kind.
+    pub models: usize,
+    /// Units that encode at least one concept.
+    pub encoding: Spread,
+    /// Units of each class.
+    pub classes: BTreeMap<UnitClass, Spread>,
 }
 
 /// The units of one site.
@@ -275,6 +294,8 @@ pub struct SiteUnits {
     pub classes: BTreeMap<UnitClass, usize>,
     /// Its concepts together; `None` of too few images.
     pub together: Option<Together>,
+    /// What the same site of untrained models gives.
+    pub controls: Vec<SiteControl>,
 }
 
 /// A unit of a class.
@@ -338,6 +359,19 @@ pub struct PairCard {
     pub cos_cv: Option<Interval>,
 }
 
+/// How often a unit has which value.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Histogram {
+    /// The smallest value.
+    pub from: f64,
+    /// The largest.
+    pub to: f64,
+    /// Images that show the concept, in bins of equal width.
+    pub with: Vec<usize>,
+    /// Images that do not.
+    pub without: Vec<usize>,
+}
+
 /// One unit and the concept it encodes best.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UnitCard {
@@ -357,6 +391,16 @@ pub struct UnitCard {
     pub effect_hi: f64,
     /// Adjusted p on the choosing half.
     pub q: f64,
+    /// What of the effect is left beyond the other concepts that the unit needs.
+    pub partial: f64,
+    /// Its interval.
+    pub partial_lo: f64,
+    /// Its upper end.
+    pub partial_hi: f64,
+    /// All concepts that the unit encodes, the strongest beyond the others first.
+    pub concepts: Vec<String>,
+    /// The unit's values on the held-out half, with and without the concept.
+    pub histogram: Histogram,
     /// Rows of the images of the held-out half that excite it most (least, where the effect is negative).
     pub top_images: Vec<usize>,
     /// How many of those show the concept.

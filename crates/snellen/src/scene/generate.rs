@@ -171,6 +171,44 @@ pub fn random(world: &World, combinations: &Combinations, objects: usize, rng: &
     Ok(Scene { objects: placed })
 }
 
+/// `count` scenes in which concepts do not go together: beside the number of objects, what one object is says nothing of the others, but
+/// that no two are at one place. Single objects are a full grid of combinations and places, each as often as the others, as
+/// far as a fifth of the scenes goes; the others cycle through two objects and more.
+///
+/// Units are measured on these: where values exclude each other, a unit of one has an effect for every other by design.
+///
+/// # Errors
+/// When `world` is refused or has fewer than `most` places, or `most` is 0.
+pub fn independent(world: &World, most: usize, count: usize, seed: u64) -> Result<Vec<Scene>> {
+    world.check()?;
+    let combinations = Combinations::all(world);
+    let grid = combinations.as_slice().len() * places(world);
+    let single = if most < 2 { count } else { count / 5 };
+    let whole = if grid > single { single } else { single / grid * grid };
+    let scene = |i: usize| {
+        // A grid that is too large is seen in part: in steps that share no divisor with it, so that all values come.
+        let step = if grid > single { coprime(grid) } else { 1 };
+        if i < whole {
+            return Ok(factorial_scene(world, &combinations, i * step % grid, seed.wrapping_add((i / grid) as u64)));
+        }
+        let objects = if most < 2 { 1 } else { 2 + (i - whole) % (most - 1) };
+        random(world, &combinations, objects, &mut random::stream(seed, "independent", i as u64))
+    };
+    (0..count).map(scene).collect()
+}
+
+/// A number near the golden section of `n` that shares no divisor with it.
+fn coprime(n: usize) -> usize {
+    let divisor = |mut a: usize, mut b: usize| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let from = (n as f64 * 0.618) as usize;
+    (from.max(1)..).find(|step| divisor(n, *step) == 1).unwrap_or(1)
+}
+
 /// Number of places.
 ///
 /// One where they are free: anywhere.

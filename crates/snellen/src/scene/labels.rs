@@ -136,6 +136,14 @@ impl LabelTable {
     /// # Errors
     /// When the table has no such factor or value.
     pub fn present(&self, concept: &Concept) -> Result<Vec<bool>> {
+        Ok(self.numbers(concept)?.into_iter().map(|number| number > 0).collect())
+    }
+
+    /// Per image, how many objects have the value `concept`, 255 for more.
+    ///
+    /// # Errors
+    /// When the table has no such factor or value.
+    pub fn numbers(&self, concept: &Concept) -> Result<Vec<u8>> {
         let wrong = |expected: String| Error::mismatch(format!("labels: concept `{concept}`"), expected, "another");
         let Some(f) = self.factors.iter().position(|factor| factor.name == concept.factor) else {
             let names: Vec<_> = self.factors.iter().map(|factor| factor.name.as_str()).collect();
@@ -146,7 +154,8 @@ impl LabelTable {
             return Err(wrong(format!("a value of [{}]", values.join(", "))));
         };
         let value = Some(value as u32);
-        Ok(self.rows.iter().map(|row| row.objects.iter().any(|object| object[f] == value)).collect())
+        let number = |row: &LabelRow| row.objects.iter().filter(|object| object[f] == value).count();
+        Ok(self.rows.iter().map(|row| number(row).min(255) as u8).collect())
     }
 
     /// Objects per image.

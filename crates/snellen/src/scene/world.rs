@@ -131,6 +131,16 @@ impl WorldFactor {
 }
 
 impl World {
+    /// The same world, in which any value that is no place may come twice in a scene.
+    pub fn repeating(&self) -> Self {
+        let places = self.places();
+        let mut world = self.clone();
+        for (f, factor) in world.factors.iter_mut().enumerate() {
+            factor.repeats = Some(f) != places;
+        }
+        world
+    }
+
     /// The toy world of arXiv 2508.16652: 5 shapes, 6 colours, 5 positions, one size, no jitter.
     #[must_use]
     pub fn study() -> Self {

@@ -7,7 +7,7 @@ use snellen::exam::questions::Recognition;
 use snellen::exam::{ExamConfig, Question, Sitting, examine};
 use snellen::lab::{Origin, TrainConfig, train};
 use snellen::measure::Confidence;
-use snellen::model::Model;
+use snellen::model::{Model, Untrained, UntrainedKind};
 use snellen::report::{Rate, Report};
 use std::path::Path;
 
@@ -17,7 +17,7 @@ fn untrained(folder: &Path) -> Model {
 }
 
 fn config() -> ExamConfig {
-    ExamConfig { scenes: 60, twins: 40, repeats: 1, ..ExamConfig::standard(5).unwrap() }
+    ExamConfig { scenes: 60, twins: 40, repeats: 1, controls: 1, ..ExamConfig::standard(5).unwrap() }
 }
 
 fn sit(model: &Model, out: &Path, threads: usize) -> Report {
@@ -60,6 +60,85 @@ fn nothing_is_found_where_nothing_was_learnt() {
     }
 }
 
+/// The unit measures beside three untrained models of each kind.
+fn beside_untrained(model: &Model, scenes: usize) -> Report {
+    let home = tempfile::tempdir().unwrap();
+    let config = ExamConfig { scenes, twins: 4, repeats: 1, controls: 3, ..ExamConfig::standard(5).unwrap() };
+    let report = examine(model, "beside", None, &config, &home.path().join("exam"), &()).unwrap();
+    assert!(!home.path().join("exam/untrained").exists());
+    report
+}
+
+fn finds(report: &Report, words: &str) -> bool {
+    report.findings.iter().any(|finding| finding.contains(words))
+}
+
+#[test]
+fn an_untrained_model_is_said_to_have_learnt_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    train(&recipe(), &TrainConfig { seed: 3, resume: false }, &home.path().join("model"), &mut |_| true).unwrap();
+    let model = Model::load(&home.path().join("model")).unwrap();
+    for (kind, seed) in [(UntrainedKind::Fresh, 77), (UntrainedKind::Shuffled, 78)] {
+        let report = beside_untrained(&model.untrained(Untrained { kind, seed }).unwrap(), 150);
+        assert!(finds(&report, "no more than untrained models of its shape"), "{:?}", report.findings);
+        assert!(
+            !finds(&report, "More of its units") && !finds(&report, "more than in untrained"),
+            "{:?}",
+            report.findings
+        );
+    }
+}
+
+#[test]
+fn what_training_made_is_told_from_what_random_weights_give() {
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/toy");
+    let model = Model::load(&bundled).unwrap();
+    let report = beside_untrained(&model, 300);
+    let units = report.units.as_ref().unwrap();
+    // It encodes no more than they do, whatever else it has learnt.
+    assert!(finds(&report, "units at 5 sites encode a concept") && finds(&report, "untrained models of its shape"));
+    assert!(!finds(&report, "more than untrained models of its shape"), "{:?}", report.findings);
+    for site in &units.sites {
+        assert_eq!(
+            site.controls.iter().map(|control| control.name.as_str()).collect::<Vec<_>>(),
+            ["fresh", "shuffled"]
+        );
+        let last = &site.controls[0];
+        assert!(last.models == 3 && last.encoding.lo <= last.encoding.mean && last.encoding.mean <= last.encoding.hi);
+    }
+    // Another model of the same name is not the same model.
+    let shuffled = model.untrained(Untrained { kind: UntrainedKind::Shuffled, seed: 1 }).unwrap();
+    let again = model.untrained("shuffled:1".parse().unwrap()).unwrap();
+    assert!(shuffled.weights_hash == again.weights_hash && shuffled.weights_hash != model.weights_hash);
+    assert!("shuffled".parse::<Untrained>().is_err() && "other:1".parse::<Untrained>().is_err());
+}
+
+#[test]
+fn every_answer_is_a_row() {
+    let home = tempfile::tempdir().unwrap();
+    let model = untrained(&home.path().join("model"));
+    let out = home.path().join("exam");
+    let report = sit(&model, &out, 2);
+    let file = std::fs::File::open(out.join("answers.parquet")).unwrap();
+    let rows: Vec<_> =
+        SerializedFileReader::new(file).unwrap().get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    // 150 pictures of single objects; of 40 twins two pictures, each with a swap and two replaced words.
+    assert_eq!(rows.len(), 150 + 40 * 2 * 3);
+    let swaps: Vec<_> = rows.iter().filter(|row| row.get_string(1).unwrap() == "swap color").collect();
+    let seen: Vec<_> = swaps.iter().filter(|row| row.get_string(9).unwrap() == "yes").collect();
+    let right: f64 = seen.iter().map(|row| row.get_double(8).unwrap()).sum();
+    let rate = report.rate("binding", "swap").unwrap().accuracy;
+    assert!(seen.len() == rate.n && (right - rate.successes).abs() < 1e-9, "{rate:?}");
+    for row in &swaps {
+        let margin = row.get_double(6).unwrap() - row.get_double(7).unwrap();
+        let score = if margin.abs() <= 1e-5 { 0.5 } else { f64::from(u8::from(margin > 0.0)) };
+        assert!(
+            (row.get_double(8).unwrap() - score).abs() < 1e-12
+                && row.get_string(4).unwrap() != row.get_string(5).unwrap()
+        );
+    }
+}
+
 #[test]
 fn numbers_add_up() {
     let home = tempfile::tempdir().unwrap();
@@ -75,11 +154,11 @@ fn numbers_add_up() {
     assert!(seen_rate("combination").estimate <= seen_rate("shape").estimate.min(seen_rate("color").estimate));
     let held_out = report.training.as_ref().unwrap().held_out.len();
     assert_eq!((held_out, new.n), (recipe().scenes.held_out, 5 * recipe().scenes.held_out));
-    assert_eq!((rate("swap").n, rate("text_score").n), (80, 40));
+    assert_eq!((rate("swap").n + rate("swap_held_out").n, rate("text_score").n), (80, rate("swap").n / 2));
     assert!(rate("group_score").estimate <= rate("text_score").estimate.min(rate("image_score").estimate));
     assert!(rate("text_score").estimate <= rate("swap").estimate);
     let json: serde_json::Value = serde_json::from_slice(&report.to_json().unwrap()).unwrap();
-    assert_eq!(json["schema"], 4);
+    assert_eq!(json["schema"], 5);
     assert_eq!(json["questions"][1]["rates"][0]["id"], "swap");
     assert_eq!(json["questions"][1]["rates"][0]["chance"], 0.5);
 }

@@ -8,6 +8,7 @@ mod encodes;
 mod factorial;
 mod images;
 mod pairs;
+mod partial;
 mod proportion;
 mod spatial;
 mod stream;

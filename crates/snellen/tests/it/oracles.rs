@@ -215,7 +215,11 @@ fn of_one_that_sees_no_colours_nothing_is_said_of_binding() {
     let bound = [("swap", 0.5), ("replaced_shape", 1.0), ("replaced_color", 0.5)];
     let winoground = [("text_score", 0.0), ("image_score", 0.0), ("group_score", 0.0)];
     expect(&report, &[seen, bound, winoground].concat());
-    assert!(says(&report, "but the colour (16.7 %"), "{:?}", report.findings);
+    assert!(
+        says(&report, "names the colour (16.7 % [11.6, 23.4]) no better than by guessing"),
+        "{:?}",
+        report.findings
+    );
     assert!(says(&report, "does not recognise colours it says nothing of binding"), "{:?}", report.findings);
     assert!(!says(&report, "bags of concepts") && !says(&report, "notices"), "{:?}", report.findings);
 }
@@ -228,8 +232,11 @@ fn a_blind_one_guesses() {
     let winoground = [("text_score", 0.0), ("image_score", 0.0), ("group_score", 0.0)];
     expect(&report, &[seen, bound, winoground].concat());
     assert!(
-        says(&report, "recognises nothing better than by guessing")
-            && says(&report, "does not recognise shapes and colours")
+        says(&report, "no better than by guessing")
+            && says(&report, "can't be told from not seeing")
+            && says(&report, "does not recognise shapes and colours"),
+        "{:?}",
+        report.findings
     );
     assert!(!says(&report, "bags of concepts"), "{:?}", report.findings);
 }

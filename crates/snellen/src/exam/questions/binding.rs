@@ -1,7 +1,7 @@
 //! What is bound: swap twins and replaced attributes on scenes of two objects (METHODS.md, swap accuracy).
 
-use crate::exam::question::{Answer, Asked, Question};
-use crate::exam::scores::cosine;
+use crate::exam::question::{Answer, Asked, Decision, Question};
+use crate::exam::scores::{TIE, cosine, decided};
 use crate::exam::sentences::{above, list, percent, word};
 use crate::exam::sitting::Sitting;
 use crate::measure::Confidence;
@@ -64,11 +64,23 @@ impl Question for Binding {
         let world = sitting.world;
         let all = Combinations::all(world);
         let swapped = world.swapped_factor().unwrap_or_default();
-        // Seen combinations only, so that a failure is one of binding and not of unseen combinations.
-        let known = sitting.seen.unwrap_or(&all);
-        let twins = swap_twins(world, swapped, known, known, sitting.twins, sitting.seed)?;
+        // Everyone is shown the same twins: what training showed only splits the answers.
+        let twins = swap_twins(world, swapped, &all, &all, sitting.twins, sitting.seed)?;
         let replaceable = replaceable(sitting);
-        let margins = margins(sitting, swapped, &twins, &replaceable)?;
+        let shown = show(sitting, swapped, &twins, &replaceable)?;
+        let known = |twin: &SwapTwin| {
+            let of = |scene: &Scene| {
+                scene
+                    .objects
+                    .iter()
+                    .all(|o| sitting.seen.is_none_or(|seen| seen.contains(&o.combination(seen.factors()))))
+            };
+            of(&twin.scene) && of(&twin.twin)
+        };
+        let known: Vec<bool> = twins.iter().map(known).collect();
+        let everything = shown.margins();
+        // Of seen combinations, so that a failure is one of binding and not of unseen combinations.
+        let margins = everything.only(|i| known[i]);
         let mut asked = Asked { group: 2, ..Asked::default() };
         let name = |f: usize| world.factors[f].name.as_str();
         let title = format!("{}s exchanged (swap)", word(name(swapped)));
@@ -77,14 +89,13 @@ impl Question for Binding {
             let (id, title) = (format!("replaced_{}", name(*f)), format!("a {} replaced", word(name(*f))));
             asked.push((&id, &title), 0.5, answers(margins));
         }
-        // Where too few combinations were held out to make twins of, nothing is said of them.
-        let held_out = sitting.seen.map(Combinations::complement).filter(|rest| !rest.as_slice().is_empty());
-        let twins_of = |rest: Combinations| swap_twins(world, swapped, &rest, &all, sitting.twins, sitting.seed).ok();
-        if let Some(unseen) = held_out.and_then(twins_of) {
-            let margins = self::margins(sitting, swapped, &unseen, &replaceable)?;
-            asked.push(("swap_held_out", "swap, combinations held out"), 0.5, answers(&margins.swap));
-        }
-        let both = |m: &[f64; 2]| m.iter().all(|x| *x > 0.0);
+        asked.push(
+            ("swap_held_out", "swap, combinations held out"),
+            0.5,
+            answers(&everything.only(|i| !known[i]).swap),
+        );
+        asked.decisions = shown.decisions(swapped, &replaceable, &known, sitting);
+        let both = |m: &[f64; 2]| m.iter().all(|x| *x > TIE);
         let text: Vec<bool> = margins.swap.iter().map(both).collect();
         let image: Vec<bool> = margins.swap_image.iter().map(both).collect();
         let group: Vec<bool> = text.iter().zip(&image).map(|(a, b)| *a && *b).collect();
@@ -100,11 +111,20 @@ impl Question for Binding {
             difference,
         }));
         let swaps: Vec<f64> = margins.swap.iter().flatten().copied().collect();
-        let number = |id: &str, title: &str, value| NamedNumber { id: id.to_owned(), title: title.to_owned(), value };
+        let number = |id: &str, title: &str, value| {
+            let share = id.ends_with("_unbound");
+            NamedNumber { id: id.to_owned(), title: title.to_owned(), value, share }
+        };
         asked.numbers = vec![
-            number("ties", "Exact ties among the swaps", swaps.iter().filter(|margin| **margin == 0.0).count() as f64),
+            number("ties", "Ties among the swaps", swaps.iter().filter(|margin| margin.abs() <= TIE).count() as f64),
             number("margin_over_sd", "Mean margin of the swaps over its standard deviation", margin_over_sd(&swaps)),
         ];
+        let [text, image, group] = unbound(&margins);
+        asked.numbers.extend([
+            number("text_score_unbound", "With the sizes of these margins and bindings at random: both captions", text),
+            number("image_score_unbound", "both images", image),
+            number("group_score_unbound", "both", group),
+        ]);
         asked.scenes = twins.into_iter().flat_map(|twin| [twin.scene, twin.twin]).collect();
         Ok(asked)
     }
@@ -156,8 +176,17 @@ fn replaceable(sitting: &Sitting<'_>) -> Vec<usize> {
     sitting.world.said().into_iter().filter(|f| sitting.world.factors[*f].values.len() > 2).collect()
 }
 
+/// What a question has shown: captions, and the cosines of either picture of a twin with each.
+struct Shown {
+    captions: Vec<Captions>,
+    /// Per twin: of scene and twin with the caption of either.
+    swap: Vec<[[f64; 2]; 2]>,
+    /// Per twin and factor: of each picture with its own caption, one value replaced.
+    replaced: Vec<Vec<[f64; 2]>>,
+}
+
 /// Shows `twins` with their captions, each twin in one wording.
-fn margins(sitting: &Sitting<'_>, swapped: usize, twins: &[SwapTwin], replaceable: &[usize]) -> Result<Margins> {
+fn show(sitting: &Sitting<'_>, swapped: usize, twins: &[SwapTwin], replaceable: &[usize]) -> Result<Shown> {
     let scenes: Vec<&Scene> = twins.iter().flat_map(|twin| [&twin.scene, &twin.twin]).collect();
     let images = sitting.images(&scenes)?;
     let captions = |(i, twin): (usize, &SwapTwin)| captions(sitting, swapped, twin, i, replaceable);
@@ -166,20 +195,75 @@ fn margins(sitting: &Sitting<'_>, swapped: usize, twins: &[SwapTwin], replaceabl
     let texts = sitting.texts(&captions.iter().flat_map(each).collect::<Vec<_>>())?;
     let mut rows = (0..texts.images()).map(|row| texts.row(row));
     let mut both = || [(); 2].map(|()| rows.next().unwrap_or_default());
-    let mut out = Margins { replaced: vec![Vec::new(); replaceable.len()], ..Margins::default() };
+    let (mut swap, mut replaced) = (Vec::new(), Vec::new());
     for i in 0..captions.len() {
-        let [scene, twin] = [images.row(2 * i), images.row(2 * i + 1)];
-        let [said, exchanged] = both();
-        let own = [cosine(scene, said), cosine(twin, exchanged)];
-        let crossed = [cosine(scene, exchanged), cosine(twin, said)];
-        out.swap.push([own[0] - crossed[0], own[1] - crossed[1]]);
-        out.swap_image.push([own[0] - crossed[1], own[1] - crossed[0]]);
-        for margins in &mut out.replaced {
-            let [of_scene, of_twin] = both();
-            margins.push([own[0] - cosine(scene, of_scene), own[1] - cosine(twin, of_twin)]);
+        let pictures = [images.row(2 * i), images.row(2 * i + 1)];
+        let said = both();
+        swap.push(pictures.map(|picture| said.map(|caption| cosine(picture, caption))));
+        let one = |(): ()| {
+            let said = both();
+            [0, 1].map(|k| cosine(pictures[k], said[k]))
+        };
+        replaced.push(replaceable.iter().map(|_| ()).map(one).collect());
+    }
+    Ok(Shown { captions, swap, replaced })
+}
+
+impl Shown {
+    fn margins(&self) -> Margins {
+        let own = |[a, b]: &[[f64; 2]; 2]| [a[0], b[1]];
+        let replaced = |f: usize| {
+            let margin = |(swap, of): (&[[f64; 2]; 2], &Vec<[f64; 2]>)| [0, 1].map(|k| own(swap)[k] - of[f][k]);
+            self.swap.iter().zip(&self.replaced).map(margin).collect()
+        };
+        Margins {
+            swap: self.swap.iter().map(|[a, b]| [a[0] - a[1], b[1] - b[0]]).collect(),
+            swap_image: self.swap.iter().map(|[a, b]| [a[0] - b[0], b[1] - a[1]]).collect(),
+            replaced: (0..self.replaced.first().map_or(0, Vec::len)).map(replaced).collect(),
         }
     }
-    Ok(out)
+
+    /// Every answer to the captions, of both pictures of every twin.
+    fn decisions(&self, swapped: usize, factors: &[usize], known: &[bool], sitting: &Sitting<'_>) -> Vec<Decision> {
+        let name = |f: usize| &sitting.world.factors[f].name;
+        let mut decisions = Vec::new();
+        for (i, captions) in self.captions.iter().enumerate() {
+            for k in 0..2 {
+                let mut decide = |of: String, other: &String, other_similarity: f64| {
+                    let similarity = self.swap[i][k][k];
+                    decisions.push(Decision {
+                        of,
+                        scene: 2 * i + k,
+                        right: captions.right[k].clone(),
+                        other: other.clone(),
+                        similarity,
+                        other_similarity,
+                        score: decided(similarity - other_similarity),
+                        seen: sitting.seen.map(|_| known[i]),
+                    });
+                };
+                decide(format!("swap {}", name(swapped)), &captions.right[1 - k], self.swap[i][k][1 - k]);
+                for (f, (said, of)) in factors.iter().zip(captions.replaced.iter().zip(&self.replaced[i])) {
+                    decide(format!("replaced {}", name(*f)), &said[k], of[k]);
+                }
+            }
+        }
+        decisions
+    }
+}
+
+impl Margins {
+    /// Those of the twins that are `kept`.
+    fn only(&self, kept: impl Fn(usize) -> bool) -> Self {
+        let of = |margins: &[[f64; 2]]| -> Vec<[f64; 2]> {
+            margins.iter().enumerate().filter(|(i, _)| kept(*i)).map(|(_, margin)| *margin).collect()
+        };
+        Self {
+            swap: of(&self.swap),
+            swap_image: of(&self.swap_image),
+            replaced: self.replaced.iter().map(|margins| of(margins)).collect(),
+        }
+    }
 }
 
 /// The captions of twin `i`.
@@ -205,18 +289,20 @@ fn captions(sitting: &Sitting<'_>, swapped: usize, twin: &SwapTwin, i: usize, re
 /// One answer for each image; the two of a twin are one cluster.
 fn answers(margins: &[[f64; 2]]) -> Vec<Answer> {
     let each = margins.iter().zip(0..).flat_map(|(both, cluster)| both.map(|margin| (margin, cluster)));
-    each.map(|(margin, cluster)| Answer { score: outcome(margin), cluster }).collect()
+    each.map(|(margin, cluster)| Answer { score: decided(margin), cluster }).collect()
 }
 
-/// 1 where the margin favours the right caption, 1/2 at a tie, else 0.
-fn outcome(margin: f64) -> f64 {
-    if margin > 0.0 {
-        1.0
-    } else if margin < 0.0 {
-        0.0
-    } else {
-        0.5
-    }
+/// The text, image and group score of a reader of bags of words with the margins of this one.
+///
+/// The two margins of a twin are b + e and b - e: what favours one caption (or image) whatever stands beside it cancels in b, which is
+/// the same for texts and images and all that a binding can move. Without bindings the sign of b is a coin's; a score then needs
+/// the right side of it, and |b| > |e|.
+fn unbound(margins: &Margins) -> [f64; 3] {
+    let beats = |m: &[f64; 2]| f64::midpoint(m[0], m[1]).abs() > f64::midpoint(m[0], -m[1]).abs() + TIE;
+    let text: Vec<bool> = margins.swap.iter().map(beats).collect();
+    let image: Vec<bool> = margins.swap_image.iter().map(beats).collect();
+    let group: Vec<bool> = text.iter().zip(&image).map(|(a, b)| *a && *b).collect();
+    [text, image, group].map(|of| of.iter().filter(|beats| **beats).count() as f64 / (2 * of.len().max(1)) as f64)
 }
 
 fn margin_over_sd(margins: &[f64]) -> f64 {
@@ -228,7 +314,7 @@ fn margin_over_sd(margins: &[f64]) -> f64 {
 
 /// Replaced less swap accuracy on the same images; percentile interval over resampled twins.
 fn gap(margins: &Margins, seed: u64, confidence: Confidence) -> Option<Difference> {
-    let half = |m: &[f64; 2]| f64::midpoint(outcome(m[0]), outcome(m[1]));
+    let half = |m: &[f64; 2]| f64::midpoint(decided(m[0]), decided(m[1]));
     let replaced = |i: usize| margins.replaced.iter().map(|margins| half(&margins[i])).sum::<f64>();
     let factors = margins.replaced.len();
     let per_twin: Vec<f64> = match factors {
@@ -256,6 +342,18 @@ mod tests {
     fn a_margin_is_measured_in_its_deviation() {
         assert!((margin_over_sd(&[1.0, 2.0, 3.0]) - 2.0).abs() < 1e-12);
         assert!(margin_over_sd(&[0.5, -0.5, 0.5, -0.5]).abs() < 1e-12 && margin_over_sd(&[0.0, 0.0]).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_reader_of_bags_is_right_half_the_time_where_preferences_do_not_decide() {
+        let of = |swap: &[[f64; 2]], swap_image: &[[f64; 2]]| {
+            unbound(&Margins { swap: swap.to_vec(), swap_image: swap_image.to_vec(), replaced: Vec::new() })
+        };
+        // A preference for one caption on both pictures: never both right. Without one, a coin.
+        assert_eq!(of(&[[0.3, -0.3]; 4], &[[0.1, 0.1]; 4]), [0.0, 0.5, 0.0]);
+        assert_eq!(of(&[[-0.2, -0.1], [0.2, 0.1]], &[[-0.1, -0.2], [0.4, -0.1]]), [0.5, 0.25, 0.25]);
+        assert_eq!(of(&[[1e-6, 1e-6]], &[[0.0, 0.0]]), [0.0, 0.0, 0.0]);
+        assert_eq!([decided(2e-6), decided(-2e-6), decided(1e-4), decided(-1e-4)], [0.5, 0.5, 1.0, 0.0]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What is seen: zero-shot recognition of single objects, by attribute and by combination (METHODS.md, attribute recognition).
 
 use crate::Result;
-use crate::exam::question::{Answer, Asked, Question};
+use crate::exam::question::{Answer, Asked, Decision, Question};
 use crate::exam::scores::{class_embeddings, cosine, outcome, winners};
-use crate::exam::sentences::{above, list, percent, word};
+use crate::exam::sentences::{above, guesses, list, percent, word, would_tell};
 use crate::exam::sitting::Sitting;
 use crate::report::{Contrast, Grid, GridCell, QuestionCard};
 use crate::scene::caption::{Phrase, say};
@@ -92,6 +92,23 @@ impl Question for Recognition {
             asked.grid = Some(Grid { rows, columns, cells: known.iter().map(cell).collect() });
         }
 
+        let said: Vec<String> = known.iter().map(|values| captions(values).swap_remove(0)).collect();
+        for (i, own) in shown.iter().enumerate() {
+            let Some(right) = class(own) else { continue };
+            let near = |class: usize| cosine(images.row(i), classes.row(class));
+            let others = (0..known.len()).filter(|class| *class != right);
+            let Some(other) = others.reduce(|a, b| if near(b) > near(a) { b } else { a }) else { continue };
+            asked.decisions.push(Decision {
+                of: "combination".to_owned(),
+                scene: i,
+                right: said[right].clone(),
+                other: said[other].clone(),
+                similarity: near(right),
+                other_similarity: near(other),
+                score: whole[i].score,
+                seen: sitting.seen.map(|seen| seen.contains(own)),
+            });
+        }
         // Mean over the images with value g of a factor: the cosine of the caption that says f instead, less that of their own.
         let nearness = |at: usize, f: u32, g: u32| {
             let of = |(i, own): (usize, &Combination)| {
@@ -119,36 +136,41 @@ impl Question for Recognition {
         let share = |of: &[&crate::report::NamedRate]| {
             list(&of.iter().map(|named| format!("the {} ({})", named.title, percent(&named.rate))).collect::<Vec<_>>())
         };
-        let mut said = vec![match (seen.is_empty(), unseen.is_empty()) {
-            (false, true) => format!("Of a single object it recognises {}.", share(&seen)),
-            (false, false) => format!(
-                "Of a single object it recognises {}, but {} no better than by guessing.",
-                share(&seen),
-                share(&unseen)
-            ),
-            (true, _) => format!(
-                "Of a single object it recognises nothing better than by guessing: {}. What follows can't be told from not seeing.",
-                share(&unseen)
-            ),
-        }];
+        let (guessed, open): (Vec<_>, Vec<_>) = unseen.into_iter().partition(|named| guesses(&named.rate));
+        let mut said = Vec::new();
+        if !seen.is_empty() {
+            said.push(format!("Of a single object it recognises {}.", share(&seen)));
+        }
+        if !guessed.is_empty() {
+            said.push(format!("Of a single object it names {} no better than by guessing.", share(&guessed)));
+        }
+        for named in open {
+            said.push(format!(
+                "Whether it recognises the {} of a single object can't be told from {} answers ({}, chance {:.1} %); about {} would tell.",
+                named.title,
+                named.rate.accuracy.n,
+                percent(&named.rate),
+                100.0 * named.rate.chance,
+                would_tell(&named.rate)
+            ));
+        }
+        if seen.is_empty() {
+            said.push("What follows can't be told from not seeing.".to_owned());
+        }
         let parts =
             (own.rate("combination_seen"), own.rate("combination_held_out"), own.contrast("generalisation_gap"));
-        said.push(match parts {
-            (Some(known), Some(new), Some(gap)) => {
-                let both = format!(
-                    "Combinations that training never showed are named in {}, those that it showed in {}",
-                    percent(new),
-                    percent(known)
-                );
-                if gap.lo > 0.0 {
-                    format!("{both}: what it knows of attributes does not carry over in full.")
-                } else {
-                    format!("{both}; the difference can't be told from chance.")
-                }
-            }
-            _ => "Which combinations its training showed is not known here, so nothing is said of generalisation."
-                .to_owned(),
-        });
+        if let (Some(known), Some(new), Some(gap)) = parts {
+            let both = format!(
+                "Combinations that training never showed are named in {}, those that it showed in {}",
+                percent(new),
+                percent(known)
+            );
+            said.push(if gap.lo > 0.0 {
+                format!("{both}: what it knows of attributes does not carry over in full.")
+            } else {
+                format!("{both}; the difference can't be told from chance.")
+            });
+        }
         said
     }
 }

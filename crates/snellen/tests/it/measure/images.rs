@@ -116,6 +116,7 @@ fn cells(units: usize, concepts: usize, encodes: impl Fn(usize, usize) -> bool) 
         concept: concept as u32,
         chosen: None,
         held_out: None,
+        partial: None,
         encodes: encodes(unit, concept),
         lift: None,
         mi: None,

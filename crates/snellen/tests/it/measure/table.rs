@@ -1,6 +1,6 @@
 use super::concepts;
 use snellen::measure::Confidence;
-use snellen::measure::encodes::{Chosen, Criterion, HeldOut, UnitConcept};
+use snellen::measure::encodes::{Chosen, Criterion, HeldOut, Partial, UnitConcept};
 use snellen::measure::lift::Lift;
 use snellen::measure::mark::{self, Mark, TableSet};
 use snellen::measure::table::UnitConcepts;
@@ -13,6 +13,7 @@ fn table() -> UnitConcepts {
         concept,
         chosen: (unit != 1).then_some(Chosen { p: 0.01, q: 0.125 / f64::from(unit + 1) }),
         held_out: (concept != 1).then_some(HeldOut { auroc: 0.1, effect: -0.8, effect_lo: -0.9, effect_hi: -1e-300 }),
+        partial: (unit != 2).then_some(Partial { p: 0.5, q: 0.75, effect: -1.25, effect_lo: -1.5, effect_hi: 0.125 }),
         encodes: unit == 2,
         lift: (unit != 1).then_some(Lift { lift: (concept != 1).then_some(-0.5), z: 2.5 }),
         mi: (unit != 0).then_some(-1e-3),
@@ -122,7 +123,7 @@ fn other_columns_are_refused() {
     writer.close().unwrap();
     let said = UnitConcepts::read(&path).unwrap_err().to_string();
     assert!(said.contains("columns: expected site Utf8, unit UInt32, concept Utf8, auroc Float64?"), "{said}");
-    assert!(said.contains("mi Float64?, got site Utf8"), "{said}");
+    assert!(said.contains("partial_q Float64?, got site Utf8"), "{said}");
 }
 
 #[test]

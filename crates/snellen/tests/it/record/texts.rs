@@ -321,7 +321,7 @@ fn the_manifest_says_which_texts_and_measures_join_their_labels() {
         }
     }
     let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: Confidence::new(0.95).unwrap(), seed: 1 };
-    let measured = measure_run(&out, None, &criterion, &()).unwrap();
+    let measured = measure_run(&out, None, &[], &criterion, &()).unwrap();
     let sites: Vec<String> = measured.units.sites.iter().map(|of| format!("{}/{}", of.site, of.tokens)).collect();
     let of_post = ["eos", "mean", "max"].map(|policy| format!("text.blocks.1.mlp.hook_post/{policy}"));
     assert_eq!(sites, [&of_post[..], &["text.text_embeds/pooled".to_owned()]].concat());
