@@ -8,6 +8,7 @@ use snellen::exam::{ExamConfig, examine};
 use snellen::lab::Origin;
 use snellen::model::Model;
 use snellen::record::{LabelsFrom, RunManifest};
+use snellen::report::verdict::{Cell, CellAnswer, Verdict};
 use snellen::report::{Rate, Report};
 use snellen::{Error, Result};
 use std::io::IsTerminal;
@@ -26,9 +27,10 @@ pub struct Exam {
     /// What the images show: `file` (labels.csv or metadata.csv), or `folders` (each is a class)
     #[arg(long, value_name = "FROM", default_value_t = LabelsFrom::File, requires = "images", value_parser = some_labels)]
     labels: LabelsFrom,
-    /// New folder for the report and everything it was made from
-    #[arg(long, value_name = "DIR", default_value = "snellen-exam")]
-    out: PathBuf,
+    /// New folder for the report and everything it was made from; where not given snellen-exam, or where that is there snellen-exam-2
+    /// and so on
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Of scenes, halves and nulls
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -57,8 +59,9 @@ fn some_labels(text: &str) -> Result<LabelsFrom> {
 pub fn run(args: Exam) -> Result<()> {
     let bars = Bars::new();
     // Before anything is computed.
-    if args.out.symlink_metadata().is_ok() {
-        return Err(Error::Exists { path: args.out });
+    let out = args.out.clone().unwrap_or_else(|| free("snellen-exam"));
+    if out.symlink_metadata().is_ok() {
+        return Err(Error::Exists { path: out });
     }
     let mut config = ExamConfig::standard(args.seed)?;
     config.images = args.images;
@@ -67,14 +70,14 @@ pub fn run(args: Exam) -> Result<()> {
     let report = match &args.model {
         Some(model) => {
             let model = args.load.open(model)?;
-            held(&model, &model.name, &config, &args.out, &bars)?
+            held(&model, &model.name, &config, &out, &bars)?
         }
         None => bundled::with_model(|folder| {
             let model = Model::load_with(folder, &args.load.config()?)?;
-            held(&model, bundled::NAME, &config, &args.out, &bars)
+            held(&model, bundled::NAME, &config, &out, &bars)
         })?,
     };
-    let run = RunManifest::read(&args.out.join("run"))?;
+    let run = RunManifest::read(&out.join("run"))?;
     run.images
         .iter()
         .flat_map(|images| &images.passed_over)
@@ -82,18 +85,52 @@ pub fn run(args: Exam) -> Result<()> {
     if args.json {
         return terminal::say(String::from_utf8_lossy(&report.to_json()?).trim_end());
     }
-    summarise(&report, &args.out)?;
+    summarise(&report, &out)?;
     if !args.no_open && std::io::stdout().is_terminal() {
         // The report is written; that no browser is there is no failure.
-        let _ = opener::open(args.out.join("report.html"));
+        let _ = opener::open(out.join("report.html"));
     }
     Ok(())
+}
+
+/// The first name that nothing has: `name`, `name-2`, ...
+fn free(name: &str) -> PathBuf {
+    let taken = |path: &PathBuf| path.symlink_metadata().is_ok();
+    let numbered = (2..).map(|k| PathBuf::from(format!("{name}-{k}")));
+    std::iter::once(PathBuf::from(name))
+        .chain(numbered)
+        .find(|path| !taken(path))
+        .unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// Examines `model` in the world that it was trained on, where the lab made it.
 fn held(model: &Model, name: &str, config: &ExamConfig, out: &Path, bars: &Bars) -> Result<Report> {
     let training = Origin::read(&model.folder)?.map(|origin| origin.training()).transpose()?;
     examine(model, name, training.as_ref(), config, out, bars)
+}
+
+/// Which link of the chain fails, a row for every attribute and binding.
+fn chart(verdict: &Verdict) -> Result<()> {
+    let answer = |cell: &Cell| {
+        let said = match cell.answer {
+            CellAnswer::Yes => "yes",
+            CellAnswer::No => "NO",
+            CellAnswer::CantTell => "can't tell",
+            CellAnswer::NotAsked => "-",
+        };
+        let number = cell.estimate.filter(|_| cell.chance.is_some() && cell.answer != CellAnswer::NotAsked);
+        number.map_or(said.to_owned(), |share| format!("{said} {:.0}", 100.0 * share))
+    };
+    if verdict.rows.is_empty() {
+        return Ok(());
+    }
+    let heads = ["in image", "accessible", "in text", "match", "new pairs"].map(|name| format!("{name:>12}")).concat();
+    terminal::say(format!("\n{:<18}{heads}", ""))?;
+    for row in &verdict.rows {
+        let cells = row.cells.each().map(|(_, cell)| format!("{:>12}", answer(cell))).concat();
+        terminal::say(format!("{:<18}{cells}", row.content.replace("color", "colour")))?;
+    }
+    terminal::say(format!("\n{}", verdict.sentence))
 }
 
 fn summarise(report: &Report, out: &Path) -> Result<()> {
@@ -108,11 +145,13 @@ fn summarise(report: &Report, out: &Path) -> Result<()> {
         ))
     };
     terminal::say(format!("Eye exam of {}", report.name))?;
+    report.verdict.as_ref().map_or(Ok(()), chart)?;
     for question in &report.questions {
         terminal::say(format!("\n{}: {}", question.title, question.purpose))?;
         question.rates.iter().try_for_each(|named| line(&format!("  {}", named.title), &named.rate))?;
     }
     terminal::say("")?;
-    report.findings.iter().try_for_each(|finding| terminal::say(format!("- {finding}")))?;
+    let said = usize::from(report.verdict.is_some());
+    report.findings.iter().skip(said).try_for_each(|finding| terminal::say(format!("- {finding}")))?;
     terminal::say(format!("\n{}", out.join("report.html").display()))
 }

@@ -7,6 +7,7 @@ use super::examinee::Examinee;
 use super::question::{Asked, QUESTIONS};
 use super::sitting::Sitting;
 use super::training::Training;
+use super::verdict::{Shows, diagnose};
 use super::{findings, spatial, units, wording};
 use crate::measure::Confidence;
 use crate::measure::encodes::Criterion;
@@ -14,6 +15,7 @@ use crate::measure::pairs_table::SitePairs;
 use crate::model::{self, Model, TowerConfig, UntrainedKind};
 use crate::output::StagedDir;
 use crate::record::{FolderSource, LabelsFrom, Progress, RecordConfig, SourceConfig, TokenPolicy, Unfinished, record};
+use crate::report::verdict::Verdict;
 use crate::report::{Gallery, ModelCard, Picture, QuestionCard, Report, SceneSet, TowerCard, Units, write_html};
 use crate::scene::caption::{TEMPLATES, Wording, caption};
 use crate::scene::folder::write_folder;
@@ -44,6 +46,8 @@ pub struct ExamConfig {
     pub confidence: Confidence,
     /// Untrained models of each kind, beside which the unit measures stand.
     pub controls: usize,
+    /// The pictures that the verdict is made of; `None` for none.
+    pub verdict: Option<Shows>,
 }
 
 impl ExamConfig {
@@ -60,6 +64,7 @@ impl ExamConfig {
             tokens: TokenPolicy::Mean,
             confidence: Confidence::new(0.95)?,
             controls: 3,
+            verdict: Some(Shows { single: 600, twins: 600 }),
         })
     }
 }
@@ -100,10 +105,14 @@ pub fn examine(
 ) -> Result<Report> {
     let staged = StagedDir::begin(out)?;
     let plan = Plan::new(examinee, training, config)?;
-    let asked = plan.ask(stages)?;
+    let (asked, verdict) = plan.ask(stages)?;
     let measured = examinee.model().map(|model| plan.measure(model, staged.path(), stages)).transpose()?;
     let stage = stages.begin("report");
-    let (report, gallery) = plan.illustrate(name, &asked, measured)?;
+    let (mut report, gallery) = plan.illustrate(name, &asked, measured)?;
+    if let Some(verdict) = &verdict {
+        report.findings.insert(0, verdict.sentence.clone());
+    }
+    report.verdict = verdict;
     report.write_json(staged.path())?;
     let ids = QUESTIONS.iter().map(|question| question.id());
     let rows: Vec<_> = ids.zip(&asked).map(|(id, (asked, _))| (id, asked)).collect();
@@ -154,26 +163,38 @@ impl<'a> Plan<'a> {
         Canvas::plain(self.examinee.side(), self.examinee.side())
     }
 
-    fn ask(&self, stages: &dyn Stages) -> Result<Answered> {
-        let mut answered = Vec::new();
+    fn sitting<'b>(&'b self, progress: &'b dyn Progress) -> Sitting<'b> {
+        Sitting {
+            examinee: self.examinee,
+            world: &self.world,
+            templates: &self.templates,
+            seen: self.training.map(|training| &training.seen),
+            repeats: self.config.repeats,
+            twins: self.config.twins,
+            seed: self.config.seed,
+            confidence: self.config.confidence,
+            progress,
+        }
+    }
+
+    fn ask(&self, stages: &dyn Stages) -> Result<(Answered, Option<Verdict>)> {
+        let mut answered = Answered::new();
         for question in QUESTIONS {
             let progress = stages.begin(question.title());
-            let sitting = Sitting {
-                examinee: self.examinee,
-                world: &self.world,
-                templates: &self.templates,
-                seen: self.training.map(|training| &training.seen),
-                repeats: self.config.repeats,
-                twins: self.config.twins,
-                seed: self.config.seed,
-                confidence: self.config.confidence,
-                progress: progress.as_ref(),
-            };
+            let sitting = self.sitting(progress.as_ref());
             let asked = question.ask(&sitting)?;
             let card = asked.card(question, &sitting)?;
             answered.push((asked, card));
         }
-        Ok(answered)
+        let recognition = answered.iter().find(|(_, card)| card.id == "recognition");
+        let verdict = match (self.config.verdict, recognition) {
+            (Some(shows), Some((recognition, _))) => {
+                let progress = stages.begin("reading both sides");
+                Some(diagnose(&self.sitting(progress.as_ref()), recognition, shows)?)
+            }
+            _ => None,
+        };
+        Ok((answered, verdict))
     }
 
     /// Records `model` in the folder `at` and measures its units there.
@@ -288,6 +309,7 @@ impl<'a> Plan<'a> {
             training: self.training.map(|training| training.card(&self.world)),
             scenes,
             templates: self.templates.iter().map(ToString::to_string).collect(),
+            verdict: None,
             questions: cards,
             units: measured.map(|measured| measured.units),
             confusions: confused,

@@ -19,6 +19,7 @@ mod sitting;
 mod spatial;
 mod training;
 mod units;
+mod verdict;
 mod wording;
 
 pub use examine::{ExamConfig, Stages, examine};
@@ -29,3 +30,4 @@ pub use second::Second;
 pub use sitting::Sitting;
 pub use training::Training;
 pub use units::{Acts, Measured, measure_given, measure_run};
+pub use verdict::Shows;

@@ -3,6 +3,7 @@
 //! The page shows nothing but what `report.json` says and pictures: it is rendered from the JSON.
 
 pub(crate) mod html;
+pub mod verdict;
 
 pub use html::{Gallery, Picture, write_html};
 
@@ -44,6 +45,8 @@ pub struct Report {
     pub scenes: Vec<SceneSet>,
     /// Captions around the objects, `{}` standing for them: all that the model was asked in.
     pub templates: Vec<String>,
+    /// Which link of the chain from picture to answer fails; `None` where it was not asked.
+    pub verdict: Option<verdict::Verdict>,
     /// What the questions gave, in the order in which they were asked.
     pub questions: Vec<QuestionCard>,
     /// Which units stand for what; `None` of an examinee without activations.

@@ -17,7 +17,7 @@ fn untrained(folder: &Path) -> Model {
 }
 
 fn config() -> ExamConfig {
-    ExamConfig { scenes: 60, twins: 40, repeats: 1, controls: 1, ..ExamConfig::standard(5).unwrap() }
+    ExamConfig { scenes: 60, twins: 40, repeats: 1, controls: 1, verdict: None, ..ExamConfig::standard(5).unwrap() }
 }
 
 fn sit(model: &Model, out: &Path, threads: usize) -> Report {
@@ -63,7 +63,8 @@ fn nothing_is_found_where_nothing_was_learnt() {
 /// The unit measures beside three untrained models of each kind.
 fn beside_untrained(model: &Model, scenes: usize) -> Report {
     let home = tempfile::tempdir().unwrap();
-    let config = ExamConfig { scenes, twins: 4, repeats: 1, controls: 3, ..ExamConfig::standard(5).unwrap() };
+    let config =
+        ExamConfig { scenes, twins: 4, repeats: 1, controls: 3, verdict: None, ..ExamConfig::standard(5).unwrap() };
     let report = examine(model, "beside", None, &config, &home.path().join("exam"), &()).unwrap();
     assert!(!home.path().join("exam/untrained").exists());
     report

@@ -23,4 +23,5 @@ mod study;
 mod tensors;
 mod tokenizer;
 mod torch;
+mod verdict;
 mod weights;

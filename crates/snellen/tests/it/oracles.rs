@@ -15,21 +15,28 @@ const SHAPE: usize = 0;
 const COLOR: usize = 1;
 
 /// What is said or shown of one object: its shape and colour, by index.
-type Seen = [usize; 2];
+pub type Seen = [usize; 2];
 
 /// Height and width of its images.
 const SIDE: u32 = 224;
 
 /// An encoder made by hand: `embed` makes an embedding of what an image or a text holds.
-struct Oracle {
+pub struct Oracle {
     world: World,
     /// How each shape looks: the share of its box that it fills, and the box's height over its width.
     looks: Vec<[f64; 2]>,
     embed: fn(&World, &[Seen]) -> Vec<f32>,
+    /// The same of texts.
+    say: fn(&World, &[Seen]) -> Vec<f32>,
 }
 
 impl Oracle {
     fn new(embed: fn(&World, &[Seen]) -> Vec<f32>) -> Self {
+        Self::of(embed, embed)
+    }
+
+    /// Of images and texts it makes embeddings of their own.
+    pub fn of(embed: fn(&World, &[Seen]) -> Vec<f32>, say: fn(&World, &[Seen]) -> Vec<f32>) -> Self {
         let world = World::toy();
         let look = |shape: u32| {
             let object = Object { values: vec![shape, 0, 0], x: 0.5, y: 0.5, size: 0.2 };
@@ -37,7 +44,7 @@ impl Oracle {
             look_of(&image, world.figure(&object).paint).unwrap()
         };
         let looks = (0..world.factors[SHAPE].values.len() as u32).map(look).collect();
-        Self { world, looks, embed }
+        Self { world, looks, embed, say }
     }
 
     /// The objects of an image, which differ in colour.
@@ -65,8 +72,8 @@ impl Oracle {
         phrases.filter_map(object).collect()
     }
 
-    fn rows(&self, seen: impl Iterator<Item = Vec<Seen>>) -> Result<Matrix> {
-        let rows: Vec<Vec<f32>> = seen.map(|seen| unit((self.embed)(&self.world, &seen))).collect();
+    fn rows(&self, seen: impl Iterator<Item = Vec<Seen>>, embed: fn(&World, &[Seen]) -> Vec<f32>) -> Result<Matrix> {
+        let rows: Vec<Vec<f32>> = seen.map(|seen| unit(embed(&self.world, &seen))).collect();
         Matrix::new(rows.len(), rows[0].len(), rows.concat())
     }
 }
@@ -91,11 +98,11 @@ impl Examinee for Oracle {
     }
 
     fn images(&self, images: &[RgbImage]) -> Result<Matrix> {
-        self.rows(images.iter().map(|image| self.see(image)))
+        self.rows(images.iter().map(|image| self.see(image)), self.embed)
     }
 
     fn texts(&self, texts: &[String]) -> Result<Matrix> {
-        self.rows(texts.iter().map(|text| self.read(text)))
+        self.rows(texts.iter().map(|text| self.read(text)), self.say)
     }
 }
 
@@ -104,14 +111,14 @@ fn count(world: &World, factor: usize) -> usize {
 }
 
 /// Which shape has which colour.
-fn bound(world: &World, seen: &[Seen]) -> Vec<f32> {
+pub fn bound(world: &World, seen: &[Seen]) -> Vec<f32> {
     let mut row = vec![0.0; count(world, SHAPE) * count(world, COLOR)];
     seen.iter().for_each(|[shape, color]| row[shape * count(world, COLOR) + color] += 1.0);
     row
 }
 
 /// Which shapes and which colours there are.
-fn bag(world: &World, seen: &[Seen]) -> Vec<f32> {
+pub fn bag(world: &World, seen: &[Seen]) -> Vec<f32> {
     let mut row = vec![0.0; count(world, SHAPE) + count(world, COLOR)];
     for [shape, color] in seen {
         row[*shape] += 1.0;
@@ -133,7 +140,7 @@ fn blind(_: &World, _: &[Seen]) -> Vec<f32> {
 }
 
 /// As [`bound`], of the combinations that were learnt by heart; all others look alike.
-fn by_heart(world: &World, seen: &[Seen]) -> Vec<f32> {
+pub fn by_heart(world: &World, seen: &[Seen]) -> Vec<f32> {
     let known = learnt(world);
     let (by_heart, others): (Vec<Seen>, Vec<Seen>) =
         seen.iter().partition(|seen| known.contains(&seen.map(|value| value as u32)));
@@ -142,13 +149,13 @@ fn by_heart(world: &World, seen: &[Seen]) -> Vec<f32> {
     row
 }
 
-fn learnt(world: &World) -> Combinations {
+pub fn learnt(world: &World) -> Combinations {
     Combinations::holding_out(world, 8, 7).unwrap()
 }
 
 fn sit(oracle: &Oracle, training: Option<&Training>) -> Report {
     let folder = tempfile::tempdir().unwrap();
-    let config = ExamConfig { twins: 60, repeats: 1, ..ExamConfig::standard(11).unwrap() };
+    let config = ExamConfig { twins: 60, repeats: 1, verdict: None, ..ExamConfig::standard(11).unwrap() };
     let out = folder.path().join("exam");
     let report = examine(oracle, "oracle", training, &config, &out, &()).unwrap();
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
@@ -283,7 +290,7 @@ fn embeddings_that_are_no_directions_are_refused_by_number() {
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    let config = ExamConfig { twins: 4, repeats: 1, ..ExamConfig::standard(1).unwrap() };
+    let config = ExamConfig { twins: 4, repeats: 1, verdict: None, ..ExamConfig::standard(1).unwrap() };
     let refused = examine(&Long, "long", None, &config, &folder.path().join("out"), &()).unwrap_err().to_string();
     assert!(refused.contains("embedding of image 0 of the exam: expected length 1, got 1.08"), "{refused}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

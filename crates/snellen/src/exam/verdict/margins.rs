@@ -1,0 +1,53 @@
+//! The margins of the verdict, all of them.
+//!
+//! Answers go by a share of the way from chance to certainty, with its interval: an accuracy of .35 where guessing gives .20 is above
+//! chance and no sight. They were chosen on what is known of models bred with one failure each, none of which judges them
+//! (METHODS.md, verdict).
+
+use crate::measure::proportion::Proportion;
+use crate::report::verdict::CellAnswer;
+
+/// Of the way from chance to certainty, what a network has to find of an attribute in the image embedding.
+pub(super) const ATTRIBUTE_CONTAINED: f64 = 0.7;
+/// What a linear reader has to find of an attribute.
+pub(super) const ATTRIBUTE_ACCESSIBLE: f64 = 0.5;
+/// What zero-shot recognition has to reach of an attribute.
+pub(super) const ATTRIBUTE_MATCHED: f64 = 0.5;
+/// What either reader has to find of a binding; beyond it a linear one has to beat its controls.
+pub(super) const BINDING_READ: f64 = 0.2;
+/// What swaps have to reach.
+pub(super) const BINDING_MATCHED: f64 = 0.6;
+/// What an alignment map may gain on unseen twins where the match uses what both sides hold.
+pub(super) const MAP_GAIN: f64 = 0.1;
+/// What may be lost on new combinations, in accuracy.
+pub(super) const LOST: f64 = 0.1;
+/// The variance over combinations that their interaction may have: beyond it a model knows some combinations and not others.
+pub(super) const INTERACTION: f64 = 0.05;
+/// The share of combinations that it has to know for that to be memory rather than bad sight.
+pub(super) const KNOWN: f64 = 0.5;
+/// Pictures of a reader with few of them.
+pub(super) const FEW: usize = 250;
+
+/// Whether an accuracy lies beyond `share` of the way from `chance` to certainty.
+pub(super) fn beyond(accuracy: &Proportion, chance: f64, share: f64) -> CellAnswer {
+    let bar = bar(chance, share);
+    if accuracy.lo >= bar {
+        CellAnswer::Yes
+    } else if accuracy.hi < bar {
+        CellAnswer::No
+    } else {
+        CellAnswer::CantTell
+    }
+}
+
+/// The accuracy at `share` of the way.
+pub(super) fn bar(chance: f64, share: f64) -> f64 {
+    chance + share * (1.0 - chance)
+}
+
+/// How many answers would tell, going by these: as many as bring the nearer end of the interval to the bar.
+pub(super) fn would_tell(accuracy: &Proportion, chance: f64, share: f64) -> usize {
+    let away = (accuracy.estimate - bar(chance, share)).abs().max(1e-3);
+    let half = ((accuracy.hi - accuracy.lo) / 2.0).max(1e-6);
+    (accuracy.n as f64 * (half / away).powi(2).max(1.0)).ceil().min(1e9) as usize
+}

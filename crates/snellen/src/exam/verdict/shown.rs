@@ -1,0 +1,139 @@
+//! What the verdict shows, and what it reads: embeddings of pictures and captions, and their controls.
+
+use crate::exam::examinee::Examinee;
+use crate::exam::sitting::Sitting;
+use crate::measure::Matrix;
+use crate::model::{ActivationMut, BlockPoint, Hook, Model, Point, Site, Tower, Untrained, UntrainedKind};
+use crate::scene::caption::{Wording, caption};
+use crate::scene::{Scene, render};
+use crate::{Result, random};
+use image::imageops::{FilterType, resize};
+use rayon::prelude::*;
+
+/// Height and width of the pictures that a reader of raw pixels is given, at most.
+const PIXELS: u32 = 48;
+/// Pictures of a forward.
+const BATCH: usize = 64;
+
+/// Pictures and captions of some scenes, as the examinee and the controls have them; a row a scene.
+pub(super) struct Shown {
+    pub(super) scenes: Vec<Scene>,
+    pub(super) pictures: Matrix,
+    pub(super) texts: Matrix,
+    /// Raw pixels, and embeddings of untrained models.
+    pub(super) picture_controls: Vec<(String, Matrix)>,
+    /// Which words are there, and embeddings of untrained models.
+    pub(super) text_controls: Vec<(String, Matrix)>,
+    /// By layer: the mean of its tokens.
+    pub(super) layers: Vec<(Site, Matrix)>,
+}
+
+impl Shown {
+    /// Shows `scenes` to the examinee of `sitting`, and to the `untrained`. Neighbours that are twins are worded alike.
+    pub(super) fn of(
+        sitting: &Sitting<'_>,
+        scenes: Vec<Scene>,
+        group: usize,
+        untrained: &[(String, Model)],
+    ) -> Result<Self> {
+        let said = |(i, scene): (usize, &Scene)| {
+            let rng = &mut random::stream(sitting.seed, "verdict: wording", (i / group) as u64);
+            caption(scene, sitting.world, &Wording::draw(scene.objects.len(), sitting.templates, rng))
+        };
+        let captions: Vec<String> = scenes.iter().enumerate().map(said).collect();
+        let refs: Vec<&Scene> = scenes.iter().collect();
+        let mut picture_controls = vec![("raw pixels".to_owned(), pixels(sitting, &scenes)?)];
+        let mut text_controls = vec![("bag of words".to_owned(), bags(sitting, &scenes)?)];
+        for (name, model) in untrained {
+            let other = Sitting { examinee: model, ..*sitting };
+            picture_controls.push((name.clone(), other.images(&refs)?));
+            text_controls.push((name.clone(), other.texts(&captions)?));
+        }
+        let layers = sitting.examinee.model().map(|model| layers(model, sitting, &scenes)).transpose()?;
+        Ok(Self {
+            pictures: sitting.images(&refs)?,
+            texts: sitting.texts(&captions)?,
+            picture_controls,
+            text_controls,
+            layers: layers.unwrap_or_default(),
+            scenes,
+        })
+    }
+}
+
+/// One untrained model of each kind, where they can be made.
+pub(super) fn untrained(examinee: &dyn Examinee, seed: u64) -> Result<Vec<(String, Model)>> {
+    let Some(model) = examinee.model().filter(|model| model.can_be_untrained()) else { return Ok(Vec::new()) };
+    let of = |kind: UntrainedKind| {
+        let control = model.untrained(Untrained { kind, seed })?;
+        Ok((format!("untrained ({})", kind.name()), control))
+    };
+    UntrainedKind::ALL.into_iter().map(of).collect()
+}
+
+/// `[scene, value]`: the pictures, made smaller where they are large.
+fn pixels(sitting: &Sitting<'_>, scenes: &[Scene]) -> Result<Matrix> {
+    let canvas = sitting.canvas();
+    let row = |scene: &Scene| -> Vec<f32> {
+        let picture = render(scene, sitting.world, &canvas);
+        let side = picture.width().min(PIXELS);
+        let small = if side < picture.width() { resize(&picture, side, side, FilterType::Triangle) } else { picture };
+        small.into_raw().into_iter().map(|x| f32::from(x) / 255.0).collect()
+    };
+    let rows: Vec<Vec<f32>> = scenes.par_iter().map(row).collect();
+    let width = rows.first().map_or(0, Vec::len);
+    Matrix::new(scenes.len(), width, rows.concat())
+}
+
+/// `[scene, value]`: how many objects have each value that captions say.
+fn bags(sitting: &Sitting<'_>, scenes: &[Scene]) -> Result<Matrix> {
+    let said = sitting.world.said();
+    let row = |scene: &Scene| -> Vec<f32> {
+        let count = |f: usize, v: usize| scene.objects.iter().filter(|o| o.values[f] as usize == v).count() as f32;
+        let of = |f: &usize| (0..sitting.world.factors[*f].values.len()).map(|v| count(*f, v)).collect::<Vec<_>>();
+        said.iter().flat_map(of).collect()
+    };
+    let rows: Vec<Vec<f32>> = scenes.iter().map(row).collect();
+    Matrix::new(scenes.len(), rows.first().map_or(0, Vec::len), rows.concat())
+}
+
+/// The mean over tokens of every block's output.
+fn layers(model: &Model, sitting: &Sitting<'_>, scenes: &[Scene]) -> Result<Vec<(Site, Matrix)>> {
+    let canvas = sitting.canvas();
+    let ends = |site: &Site| matches!(site.point, Point::Block(_, BlockPoint::ResidPost));
+    let sites = Site::all(&model.config, Tower::Vision).into_iter().filter(ends);
+    let mut means = Means { sites: sites.map(|site| (site, Vec::new())).collect() };
+    for batch in scenes.chunks(BATCH) {
+        let pictures: Vec<_> = batch.par_iter().map(|scene| render(scene, sitting.world, &canvas)).collect();
+        let pixels = model.pixels(&pictures)?;
+        model.towers.observe_images(&mut crate::engine::Tape::off(), &pixels, &mut means)?;
+    }
+    let matrix = |(site, values): (Site, Vec<f32>)| {
+        let width = values.len() / scenes.len().max(1);
+        Ok((site, Matrix::new(scenes.len(), width, values)?))
+    };
+    means.sites.into_iter().map(matrix).collect()
+}
+
+struct Means {
+    sites: Vec<(Site, Vec<f32>)>,
+}
+
+impl Hook for Means {
+    fn wants(&self, site: Site) -> bool {
+        self.sites.iter().any(|(own, _)| *own == site)
+    }
+
+    fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
+        let Some((_, rows)) = self.sites.iter_mut().find(|(own, _)| *own == site) else { return Ok(()) };
+        let (images, tokens) = (x.shape[0], x.shape[1]);
+        let width = x.data.len() / (images * tokens);
+        for image in x.data.chunks(tokens * width) {
+            let mean = |unit: usize| {
+                image.iter().skip(unit).step_by(width).map(|x| f64::from(*x)).sum::<f64>() / tokens as f64
+            };
+            rows.extend((0..width).map(|unit| mean(unit) as f32));
+        }
+        Ok(())
+    }
+}
