@@ -16,9 +16,10 @@ The library is open_clip where there is an open_clip_config.json and no
 config.json with a model_type or a .pt alone, and transformers otherwise.
 
 What is read
-    transformers: `clip`, `siglip` (not SigLIP 2's NaFlex), either with both
-    towers or the vision tower alone; `dinov2`, `dinov2_with_registers`; and
-    the vision tower alone, without its language model, of `llava`,
+    transformers: `clip`, `metaclip_2`, `siglip`, `siglip2` (NaFlex), each with
+    both towers or the vision tower alone; `vit` and `deit`, without the
+    pooler; `dinov2`, `dinov2_with_registers`, `dinov3_vit`; and the vision
+    tower alone, without its language model, of `llava`,
     `llava_next`, `paligemma`, `idefics3` and `smolvlm`.
     open_clip: its own vision and text transformers, and timm's SigLIP towers;
     files of OpenAI's own (a .pt, or a folder with one and no configuration).
@@ -30,9 +31,14 @@ What is written
                          processor_config.json with one)
     input.pixel_values   f32 [image, 3, height, width]; the pictures as the
                          checkpoint's processor prepares them, with Pillow
-                         unless --preprocessing says torchvision; or else noise.
+                         unless --preprocessing says torchvision or the
+                         processor knows nothing else (DINOv3); or else noise.
                          LLaVA-NeXT, Idefics3 and SmolVLM cut an image into
                          tiles: here is only the one that shows all of it.
+                         NaFlex: [image, patch, value], red, green and blue of
+                         a patch's pixels row by row, and zeros for padding
+    input.spatial_shapes i64 [image, 2]; NaFlex: rows and columns of the patches
+                         of each image, before padding
     input.input_ids      i64 [text, token]; the captions' ids as the checkpoint's
                          tokenizer makes them (tokenizer.json, vocab.json with
                          merges.txt, spiece.model), or else random ones; absent
@@ -45,10 +51,12 @@ What is written
 
     hook_embed                     [image, patch, unit] patch embeddings with the convolution's bias,
                                    or [text, token, unit]
-    hook_pos_embed                 [image, token, unit] of the tokens that have a position: all but registers
+    hook_pos_embed                 [image, token, unit] of the tokens that have a position: all but registers;
+                                   none where positions are rotary
     hook_ln_pre                    [image, token, unit] where a layer norm precedes the blocks
     blocks.{l}.hook_resid_pre, hook_resid_mid, hook_resid_post
     blocks.{l}.attn.hook_q, hook_k, hook_v, hook_z   [image, token, head, unit]; q is not scaled
+    blocks.{l}.attn.hook_rot_q, hook_rot_k           the same after rotary positions, where there are any
     blocks.{l}.attn.hook_attn_scores, hook_pattern   [image, head, query, key]; scores are scaled,
                                    and -inf where masked
     blocks.{l}.hook_attn_out, hook_mlp_out   what is added to the residual stream, after any layer scale
@@ -62,7 +70,7 @@ What is written
     image_embeds, text.text_embeds [image, unit] pooled and, where there is one, projected; not normalised
     logits_per_image               [image, text] with scale and bias
 
-    Tokens are the class token, if any, then registers, then patches.
+    Tokens are the class token, if any, DeiT's distillation token, registers, then patches.
     Where attention is causal, texts get no other mask.
 
     The header's metadata: `format` = "snellen-reference", `schema` = "1",
@@ -135,7 +143,13 @@ def make_inputs(reference: Reference, images: int, seed: int, captions: list[str
         pictures = [picture(rng, index, reference.image_size) for index in range(images)]
         for index, values in enumerate(pictures):
             inputs[f"input.picture.{index}"] = torch.from_numpy(values)
-        inputs["input.pixel_values"] = reference.prepare([Image.fromarray(values) for values in pictures])
+        prepared = reference.prepare([Image.fromarray(values) for values in pictures])
+        if reference.noise is not None:
+            inputs["input.pixel_values"], inputs["input.spatial_shapes"] = prepared
+        else:
+            inputs["input.pixel_values"] = prepared
+    elif reference.noise is not None:
+        inputs["input.pixel_values"], inputs["input.spatial_shapes"] = reference.noise(rng, images)
     else:
         shape = (images, 3, reference.image_size, reference.image_size)
         inputs["input.pixel_values"] = torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
@@ -146,7 +160,8 @@ def make_inputs(reference: Reference, images: int, seed: int, captions: list[str
     elif reference.text is not None:
         inputs["input.input_ids"] = reference.random_ids(rng)
     for name, tensor in inputs.items():
-        kind = torch.uint8 if "picture" in name else torch.int64 if "ids" in name or "mask" in name else torch.float32
+        whole = any(word in name for word in ("ids", "mask", "shapes"))
+        kind = torch.uint8 if "picture" in name else torch.int64 if whole else torch.float32
         assert tensor.dtype == kind, (name, tensor.dtype)
     return inputs
 
@@ -254,7 +269,8 @@ def main(arguments: list[str] | None = None) -> int:
         reference = load(options.model, options.library, options.preprocessing)
         inputs = make_inputs(reference, options.images, options.seed, captions)
         ids, mask = inputs.get("input.input_ids"), inputs.get("input.attention_mask")
-        sites = record(reference, inputs["input.pixel_values"], ids, options.sites, mask)
+        grids = inputs.get("input.spatial_shapes")
+        sites = record(reference, inputs["input.pixel_values"], ids, options.sites, mask, grids)
     except Refusal as reason:
         print(f"dump_reference.py: {reason}", file=sys.stderr)
         return 1

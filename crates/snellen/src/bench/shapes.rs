@@ -1,7 +1,7 @@
 //! Shapes of models that are measured, by name.
 
 use crate::engine::Activation;
-use crate::model::config::{Positions, TextPooling};
+use crate::model::config::{Biases, Positions, TextPooling};
 use crate::model::{Layout, LeftAlone, ModelConfig, TextConfig, TowerConfig, VisionConfig, VisionPooling};
 
 /// Names that [`named`] knows.
@@ -44,7 +44,7 @@ fn tower(width: usize, layers: usize, heads: usize) -> TowerConfig {
         mlp: 4 * width,
         activation: Activation::QuickGelu,
         eps: 1e-5,
-        qkv_bias: true,
+        biases: Biases::ALL,
         gated: false,
         layer_scale: false,
     }
@@ -57,6 +57,7 @@ fn vision(tower: TowerConfig, (image, patch): (usize, usize), projection: usize)
         patch,
         patch_bias: false,
         class_token: true,
+        distillation: false,
         registers: 0,
         norm_pre: true,
         positions: Positions::Learned,

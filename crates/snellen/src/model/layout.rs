@@ -12,8 +12,12 @@ pub enum Layout {
         /// Whether the tower stands inside a larger model, whose other weights are none of its business.
         inside: bool,
     },
+    /// ViT and DeiT as `transformers` has them.
+    Vit,
     /// DINOv2 as `transformers` has it.
     Dinov2,
+    /// DINOv3 as `transformers` has it.
+    Dinov3,
     /// CLIP as OpenCLIP and OpenAI's own code have it.
     OpenClip,
     /// OpenCLIP's text tower beside a SigLIP vision tower of timm.
@@ -51,7 +55,8 @@ impl Layout {
         match (self, text) {
             (Self::Transformers { .. }, false) => "embeddings.patch_embedding.weight",
             (Self::Transformers { .. }, true) => "embeddings.token_embedding.weight",
-            (Self::Dinov2, _) => "embeddings.patch_embeddings.projection.weight",
+            (Self::Vit | Self::Dinov2, _) => "embeddings.patch_embeddings.projection.weight",
+            (Self::Dinov3, _) => "embeddings.patch_embeddings.weight",
             (Self::OpenClip, false) => "conv1.weight",
             (Self::OpenClipTimm, false) => "patch_embed.proj.weight",
             (Self::OpenClip | Self::OpenClipTimm, true) => "token_embedding.weight",
@@ -63,7 +68,7 @@ impl Layout {
         name.ends_with(".position_ids")
             || match self {
                 Self::Transformers { .. } => false,
-                Self::Dinov2 => name.ends_with("embeddings.mask_token"),
+                Self::Vit | Self::Dinov2 | Self::Dinov3 => name.ends_with("embeddings.mask_token"),
                 Self::OpenClip | Self::OpenClipTimm => {
                     matches!(name, "input_resolution" | "context_length" | "vocab_size") || name.ends_with("attn_mask")
                 }
@@ -87,7 +92,9 @@ impl Layout {
         if let Some(rest) = name.strip_prefix("vision_model.") {
             return match self {
                 Self::Transformers { .. } => transformers(rest).under(vision),
+                Self::Vit => vit(rest).under(vision),
                 Self::Dinov2 => dinov2(rest).under(vision),
+                Self::Dinov3 => dinov3(rest).under(vision),
                 Self::OpenClip => open_clip(rest).under(vision),
                 Self::OpenClipTimm => timm(rest).under(vision),
             };
@@ -115,6 +122,51 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Where the weight stands that the vision tower calls `name`, in files with the names that `transformers` 5 has in memory:
+    /// `state_dict()` gives these, `save_pretrained` the older ones. `None` where there are no others.
+    pub(super) fn in_memory(self, name: &str, vision: &str) -> Option<Place> {
+        let rest = name.strip_prefix("vision_model.")?;
+        let (mut place, renamed): (Place, &[(&str, &str)]) = match self {
+            Self::Vit => (vit(rest), &OF_VIT),
+            Self::Dinov2 => (dinov2(rest), &OF_DINOV2),
+            Self::Dinov3 => (dinov3(rest), &[]),
+            _ => return None,
+        };
+        for (old, new) in renamed {
+            place.name = place.name.replace(old, new);
+        }
+        if self == Self::Dinov3 && place.name.starts_with("layer.") {
+            place.name.insert_str(0, "model.");
+        }
+        if let Part::Rows { block, .. } = place.part {
+            let (ours, theirs) = ("mlp.weights_in.", ["mlp.gate_proj.", "mlp.up_proj."][block]);
+            place = Place { name: place.name.replace(ours, theirs), part: Part::Whole };
+        }
+        Some(place.under(vision))
+    }
+}
+
+/// Names of files, and in memory.
+const OF_VIT: [(&str, &str); 7] = [
+    ("encoder.layer.", "layers."),
+    ("attention.attention.query", "attention.q_proj"),
+    ("attention.attention.key", "attention.k_proj"),
+    ("attention.attention.value", "attention.v_proj"),
+    ("attention.output.dense", "attention.o_proj"),
+    ("intermediate.dense", "mlp.fc1"),
+    ("output.dense", "mlp.fc2"),
+];
+
+/// The same of DINOv2.
+const OF_DINOV2: [(&str, &str); 5] = [
+    ("attention.attention.query", "attention.q_proj"),
+    ("attention.attention.key", "attention.k_proj"),
+    ("attention.attention.value", "attention.v_proj"),
+    ("attention.output.dense", "attention.o_proj"),
+    ("mlp.weights_out.", "mlp.down_proj."),
+];
+
 impl Place {
     fn under(mut self, prefix: &str) -> Self {
         self.name.insert_str(0, prefix);
@@ -138,6 +190,46 @@ fn transformers(rest: &str) -> Place {
         Some(place) => place,
         None => Place { name: rest.to_owned(), part: Part::Whole },
     }
+}
+
+fn vit(rest: &str) -> Place {
+    let name = match rest {
+        "embeddings.class_embedding" => "embeddings.cls_token".to_owned(),
+        "embeddings.position_embedding.weight" => "embeddings.position_embeddings".to_owned(),
+        _ => rest
+            .replace("embeddings.patch_embedding.", "embeddings.patch_embeddings.projection.")
+            .replace("encoder.layers.", "encoder.layer.")
+            .replace("layer_norm1", "layernorm_before")
+            .replace("layer_norm2", "layernorm_after")
+            .replace("post_layernorm", "layernorm")
+            .replace("self_attn.q_proj", "attention.attention.query")
+            .replace("self_attn.k_proj", "attention.attention.key")
+            .replace("self_attn.v_proj", "attention.attention.value")
+            .replace("self_attn.out_proj", "attention.output.dense")
+            .replace("mlp.fc1", "intermediate.dense")
+            .replace("mlp.fc2", "output.dense"),
+    };
+    Place { name, part: Part::Whole }
+}
+
+fn dinov3(rest: &str) -> Place {
+    let name = match rest {
+        "embeddings.class_embedding" => "embeddings.cls_token".to_owned(),
+        _ => rest
+            .replace("embeddings.patch_embedding.", "embeddings.patch_embeddings.")
+            .replace("encoder.layers.", "layer.")
+            .replace("post_layernorm", "norm")
+            .replace("layer_norm", "norm")
+            .replace("self_attn.out_proj", "attention.o_proj")
+            .replace("self_attn.", "attention.")
+            .replace("mlp.fc1.", "mlp.up_proj.")
+            .replace("mlp.fc2.", "mlp.down_proj.")
+            .replace("mlp.gate.", "mlp.gate_proj.")
+            .replace("mlp.up.", "mlp.up_proj.")
+            .replace("mlp.down.", "mlp.down_proj."),
+    };
+    let scale = name.ends_with(".layer_scale1") || name.ends_with(".layer_scale2");
+    Place { name: if scale { format!("{name}.lambda1") } else { name }, part: Part::Whole }
 }
 
 fn dinov2(rest: &str) -> Place {

@@ -10,8 +10,9 @@ use super::prefixes::Prefixes;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a classifier adds to a tower that stands under no prefix of its own, and what a tower alone keeps of the whole.
-const HEADS: [&str; 5] = ["classifier", "logit_scale", "logit_bias", "visual_projection", "text_projection"];
+/// What a classifier adds to a tower that stands under no prefix of its own, what a tower alone keeps of the whole, and what `ViTModel`
+/// has behind the class token.
+const HEADS: [&str; 6] = ["classifier", "logit_scale", "logit_bias", "pooler", "visual_projection", "text_projection"];
 
 /// How the parts of a name begin that adapters have in PEFT, kohya's scripts and LyCORIS.
 const ADAPTERS: [&str; 9] =

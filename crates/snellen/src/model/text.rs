@@ -61,7 +61,7 @@ impl<F: Real> TextTower<F> {
             None => Sees::All,
         };
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(tape, x, (Tower::Text, layer, sees), watch)?;
+            x = block.forward(tape, x, (Tower::Text, layer, sees.into()), watch)?;
         }
         let mut x = self.ln_final.forward(tape, &x);
         watch.visit(Site::text(Point::LnFinal), &mut x)?;

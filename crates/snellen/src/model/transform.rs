@@ -60,7 +60,7 @@ impl<F: Real> Towers<F> {
 impl<F: Real> VisionTower<F> {
     fn transform_ends(&mut self, transform: Transform) {
         match transform {
-            Transform::CenterWriting => center_rows(&mut self.positions),
+            Transform::CenterWriting => self.positions.iter_mut().for_each(center_rows),
             Transform::FoldLn => match (&mut self.head, &mut self.projection) {
                 (Some(head), _) => {
                     fold(&mut self.ln_final, &mut [&mut head.attention.k, &mut head.attention.v]);

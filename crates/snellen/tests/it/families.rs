@@ -4,10 +4,11 @@ use safetensors::SafeTensors;
 use snellen::engine::{Tape, Tensor};
 use snellen::model::checkpoint::Checkpoint;
 use snellen::model::config::TowerConfig;
+use snellen::model::parity::{Compared, Parity, Verdict, parity};
 use snellen::model::tokenizer::Tokens;
 use snellen::model::{
-    ActivationMut, Hook, LoadConfig, Model, ModelConfig, Site, TextConfig, Tokenizer, Tower, Towers, Transform,
-    VisionConfig,
+    ActivationMut, Backend, Hook, LoadConfig, Model, ModelConfig, Pixels, Site, TextConfig, Tokenizer, Tower, Towers,
+    Transform, VisionConfig,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,10 @@ impl Reference {
         let rows = self.rows("input.attention_mask")?;
         Some(rows.into_iter().map(|row| row.into_iter().map(|seen| seen == 1).collect()).collect())
     }
+    fn grids(&self) -> Vec<[usize; 2]> {
+        let rows = self.rows("input.spatial_shapes").unwrap_or_default();
+        rows.iter().map(|row| [row[0] as usize, row[1] as usize]).collect()
+    }
     fn rows(&self, name: &str) -> Option<Vec<Vec<u32>>> {
         let file = SafeTensors::deserialize(&self.0).unwrap();
         let view = file.tensor(name).ok()?;
@@ -113,7 +118,8 @@ impl Hook for Recorder {
 
 fn run(model: &Model, reference: &Reference, hook: &mut dyn Hook) -> (Vec<f32>, Option<Vec<f32>>) {
     let mut tape = Tape::off();
-    let image = model.towers.embed_images(&mut tape, &reference.tensor("input.pixel_values"), hook).unwrap();
+    let pixels = Pixels { values: reference.tensor("input.pixel_values"), grids: reference.grids() };
+    let image = model.towers.embed_images(&mut tape, &pixels, hook).unwrap();
     let text = reference.ids().map(|ids| {
         let mask = reference.mask();
         let tokens = Tokens::masked(&ids, mask.as_deref(), model.config.text().unwrap(), "ids").unwrap();
@@ -155,6 +161,34 @@ fn every_site_of_every_family_agrees_with_its_library() {
 fn apart(got: &[f32], expected: &[f32]) -> f64 {
     let rms = (expected.iter().map(|x| (*x as f64).powi(2)).sum::<f64>() / expected.len() as f64).sqrt();
     got.iter().zip(expected).map(|(x, y)| (*x as f64 - *y as f64).abs()).fold(0.0, f64::max) / rms
+}
+
+#[test]
+fn pixels_and_ids_of_every_family_are_those_of_its_library() {
+    let exact = |name: &str, compared: &Parity| {
+        let Compared::Found(pixels) = &compared.pixels else { panic!("{name}: {:?}", compared.pixels) };
+        assert!(pixels.exact >= 1.0 && pixels.pictures >= 2, "{name}: {pixels:?}");
+    };
+    let mut both = Vec::new();
+    // The one of timm is not read by its own file.
+    for name in families().into_iter().filter(|name| name != "open_clip_siglip") {
+        let model = load(&name, &LoadConfig::plain());
+        let compared = parity(&model, &folder(&name).join("reference.safetensors"), 1e-4).unwrap();
+        assert_eq!(compared.verdict(), Verdict::Agrees, "{name}: {:?}", compared.lines());
+        exact(&name, &compared);
+        let texts = matches!(&compared.ids, Compared::Found(ids) if ids.same == ids.captions);
+        assert_eq!(texts, model.config.text.is_some(), "{name}: {:?}", compared.ids);
+        let torchvision = folder(&name).join("torchvision.safetensors");
+        if !torchvision.exists() {
+            continue;
+        }
+        let with = LoadConfig { backend: Some(Backend::Torchvision), ..LoadConfig::plain() };
+        let compared = parity(&load(&name, &with), &torchvision, 1e-4).unwrap();
+        assert_eq!(compared.made.backend.as_deref(), Some("torchvision"), "{name}");
+        exact(&name, &compared);
+        both.push(name);
+    }
+    assert_eq!(both, ["deit", "metaclip2", "siglip2_naflex", "siglip2_naflex_vision", "vit"]);
 }
 
 #[test]

@@ -2,14 +2,21 @@
 
 use super::families::{families, load};
 use snellen::engine::{Precision, Tape, Tensor};
-use snellen::model::{ActivationMut, Hook, LoadConfig, Model, Site, Tower};
+use snellen::model::{ActivationMut, Hook, LoadConfig, Model, Pixels, Site, Tower};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-fn pixels(model: &Model) -> Tensor<f32> {
-    let side = model.config.vision.image;
-    let values = (0..2 * 3 * side * side).map(|i| ((i * 7919 % 255) as f32 - 127.0) / 100.0);
-    Tensor::new([2, 3, side, side], values.collect())
+/// Two pictures; of those that keep their aspect ratio, one of few patches.
+fn pixels(model: &Model) -> Pixels<f32> {
+    let vision = &model.config.vision;
+    let (side, patch) = (vision.image, vision.patch);
+    let values = |count: usize| (0..count).map(|i| ((i * 7919 % 255) as f32 - 127.0) / 100.0).collect();
+    if vision.is_flexible() {
+        let shape = [2, vision.patches(), 3 * patch * patch];
+        let values = Tensor::new(shape, values(shape.iter().product()));
+        return Pixels { values, grids: vec![[2, 3], [vision.grid(); 2]] };
+    }
+    Tensor::new([2, 3, side, side], values(2 * 3 * side * side)).into()
 }
 
 /// Keeps what it sees at some sites, and which sites it was asked about.

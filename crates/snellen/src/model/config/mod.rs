@@ -5,9 +5,11 @@
 //! file leaves out has the default of its class, which is part of the format, and stands in [`assumed`](ModelConfig::assumed).
 
 mod classes;
+mod dinov3;
 mod open_clip;
 mod section;
 mod transformers;
+mod vit;
 mod write;
 
 use super::layout::Layout;
@@ -93,12 +95,38 @@ pub struct TowerConfig {
     pub activation: Activation,
     /// Of every layer norm.
     pub eps: f64,
-    /// Whether queries, keys and values have biases.
-    pub qkv_bias: bool,
+    /// Which of a block's linear maps have biases.
+    pub biases: Biases,
     /// Whether the hidden units of an MLP are products of a gate and a linear map (SwiGLU, arXiv 2002.05202).
     pub gated: bool,
     /// Whether what a block adds to the residual stream is scaled unit by unit (arXiv 2103.17239).
     pub layer_scale: bool,
+}
+
+/// Which linear maps of a block have biases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "families differ in each of them by itself")]
+pub struct Biases {
+    /// That of queries.
+    pub query: bool,
+    /// That of keys.
+    pub key: bool,
+    /// That of values.
+    pub value: bool,
+    /// That which ends attention.
+    pub out: bool,
+    /// Those of the MLP.
+    pub mlp: bool,
+}
+
+impl Biases {
+    /// All of them have.
+    pub const ALL: Self = Self { query: true, key: true, value: true, out: true, mlp: true };
+
+    /// All but perhaps those of queries, keys and values.
+    pub(super) fn with_qkv(qkv: bool) -> Self {
+        Self { query: qkv, key: qkv, value: qkv, ..Self::ALL }
+    }
 }
 
 /// The vision tower.
@@ -115,7 +143,9 @@ pub struct VisionConfig {
     pub patch_bias: bool,
     /// Whether a class token stands before the patches.
     pub class_token: bool,
-    /// Register tokens between class token and patches (arXiv 2309.16588); they have no positions.
+    /// Whether a distillation token, which has a position, stands behind the class token (DeiT, arXiv 2012.12877).
+    pub distillation: bool,
+    /// Register tokens between these and the patches (arXiv 2309.16588); they have no positions.
     pub registers: usize,
     /// Whether a layer norm stands before the first block.
     pub norm_pre: bool,
@@ -130,7 +160,7 @@ pub struct VisionConfig {
 }
 
 /// Where the position embeddings come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Positions {
     /// As the checkpoint has them.
     Learned,
@@ -141,6 +171,20 @@ pub enum Positions {
         trained: usize,
         /// Whether `antialias` is on: then a = -0.5, and the filter is stretched when shrinking.
         antialias: bool,
+    },
+    /// There are none: in every block queries and keys of the patches are turned by angles that grow with the patch's place
+    /// (arXiv 2104.09864, as DINOv3 does it, arXiv 2508.10104).
+    Rotary {
+        /// What the slowest angle is slower by than the fastest, nearly (`rope_theta`).
+        base: f64,
+    },
+    /// Those of a square of patches, interpolated for every picture by itself, which has its own rows and columns of patches
+    /// (NaFlex, arXiv 2502.14786): bilinear, antialiased.
+    Flexible {
+        /// Rows and columns of the square.
+        trained: usize,
+        /// Patches that a picture has at most; what is missing is padding, which attention does not see.
+        most: usize,
     },
 }
 
@@ -156,19 +200,37 @@ pub enum VisionPooling {
 }
 
 impl VisionConfig {
-    /// Patches along each side of the image.
+    /// Patches along each side of the image; where pictures keep their aspect ratio, of a square one.
     pub fn grid(&self) -> usize {
         self.image / self.patch
     }
 
-    /// Patches of an image.
+    /// Patches of an image, padding included.
     pub fn patches(&self) -> usize {
-        self.grid() * self.grid()
+        match self.positions {
+            Positions::Flexible { most, .. } => most,
+            _ => self.grid() * self.grid(),
+        }
     }
 
-    /// Tokens before the patches: class token and registers.
+    /// Values of a patch: red, green and blue of its pixels.
+    pub(super) fn values(&self) -> usize {
+        3 * self.patch * self.patch
+    }
+
+    /// Whether pictures keep their aspect ratio, so that each has its own rows and columns of patches.
+    pub fn is_flexible(&self) -> bool {
+        matches!(self.positions, Positions::Flexible { .. })
+    }
+
+    /// Tokens before the patches that have a position embedding, if patches have: class token and distillation token.
+    pub fn placed(&self) -> usize {
+        usize::from(self.class_token) + usize::from(self.distillation)
+    }
+
+    /// Tokens before the patches: class token, distillation token and registers.
     pub fn prefix(&self) -> usize {
-        usize::from(self.class_token) + self.registers
+        self.placed() + self.registers
     }
 
     /// Tokens of an image.
@@ -181,8 +243,24 @@ impl VisionConfig {
         self.pooling.map(|_| self.projection.unwrap_or(self.tower.width))
     }
 
-    /// Takes pictures of `image` pixels, where the tower's positions allow it.
-    pub(super) fn resize(&mut self, image: usize, place: &str) -> Result<()> {
+    /// Takes pictures of `image` pixels, where the tower's positions allow it; or, of those that keep their aspect ratio, as many
+    /// patches of that side as are given in `patches`.
+    pub(super) fn resize(&mut self, image: usize, patches: Option<[usize; 2]>, place: &str) -> Result<()> {
+        match (&mut self.positions, patches) {
+            (Positions::Flexible { most, .. }, Some([side, allowed])) if side == self.patch => *most = allowed,
+            (Positions::Flexible { .. }, other) => {
+                let got = other
+                    .map_or("one for squares".to_owned(), |[side, _]| format!("one that makes them of {side} pixels"));
+                let expected =
+                    format!("an image processor that makes patches of {} pixels (Siglip2ImageProcessor)", self.patch);
+                return Err(Error::mismatch(place, expected, got));
+            }
+            (_, Some(_)) => {
+                let expected = "an image processor for squares";
+                return Err(Error::mismatch(place, expected, "one that makes patches of pictures of any shape"));
+            }
+            (_, None) => {}
+        }
         if image != self.image && self.positions == Positions::Learned {
             let expected = format!("a result of {0} x {0} pixels, the model's image_size", self.image);
             return Err(Error::mismatch(place, expected, format!("{image} x {image}")));

@@ -7,8 +7,8 @@
 
 use super::section::Section;
 use super::{
-    Cleaning, Layout, ModelConfig, OpenClipTokenizer, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig,
-    VisionPooling,
+    Biases, Cleaning, Layout, ModelConfig, OpenClipTokenizer, Positions, TextConfig, TextPooling, TowerConfig,
+    VisionConfig, VisionPooling,
 };
 use crate::engine::Activation;
 use crate::{Error, Result};
@@ -123,6 +123,7 @@ fn vision_tower(
         patch,
         patch_bias: false,
         class_token: true,
+        distillation: false,
         registers: 0,
         norm_pre: !vision.flag("no_ln_pre")?,
         positions: Positions::Learned,
@@ -185,7 +186,7 @@ fn timm(section: &Section) -> Result<VisionConfig> {
             mlp,
             activation: if TANH.contains(&name) { Activation::GeluTanh } else { Activation::Gelu },
             eps: 1e-6,
-            qkv_bias: true,
+            biases: Biases::ALL,
             gated: false,
             layer_scale: false,
         },
@@ -193,6 +194,7 @@ fn timm(section: &Section) -> Result<VisionConfig> {
         patch,
         patch_bias: true,
         class_token: false,
+        distillation: false,
         registers: 0,
         norm_pre: false,
         positions: Positions::Learned,
@@ -282,7 +284,7 @@ fn tower(section: &Section, width: usize, heads: usize, quick: bool) -> Result<T
         mlp,
         activation: activation(section, quick)?,
         eps: epsilon(section)?,
-        qkv_bias: true,
+        biases: Biases::ALL,
         gated: false,
         layer_scale: section.find("ls_init_value").is_some(),
     })

@@ -6,7 +6,7 @@
 use super::bpe::{self, VOCABULARY};
 use super::padding::{Class, Padding, content};
 use super::siglip::{Siglip, Special};
-use super::{Reader, Tokenizer, parse};
+use super::{Reader, Tokenizer, parse, xlm_roberta};
 use crate::model::files::{self, Files};
 use crate::model::{Layout, ModelConfig};
 use crate::{Error, Result};
@@ -24,6 +24,8 @@ enum Kind {
     Clip,
     /// `tokenizer.json` as it is.
     Json,
+    /// What of `tokenizer.json` its class goes by: XLM-RoBERTa.
+    XlmRoberta,
     /// The same, padded on the left unless the files say otherwise: Gemma.
     Gemma,
     /// `tokenizer.json` behind lower-casing: SigLIP 2.
@@ -85,6 +87,8 @@ impl Described {
         let own = config.open_clip_tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.library.is_none());
         match class.map(|class| class.strip_suffix("Fast").unwrap_or(class)) {
             None if config.model_type == "siglip" => Ok(Kind::Siglip),
+            None if config.model_type == "metaclip_2" => Ok(Kind::XlmRoberta),
+            Some("XLMRobertaTokenizer") => Ok(Kind::XlmRoberta),
             None | Some("CLIPTokenizer") => Ok(Kind::Clip),
             Some(_) if own => {
                 let expected = "\"CLIPTokenizer\", which OpenCLIP takes unless `text_cfg` has `hf_tokenizer_name`";
@@ -96,7 +100,7 @@ impl Described {
             Some("SiglipTokenizer") => Ok(Kind::Siglip),
             Some(_) => {
                 let expected = "a class whose ids are known (CLIPTokenizer, SiglipTokenizer, Siglip2Tokenizer, \
-                                GemmaTokenizer, T5Tokenizer, PreTrainedTokenizerFast or TokenizersBackend)";
+                                GemmaTokenizer, T5Tokenizer, XLMRobertaTokenizer, PreTrainedTokenizerFast or TokenizersBackend)";
                 Err(Error::mismatch(self.key("tokenizer_class"), expected, format!("{:?}", class.unwrap_or_default())))
             }
         }
@@ -108,7 +112,7 @@ impl Kind {
     fn class(self) -> Class {
         let token = match self {
             Self::Clip => Some("<|endoftext|>"),
-            Self::Gemma | Self::Lower => Some("<pad>"),
+            Self::Gemma | Self::Lower | Self::XlmRoberta => Some("<pad>"),
             Self::Siglip => Some("</s>"),
             Self::Json => None,
         };
@@ -142,7 +146,11 @@ impl Tokenizer {
         let place = path.display().to_string();
         let id = |token: &str| inner.token_to_id(token);
         let padding = Padding::of_files(&described, config, text, Some((&inner, &place)), kind.class(), &id)?;
-        let inner = if kind == Kind::Lower { lower(inner) } else { inner };
+        let inner = match kind {
+            Kind::Lower => lower(inner),
+            Kind::XlmRoberta => xlm_roberta::of_class(inner, &described, &place)?,
+            _ => inner,
+        };
         Ok(Some(Self::new(Reader::json(inner, &path)?, padding, cleaning, (&path, &bytes), text)))
     }
 }

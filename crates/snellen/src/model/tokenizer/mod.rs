@@ -15,6 +15,7 @@ mod protobuf;
 mod siglip;
 mod spiece;
 mod unigram;
+mod xlm_roberta;
 
 use super::TextConfig;
 use super::config::{Cleaning, TextPooling};
