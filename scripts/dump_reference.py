@@ -12,7 +12,8 @@ It needs numpy, torch, Pillow, safetensors, and either transformers (5.x) or
 open_clip_torch (3.x). A model's sites can be large: `--sites` takes patterns
 such as `*resid_post,image_embeds`, separated by commas.
 
-The library is open_clip where there is an open_clip_config.json and no
+The library is timm where config.json has an `architecture` and nothing lies
+beside it, open_clip where there is an open_clip_config.json and no
 config.json with a model_type or a .pt alone, and transformers otherwise.
 
 What is read
@@ -21,8 +22,10 @@ What is read
     pooler; `dinov2`, `dinov2_with_registers`, `dinov3_vit`; and the vision
     tower alone, without its language model, of `llava`,
     `llava_next`, `paligemma`, `idefics3` and `smolvlm`.
-    open_clip: its own vision and text transformers, and timm's SigLIP towers;
-    files of OpenAI's own (a .pt, or a folder with one and no configuration).
+    open_clip: its own vision and text transformers, and timm's plain, SigLIP,
+    EVA02 and PE-Core towers; files of OpenAI's own (a .pt, or a folder with one
+    and no configuration).
+    timm: plain vision transformers, DeiT, SigLIP's, EVA's and PE-Core's.
     Everything else is refused.
 
 What is written
@@ -75,7 +78,7 @@ What is written
 
     The header's metadata: `format` = "snellen-reference", `schema` = "1",
     `source` (the library and its version), `model_type` ("open_clip" for
-    open_clip), `versions` (JSON, of the libraries), `weights` (JSON, the SHA-256
+    open_clip, "timm" for timm), `versions` (JSON, of the libraries), `weights` (JSON, the SHA-256
     of each file of weights); `processor` and `backend` ("pil" or "torchvision")
     where pictures were prepared, else `without_pixels` (why not); `tokenizer`
     and `captions` (a JSON list) where captions were tokenised, else
@@ -106,6 +109,7 @@ from reference.recording import Reference, Refusal, record
 from reference.checkpoint import find_file, hash_weights, read_json
 from reference.of_transformers import load_transformers
 from reference.of_open_clip import load_open_clip, load_openai, openai_file
+from reference.of_timm import load_timm
 
 # Libraries that inputs and activations depend on.
 LIBRARIES = ["transformers", "open_clip_torch", "timm", "tokenizers", "sentencepiece", "torch", "torchvision", "pillow", "numpy"]
@@ -174,13 +178,15 @@ def choose_library(model: str) -> str:
         return "transformers"
     if find_file(model, "open_clip_config.json") is not None:
         return "open_clip"
+    if "architecture" in read_json(find_file(model, "config.json")):
+        return "timm"
     if openai_file(model) is not None:
         return "openai"
     raise Refusal(f"{model} has neither a config.json with a model_type nor an open_clip_config.json")
 
 
 def load(model: str, library: str | None = None, backend: str | None = None) -> Reference:
-    loaders = {"transformers": load_transformers, "open_clip": load_open_clip, "openai": load_openai}
+    loaders = {"transformers": load_transformers, "open_clip": load_open_clip, "openai": load_openai, "timm": load_timm}
     return loaders[library or choose_library(model)](model, backend)
 
 
@@ -249,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="a checkpoint's folder, or its id on the Hub")
     parser.add_argument("--out", required=True, type=Path, help="the file to write")
-    parser.add_argument("--library", choices=["transformers", "open_clip", "openai"], help="default: from the files")
+    parser.add_argument("--library", choices=["transformers", "open_clip", "openai", "timm"], help="default: from the files")
     parser.add_argument("--images", type=int, default=2, help="how many pictures (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of pictures, noise and random ids")
     parser.add_argument("--captions", type=Path, help="a text file with one caption per line, or a JSON list")

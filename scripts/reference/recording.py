@@ -89,6 +89,8 @@ class Tower:
     # One token or several that stand before the patches and have positions.
     class_token: Callable[[], Tensor] | None = None
     registers: Callable[[], Tensor] | None = None
+    # Whether only patches have positions, added before other tokens join them.
+    patches_placed_first: bool = False
     causal: bool = False
     head: Head | None = None
     # Where the last layer norm follows pooling: the pooling.
@@ -330,18 +332,23 @@ def record_tower(tower: Tower, inputs: Tensor, sites: Sites) -> Tensor | None:
     if embed.ndim == 4:
         embed = embed.flatten(2).transpose(1, 2)
     sites.add(prefix + "hook_embed", embed)
-    tokens = embed
-    if tower.class_token is not None:
-        first_tokens = tower.class_token().reshape(1, -1, embed.shape[-1])
-        tokens = torch.cat([first_tokens.expand(len(inputs), -1, -1), tokens], 1)
+    tokens, first_count = embed, 0
+    positions = None
     if tower.positions is not None:
         positions = seen["positions"] if isinstance(tower.positions, nn.Module) else tower.positions(inputs)
         positions = positions.expand(len(inputs), -1, -1)
         sites.add(prefix + "hook_pos_embed", positions)
+    if positions is not None and tower.patches_placed_first:
+        tokens = tokens + positions
+    if tower.class_token is not None:
+        first_tokens = tower.class_token().reshape(1, -1, embed.shape[-1])
+        tokens = torch.cat([first_tokens.expand(len(inputs), -1, -1), tokens], 1)
+        first_count = first_tokens.shape[1]
+    if positions is not None and not tower.patches_placed_first:
         tokens = tokens + positions
     if tower.registers is not None:
         registers = tower.registers().expand(len(inputs), -1, -1)
-        tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], 1)
+        tokens = torch.cat([tokens[:, :first_count], registers, tokens[:, first_count:]], 1)
     if tower.first_norm is not None:
         tokens = tower.first_norm(tokens)
         agree(tokens, seen["ln_pre"], prefix + "hook_ln_pre")

@@ -57,6 +57,7 @@ impl<F: Real> Linear<F> {
 pub(super) struct Mlp<F: Real> {
     gate: Option<Linear<F>>,
     up: Linear<F>,
+    norm: Option<Norm<F>>,
     pub(super) down: Linear<F>,
     activation: Activation,
 }
@@ -70,6 +71,7 @@ impl<F: Real> Mlp<F> {
         Ok(Self {
             gate,
             up: Linear::new(p, &format!("{name}.{up}"), inward, bias)?,
+            norm: config.mlp_norm.then(|| Norm::new(p, &format!("{name}.norm"), config.mlp, config.eps)).transpose()?,
             down: Linear::new(p, &format!("{name}.{down}"), outward, bias)?,
             activation: config.activation,
         })
@@ -100,6 +102,9 @@ impl<F: Real> Mlp<F> {
             let mut linear = self.up.of(x).make(tape);
             watch.visit(site(BlockPoint::MlpPreLinear), &mut linear)?;
             post = ops::multiply(tape, &post, &linear);
+        }
+        if let Some(norm) = &self.norm {
+            post = norm.forward(tape, &post);
         }
         watch.visit(site(BlockPoint::MlpPost), &mut post)?;
         Ok(self.down.of(&post))
@@ -136,6 +141,7 @@ pub(super) struct Attention<F: Real> {
     pub(super) q: Linear<F>,
     pub(super) k: Linear<F>,
     pub(super) v: Linear<F>,
+    norm: Option<Norm<F>>,
     pub(super) out: Linear<F>,
     heads: usize,
     precision: Precision,
@@ -144,8 +150,11 @@ pub(super) struct Attention<F: Real> {
 impl<F: Real> Attention<F> {
     pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
         let square = (config.width, config.width);
+        let norm = |p: &mut dyn Parameters<F>| Norm::new(p, &format!("{name}.norm"), config.width, config.eps);
+        let norm = config.attention_norm.then(|| norm(p)).transpose()?;
         let mut map = |letter: &str, bias| Linear::new(p, &format!("{name}.{letter}"), square, bias);
         Ok(Self {
+            norm,
             q: map("q_proj", config.biases.query)?,
             k: map("k_proj", config.biases.key)?,
             v: map("v_proj", config.biases.value)?,
@@ -198,7 +207,11 @@ impl<F: Real> Attention<F> {
             ops::attention(tape, (&q, &k, &v), causal, self.precision)
         };
         watch.visit(site(BlockPoint::Z), &mut z)?;
-        Ok(self.out.of(&z.reshape(from.shape())))
+        let z = z.reshape(from.shape());
+        Ok(match &self.norm {
+            Some(norm) => self.out.of(&norm.forward(tape, &z)),
+            None => self.out.of(&z),
+        })
     }
 }
 

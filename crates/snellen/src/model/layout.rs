@@ -20,8 +20,32 @@ pub enum Layout {
     Dinov3,
     /// CLIP as OpenCLIP and OpenAI's own code have it.
     OpenClip,
-    /// OpenCLIP's text tower beside a SigLIP vision tower of timm.
-    OpenClipTimm,
+    /// OpenCLIP's text tower beside a vision tower of timm.
+    OpenClipTimm(TimmNames),
+    /// A vision tower of timm by itself.
+    Timm(TimmNames),
+}
+
+/// What differs among the names of timm's towers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimmNames {
+    /// Whether the class is `Eva`.
+    pub eva: bool,
+    /// How queries, keys and values lie.
+    pub qkv: Qkv,
+    /// Whether the last layer norm stands behind the pooling, where it has another name.
+    pub norm_after_pooling: bool,
+}
+
+/// How the maps of queries, keys and values lie in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Qkv {
+    /// In one tensor, and their biases in another.
+    Packed,
+    /// The weights in one tensor; the biases apart, and none of keys.
+    WithoutKeyBias,
+    /// Each by itself, without a bias of keys.
+    Separate,
 }
 
 /// Where a weight stands in a file.
@@ -58,8 +82,8 @@ impl Layout {
             (Self::Vit | Self::Dinov2, _) => "embeddings.patch_embeddings.projection.weight",
             (Self::Dinov3, _) => "embeddings.patch_embeddings.weight",
             (Self::OpenClip, false) => "conv1.weight",
-            (Self::OpenClipTimm, false) => "patch_embed.proj.weight",
-            (Self::OpenClip | Self::OpenClipTimm, true) => "token_embedding.weight",
+            (Self::OpenClipTimm(_) | Self::Timm(_), false) => "patch_embed.proj.weight",
+            (Self::OpenClip | Self::OpenClipTimm(_) | Self::Timm(_), _) => "token_embedding.weight",
         }
     }
 
@@ -67,9 +91,9 @@ impl Layout {
     pub(super) fn ignores(self, name: &str) -> bool {
         name.ends_with(".position_ids")
             || match self {
-                Self::Transformers { .. } => false,
+                Self::Transformers { .. } | Self::Timm(_) => false,
                 Self::Vit | Self::Dinov2 | Self::Dinov3 => name.ends_with("embeddings.mask_token"),
-                Self::OpenClip | Self::OpenClipTimm => {
+                Self::OpenClip | Self::OpenClipTimm(_) => {
                     matches!(name, "input_resolution" | "context_length" | "vocab_size") || name.ends_with("attn_mask")
                 }
             }
@@ -80,7 +104,7 @@ impl Layout {
     pub(super) fn outer(self, vision: &str) -> Option<&str> {
         let tower = match self {
             Self::OpenClip => "visual.",
-            Self::OpenClipTimm => "visual.trunk.",
+            Self::OpenClipTimm(_) => "visual.trunk.",
             _ => "vision_model.",
         };
         vision.strip_suffix(tower)
@@ -96,12 +120,12 @@ impl Layout {
                 Self::Dinov2 => dinov2(rest).under(vision),
                 Self::Dinov3 => dinov3(rest).under(vision),
                 Self::OpenClip => open_clip(rest).under(vision),
-                Self::OpenClipTimm => timm(rest).under(vision),
+                Self::OpenClipTimm(names) | Self::Timm(names) => timm(rest, names).under(vision),
             };
         }
         if let Some(rest) = name.strip_prefix("text_model.") {
             return match self {
-                Self::OpenClip | Self::OpenClipTimm => open_clip_text(rest).under(text),
+                Self::OpenClip | Self::OpenClipTimm(_) => open_clip_text(rest).under(text),
                 _ => transformers(rest).under(text),
             };
         }
@@ -109,12 +133,17 @@ impl Layout {
             (Self::OpenClip, "visual_projection.weight") => {
                 Place { name: format!("{vision}proj"), part: Part::Transposed }
             }
-            (Self::OpenClip | Self::OpenClipTimm, "text_projection.weight") => {
+            // timm's classifier is what projects.
+            (Self::OpenClipTimm(_), "visual_projection.weight") => whole(format!("{vision}head.weight")),
+            (Self::OpenClipTimm(_), "visual_projection.bias") => whole(format!("{vision}head.bias")),
+            (Self::OpenClip | Self::OpenClipTimm(_), "text_projection.weight") => {
                 Place { name: format!("{text}text_projection"), part: Part::Transposed }
             }
             // With a bias it is a linear map as any other.
-            (Self::OpenClip | Self::OpenClipTimm, "text_head.weight") => whole(format!("{text}text_projection.weight")),
-            (Self::OpenClip | Self::OpenClipTimm, "text_head.bias") => whole(format!("{text}text_projection.bias")),
+            (Self::OpenClip | Self::OpenClipTimm(_), "text_head.weight") => {
+                whole(format!("{text}text_projection.weight"))
+            }
+            (Self::OpenClip | Self::OpenClipTimm(_), "text_head.bias") => whole(format!("{text}text_projection.bias")),
             (_, "text_head.weight") => whole(format!("{text}head.weight")),
             (_, "text_head.bias") => whole(format!("{text}head.bias")),
             _ => whole(format!("{}{name}", self.outer(vision).unwrap_or_default())),
@@ -297,28 +326,50 @@ fn open_clip_block(name: &str) -> Place {
     packed(&name, "in_proj_").unwrap_or(Place { name, part: Part::Whole })
 }
 
-fn timm(rest: &str) -> Place {
+fn timm(rest: &str, names: TimmNames) -> Place {
+    let whole = |name: String| Place { name, part: Part::Whole };
     let name = match rest {
+        "embeddings.class_embedding" => "cls_token".to_owned(),
+        "embeddings.register_tokens" => "reg_token".to_owned(),
         "embeddings.position_embedding.weight" => "pos_embed".to_owned(),
         "head.probe" => "attn_pool.latent".to_owned(),
         _ => rest
             .replace("embeddings.patch_embedding.", "patch_embed.proj.")
             .replace("encoder.layers.", "blocks.")
+            .replace("pre_layrnorm.", "norm_pre.")
             .replace("layer_norm", "norm")
-            .replace("post_layernorm.", "norm.")
+            .replace("post_layernorm.", if names.norm_after_pooling { "fc_norm." } else { "norm." })
             .replace("head.layernorm.", "head.norm.")
+            .replace("mlp.gate.", "mlp.fc1_g.")
+            .replace("mlp.up.", "mlp.fc1_x.")
+            .replace("mlp.down.", "mlp.fc2.")
             .replace("self_attn.", "attn.")
             .replace("out_proj.", "proj."),
     };
-    let Some(head) = name.strip_prefix("head.") else {
-        return packed(&name, "qkv.").unwrap_or(Place { name, part: Part::Whole });
-    };
-    // Of the head's maps only key and value lie together.
-    let head = head.replace("attention.", "").replace("q_proj.", "q.");
-    let (name, part) = match (head.strip_prefix("k_proj."), head.strip_prefix("v_proj.")) {
+    if let Some(head) = name.strip_prefix("head.") {
+        return timm_head(head);
+    }
+    if let Some((before, number)) = name.rsplit_once(".layer_scale") {
+        return whole(if names.eva {
+            format!("{before}.gamma_{number}")
+        } else {
+            format!("{before}.ls{number}.gamma")
+        });
+    }
+    match (names.qkv, name.strip_suffix("_proj.bias")) {
+        (Qkv::WithoutKeyBias, Some(letter)) => whole(format!("{letter}_bias")),
+        (Qkv::Separate, _) => whole(name),
+        _ => packed(&name, "qkv.").unwrap_or(Place { name, part: Part::Whole }),
+    }
+}
+
+/// Of the maps of the attention that pools only key and value lie together.
+fn timm_head(name: &str) -> Place {
+    let name = name.replace("attention.", "").replace("q_proj.", "q.");
+    let (name, part) = match (name.strip_prefix("k_proj."), name.strip_prefix("v_proj.")) {
         (Some(rest), _) => (format!("kv.{rest}"), Part::Rows { block: 0, of: 2 }),
         (_, Some(rest)) => (format!("kv.{rest}"), Part::Rows { block: 1, of: 2 }),
-        _ => (head, Part::Whole),
+        _ => (name, Part::Whole),
     };
     Place { name: format!("attn_pool.{name}"), part }
 }

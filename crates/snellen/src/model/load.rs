@@ -229,6 +229,7 @@ impl Description {
         let mut config = match format {
             Format::Transformers => ModelConfig::parse(&json, &place)?,
             Format::OpenClip => ModelConfig::parse_open_clip(&json, &place)?,
+            Format::Timm => ModelConfig::parse_timm(&json, &place)?,
         };
         config.left_alone.files = left_alone.files;
         let class = json.pointer("/architectures/0").and_then(Value::as_str);
@@ -300,6 +301,10 @@ fn preprocessing(
         (None, Format::OpenClip) => {
             let place = path.display().to_string();
             (Preprocessing::parse_open_clip(&files::json(path, bytes)?, &place)?, place)
+        }
+        (None, Format::Timm) => {
+            let place = path.display().to_string();
+            (Preprocessing::parse_timm(&files::json(path, bytes)?, config.vision.image, &place)?, place)
         }
         (None, Format::Transformers) => {
             let (file, mut json) = files::processor(files)?;

@@ -37,7 +37,7 @@ mod vision;
 pub use config::{LeftAlone, ModelConfig, TextConfig, TowerConfig, VisionConfig, VisionPooling};
 pub use files::Files;
 pub use hook::{ActivationMut, Hook};
-pub use layout::Layout;
+pub use layout::{Layout, Qkv, TimmNames};
 pub use load::{LoadConfig, Model};
 pub use picture::Decoded;
 pub use pixels::{Pixels, PixelsRef};

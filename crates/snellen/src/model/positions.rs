@@ -1,7 +1,7 @@
 //! Position embeddings, and what becomes of them at another picture size than the one they were trained at.
 
 use super::checkpoint::Parameters;
-use super::config::{Positions, VisionConfig};
+use super::config::{Positions, Rotary, VisionConfig};
 use super::resample::cubic;
 use crate::Result;
 use crate::engine::ops::Angles;
@@ -15,7 +15,7 @@ pub(super) fn fit<F: Real>(p: &mut dyn Parameters<F>, config: &VisionConfig) -> 
     let (grid, old) = match config.positions {
         Positions::Learned => (config.grid(), config.grid()),
         Positions::Bicubic { trained, .. } => (config.grid(), trained / config.patch),
-        Positions::Rotary { .. } => return Ok(None),
+        Positions::None => return Ok(None),
         Positions::Flexible { trained, .. } => (trained, trained),
     };
     let table = p.get("vision_model.embeddings.position_embedding.weight", &[class + old * old, d])?;
@@ -30,23 +30,31 @@ pub(super) fn fit<F: Real>(p: &mut dyn Parameters<F>, config: &VisionConfig) -> 
     Ok(Some(Tensor::new([class + grid * grid, d], data)))
 }
 
-/// What queries and keys of the patches are turned by; `None` where they are not. The first half of a head's pairs turns with the row,
-/// the second with the column, both from -1 to 1 over the picture.
+/// What queries and keys of the patches are turned by; `None` where they are not. The first half of a head's pairs turns with one side of
+/// the picture, the second with the other.
 pub(super) fn angles<F: Real>(config: &VisionConfig) -> Option<Angles<F>> {
-    let Positions::Rotary { base } = config.positions else { return None };
+    let rotary = config.rotary?;
     let (grid, quarter) = (config.grid(), config.tower.width / config.tower.heads / 4);
-    let place = |i: usize| 2.0 * ((i as f64 + 0.5) / grid as f64) - 1.0;
-    let speed = |pair: usize| 2.0 * PI / base.powf(pair as f64 / quarter as f64);
+    let place = |i: usize| match rotary {
+        Rotary::Centred { .. } => 2.0 * ((i as f64 + 0.5) / grid as f64) - 1.0,
+        Rotary::Indexed { first, reference, .. } => (i as f64 + first) / grid as f64 * reference as f64,
+    };
+    let speed = |pair: usize| match rotary {
+        Rotary::Centred { base } => 2.0 * PI / base.powf(pair as f64 / quarter as f64),
+        Rotary::Indexed { .. } => 10_000_f64.powf(pair as f64 / quarter as f64).recip(),
+    };
+    let columns_first = matches!(rotary, Rotary::Indexed { columns_first: true, .. });
     let mut angles = Vec::with_capacity(grid * grid * 2 * quarter);
     for (row, column) in (0..grid).flat_map(|row| (0..grid).map(move |column| (row, column))) {
-        for at in [row, column] {
+        for at in if columns_first { [column, row] } else { [row, column] } {
             angles.extend((0..quarter).map(|pair| place(at) * speed(pair)));
         }
     }
     let table = |f: fn(f64) -> f64| {
         Tensor::new([grid * grid, 2 * quarter], angles.iter().map(|angle| F::of(f(*angle))).collect())
     };
-    Some(Angles { cos: table(f64::cos), sin: table(f64::sin), first: config.prefix() })
+    let neighbours = matches!(rotary, Rotary::Indexed { .. });
+    Some(Angles { cos: table(f64::cos), sin: table(f64::sin), first: config.prefix(), neighbours })
 }
 
 /// The positions of every picture of a batch, whose rows and columns of patches are `grids`, `[image, patch, unit]`, from `table

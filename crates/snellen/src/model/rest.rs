@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// has behind the class token.
 const HEADS: [&str; 6] = ["classifier", "logit_scale", "logit_bias", "pooler", "visual_projection", "text_projection"];
 
+/// What timm puts behind a tower.
+const CLASSIFIERS: [&str; 2] = ["head", "head_dist"];
+
 /// How the parts of a name begin that adapters have in PEFT, kohya's scripts and LyCORIS.
 const ADAPTERS: [&str; 9] =
     ["lora_", "base_layer", "hada_", "lokr_", "oft_", "boft_", "ia3_", "vera_", "modules_to_save"];
@@ -79,7 +82,8 @@ impl Checkpoint {
         match self.layout {
             Layout::Transformers { inside: true } => !vision.is_empty() && under(vision),
             // OpenCLIP refuses whatever it does not ask for.
-            Layout::OpenClip | Layout::OpenClipTimm => true,
+            Layout::OpenClip | Layout::OpenClipTimm(_) => true,
+            Layout::Timm(_) => under(vision) && !CLASSIFIERS.contains(&self.root(name)),
             _ => under(vision) || !text.is_empty() && under(text) || roots.contains(self.root(name)),
         }
     }

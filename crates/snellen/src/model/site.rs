@@ -178,9 +178,10 @@ impl Site {
             (Tower::Text, None) => return Vec::new(),
         };
         let of_vision = tower == Tower::Vision;
-        let turned = of_vision && matches!(vision.positions, Positions::Rotary { .. });
+        let turned = of_vision && vision.rotary.is_some();
+        let placed = !of_vision || vision.positions != Positions::None;
         let mut points = vec![Point::Embed];
-        points.extend((!turned).then_some(Point::PosEmbed));
+        points.extend(placed.then_some(Point::PosEmbed));
         points.extend((of_vision && vision.norm_pre).then_some(Point::LnPre));
         let inside = BlockPoint::ALL.into_iter().filter(|point| match point {
             BlockPoint::MlpPreLinear => shape.gated,
@@ -208,7 +209,7 @@ impl Site {
         let by_head = |tokens: usize| vec![rows, tokens, heads, d / heads];
         match self.point {
             Point::Embed if self.tower == Tower::Vision => vec![rows, vision.patches(), d],
-            Point::PosEmbed if self.tower == Tower::Vision => vec![rows, tokens - vision.registers, d],
+            Point::PosEmbed if self.tower == Tower::Vision => vec![rows, vision.placed() + vision.patches(), d],
             Point::LnFinal if self.tower == Tower::Vision && vision.norm_after_pooling => vec![rows, d],
             Point::Embed | Point::PosEmbed | Point::LnPre | Point::LnFinal => vec![rows, tokens, d],
             Point::Embeds => {
@@ -221,13 +222,17 @@ impl Site {
                 BlockPoint::MlpPre | BlockPoint::MlpPreLinear | BlockPoint::MlpPost => vec![rows, tokens, tower.mlp],
                 _ => vec![rows, tokens, d],
             },
-            Point::Head(point) => match point {
-                BlockPoint::Q | BlockPoint::Z => by_head(1),
-                BlockPoint::K | BlockPoint::V => by_head(tokens),
-                BlockPoint::AttnScores | BlockPoint::Pattern => vec![rows, heads, 1, tokens],
-                BlockPoint::MlpPre | BlockPoint::MlpPost => vec![rows, 1, tower.mlp],
-                _ => vec![rows, 1, d],
-            },
+            Point::Head(point) => {
+                let head = vision.head_tower();
+                let by_head = |tokens: usize| vec![rows, tokens, head.heads, d / head.heads];
+                match point {
+                    BlockPoint::Q | BlockPoint::Z => by_head(1),
+                    BlockPoint::K | BlockPoint::V => by_head(tokens),
+                    BlockPoint::AttnScores | BlockPoint::Pattern => vec![rows, head.heads, 1, tokens],
+                    BlockPoint::MlpPre | BlockPoint::MlpPost => vec![rows, 1, head.mlp],
+                    _ => vec![rows, 1, d],
+                }
+            }
         }
     }
 
@@ -243,9 +248,10 @@ impl Site {
             Point::LnFinal if vision.norm_after_pooling => TokenAxis::One,
             Point::Head(point) if !matches!(point, BlockPoint::K | BlockPoint::V) => TokenAxis::One,
             Point::Embed => TokenAxis::Tokens { class: false, registers: 0 },
-            Point::PosEmbed => {
-                TokenAxis::Tokens { class: vision.class_token, registers: usize::from(vision.distillation) }
-            }
+            Point::PosEmbed => TokenAxis::Tokens {
+                class: vision.class_token && vision.class_position,
+                registers: usize::from(vision.distillation && vision.class_position),
+            },
             _ => all,
         }
     }

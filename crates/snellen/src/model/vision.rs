@@ -57,7 +57,10 @@ impl<F: Real> VisionTower<F> {
             blocks: Block::all(p, "vision_model.encoder.layers", &c.tower, done)?,
             ln_final: Norm::new(p, "vision_model.post_layernorm", d, eps)?,
             head: (c.pooling == Some(VisionPooling::Attention)).then(|| Head::new(p, config)).transpose()?,
-            projection: c.projection.map(|to| Linear::new(p, "visual_projection", (d, to), false)).transpose()?,
+            projection: c
+                .projection
+                .map(|to| Linear::new(p, "visual_projection", (d, to), c.projection_bias))
+                .transpose()?,
             config: config.clone(),
         })
     }
@@ -91,11 +94,8 @@ impl<F: Real> VisionTower<F> {
         let sees = if seen.contains(&false) { Sees::Only(&seen) } else { Sees::All };
         let mut x = ops::linear(&patches, &self.patch, self.patch_bias.as_ref()).make(tape);
         watch.visit(Site::vision(Point::Embed), &mut x)?;
-        if let Some(class) = &self.class {
-            x = ops::insert(tape, &x, class, 0);
-        }
-        if let Some(token) = &self.distillation {
-            x = ops::insert(tape, &x, token, usize::from(self.class.is_some()));
+        if self.config.class_position {
+            x = self.with_first_tokens(tape, x);
         }
         if let Some(positions) = &self.positions {
             let mut positions = match self.config.positions {
@@ -105,8 +105,11 @@ impl<F: Real> VisionTower<F> {
             watch.visit(Site::vision(Point::PosEmbed), &mut positions)?;
             x = ops::add(tape, &x, &positions);
         }
+        if !self.config.class_position {
+            x = self.with_first_tokens(tape, x);
+        }
         if let Some(registers) = &self.registers {
-            x = ops::insert(tape, &x, registers, self.config.placed());
+            x = ops::insert(tape, &x, registers, self.config.unregistered());
         }
         if let Some(ln_pre) = &self.ln_pre {
             x = ln_pre.forward(tape, &x);
@@ -141,6 +144,19 @@ impl<F: Real> VisionTower<F> {
     }
 }
 
+impl<F: Real> VisionTower<F> {
+    /// `x [image, patch, unit]` behind the class token and what else stands there.
+    fn with_first_tokens(&self, tape: &mut Tape<F>, mut x: Tensor<F>) -> Tensor<F> {
+        if let Some(class) = &self.class {
+            x = ops::insert(tape, &x, class, 0);
+        }
+        if let Some(token) = &self.distillation {
+            x = ops::insert(tape, &x, token, usize::from(self.class.is_some()));
+        }
+        x
+    }
+}
+
 /// SigLIP's head: a learned query attends to all tokens, and an MLP adds to what it finds (arXiv 2303.15343).
 pub(super) struct Head<F: Real> {
     query: Tensor<F>,
@@ -151,7 +167,7 @@ pub(super) struct Head<F: Real> {
 
 impl<F: Real> Head<F> {
     fn new(p: &mut dyn Parameters<F>, config: &VisionConfig) -> Result<Self> {
-        let (name, tower) = ("vision_model.head", &config.tower);
+        let (name, tower) = ("vision_model.head", &config.head_tower());
         Ok(Self {
             query: p.get(&format!("{name}.probe"), &[1, tower.width])?,
             attention: Attention::new(p, &format!("{name}.attention"), tower)?,

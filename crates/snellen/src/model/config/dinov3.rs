@@ -6,7 +6,7 @@
 use super::classes::{INERT, TOWER, defaults, neutral_vision};
 use super::section::Section;
 use super::transformers::{alone, no_code, sides};
-use super::{Biases, Layout, LeftAlone, ModelConfig, Positions, TowerConfig, VisionConfig, VisionPooling};
+use super::{Biases, Layout, LeftAlone, ModelConfig, Positions, Rotary, TowerConfig, VisionConfig, VisionPooling};
 use crate::{Error, Result};
 
 /// Keys that speak of training.
@@ -37,13 +37,17 @@ pub(super) fn parse(mut top: Section) -> Result<ModelConfig> {
         patch,
         patch_bias: true,
         class_token: true,
+        class_position: true,
         distillation: false,
         registers: top.at_least("num_register_tokens", 0)?,
         norm_pre: false,
-        positions: Positions::Rotary { base: top.number("rope_theta", 1e-6..=1e12)? },
+        positions: Positions::None,
+        rotary: Some(Rotary::Centred { base: top.number("rope_theta", 1e-6..=1e12)? }),
         pooling: Some(VisionPooling::Class),
+        head: None,
         norm_after_pooling: false,
         projection: None,
+        projection_bias: false,
     };
     Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Dinov3, vision, assumed) })
 }

@@ -137,6 +137,8 @@ impl Section {
             biases: Biases::ALL,
             gated: false,
             layer_scale: false,
+            attention_norm: false,
+            mlp_norm: false,
         })
     }
 

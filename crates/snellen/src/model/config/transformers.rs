@@ -124,6 +124,7 @@ fn clip(mut top: Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<Model
         pooling: pooling(&text, kind == "clip")?,
         projection,
         projection_bias: false,
+        projected: true,
         kept_positions: None,
     };
     let layout = Layout::Transformers { inside: false };
@@ -160,6 +161,7 @@ fn siglip(top: &Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<ModelC
         pooling: TextPooling::Last,
         projection: text.size("projection_size")?,
         projection_bias: true,
+        projected: true,
         kept_positions: None,
     };
     if top.find("text_config").is_some() && vision.embedding() != Some(text.projection) {
@@ -238,17 +240,21 @@ fn tower_of(section: &Section, name: &str, kind: &str, left_alone: &mut LeftAlon
         patch,
         patch_bias: !clip,
         class_token: clip,
+        class_position: true,
         distillation: false,
         registers: 0,
         norm_pre: clip,
         positions,
+        rotary: None,
         pooling: match (clip, head) {
             (true, _) => Some(VisionPooling::Class),
             (false, true) => Some(VisionPooling::Attention),
             (false, false) => None,
         },
+        head: None,
         norm_after_pooling: false,
         projection: None,
+        projection_bias: false,
     })
 }
 
@@ -288,6 +294,8 @@ fn dinov2(mut top: Section) -> Result<ModelConfig> {
         biases: Biases::with_qkv(top.flag("qkv_bias")?),
         gated,
         layer_scale: true,
+        attention_norm: false,
+        mlp_norm: false,
     };
     let vision = VisionConfig {
         tower,
@@ -295,13 +303,17 @@ fn dinov2(mut top: Section) -> Result<ModelConfig> {
         patch,
         patch_bias: true,
         class_token: true,
+        class_position: true,
         distillation: false,
         registers: if with_registers { top.at_least("num_register_tokens", 0)? } else { 0 },
         norm_pre: false,
         positions: Positions::Bicubic { trained: image, antialias: with_registers },
+        rotary: None,
         pooling: Some(VisionPooling::Class),
+        head: None,
         norm_after_pooling: false,
         projection: None,
+        projection_bias: false,
     };
     Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Dinov2, vision, assumed) })
 }

@@ -32,13 +32,17 @@ pub(super) fn parse(mut top: Section) -> Result<ModelConfig> {
         patch,
         patch_bias: true,
         class_token: true,
+        class_position: true,
         distillation: model_type == "deit",
         registers: 0,
         norm_pre: false,
         positions: Positions::Learned,
+        rotary: None,
         pooling: Some(VisionPooling::Class),
+        head: None,
         norm_after_pooling: false,
         projection: None,
+        projection_bias: false,
     };
     Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Vit, vision, assumed) })
 }

@@ -13,6 +13,7 @@ mod fields;
 mod fractions;
 mod open_clip;
 mod resize;
+mod timm;
 mod transformers;
 
 use super::picture::{Decoded, Mode, memory};

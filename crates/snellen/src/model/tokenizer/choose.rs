@@ -3,6 +3,7 @@
 //! `transformers` decides by `tokenizer_class` of `tokenizer_config.json`, and where that is missing by `model_type`. Classes whose
 //! ids were not compared are refused: what a class does beside its `tokenizer.json` stands in its code only.
 
+use super::bert;
 use super::bpe::{self, VOCABULARY};
 use super::padding::{Class, Padding, content};
 use super::siglip::{Siglip, Special};
@@ -28,6 +29,8 @@ enum Kind {
     XlmRoberta,
     /// The same, padded on the left unless the files say otherwise: Gemma.
     Gemma,
+    /// The vocabulary of `tokenizer.json`: BERT.
+    Bert,
     /// `tokenizer.json` behind lower-casing: SigLIP 2.
     Lower,
     /// `spiece.model`: SigLIP.
@@ -96,11 +99,12 @@ impl Described {
             }
             Some("GemmaTokenizer") => Ok(Kind::Gemma),
             Some("T5Tokenizer" | "PreTrainedTokenizer" | "TokenizersBackend") => Ok(Kind::Json),
+            Some("BertTokenizer") => Ok(Kind::Bert),
             Some("Siglip2Tokenizer") => Ok(Kind::Lower),
             Some("SiglipTokenizer") => Ok(Kind::Siglip),
             Some(_) => {
                 let expected = "a class whose ids are known (CLIPTokenizer, SiglipTokenizer, Siglip2Tokenizer, \
-                                GemmaTokenizer, T5Tokenizer, XLMRobertaTokenizer, PreTrainedTokenizerFast or TokenizersBackend)";
+                                GemmaTokenizer, T5Tokenizer, BertTokenizer, XLMRobertaTokenizer, PreTrainedTokenizerFast or TokenizersBackend)";
                 Err(Error::mismatch(self.key("tokenizer_class"), expected, format!("{:?}", class.unwrap_or_default())))
             }
         }
@@ -114,6 +118,7 @@ impl Kind {
             Self::Clip => Some("<|endoftext|>"),
             Self::Gemma | Self::Lower | Self::XlmRoberta => Some("<pad>"),
             Self::Siglip => Some("</s>"),
+            Self::Bert => Some("[PAD]"),
             Self::Json => None,
         };
         Class { left: matches!(self, Self::Gemma | Self::Lower), token }
@@ -148,11 +153,22 @@ impl Tokenizer {
         let padding = Padding::of_files(&described, config, text, Some((&inner, &place)), kind.class(), &id)?;
         let inner = match kind {
             Kind::Lower => lower(inner),
+            Kind::Bert => bert::of_class(inner, &described, &place)?,
             Kind::XlmRoberta => xlm_roberta::of_class(inner, &described, &place)?,
             _ => inner,
         };
-        Ok(Some(Self::new(Reader::json(inner, &path)?, padding, cleaning, (&path, &bytes), text)))
+        let strips = config.open_clip_tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.strip_separator);
+        let stripped = strips.then(|| separator(&described, &inner)).transpose()?;
+        let reader = Reader::json(inner, &path)?;
+        Ok(Some(Self { stripped, ..Self::new(reader, padding, cleaning, (&path, &bytes), text) }))
     }
+}
+
+/// The id of the token that ends a text.
+fn separator(described: &Described, inner: &tokenizers::Tokenizer) -> Result<u32> {
+    let token = described.token("sep_token", "[SEP]")?;
+    let none = || Error::mismatch(described.key("sep_token"), "a token of tokenizer.json", format!("{token:?}"));
+    inner.token_to_id(&token).ok_or_else(none)
 }
 
 /// Lower-cases before everything else, character by character.
@@ -169,10 +185,10 @@ pub(in crate::model) fn missing(config: &ModelConfig, folder: &Path) -> Error {
     let path = folder.join(JSON);
     let library = config.open_clip_tokenizer.as_ref().map(|tokenizer| &tokenizer.library);
     match (config.layout, library) {
-        (Layout::OpenClip | Layout::OpenClipTimm, Some(Some(name))) => {
+        (Layout::OpenClip | Layout::OpenClipTimm(_), Some(Some(name))) => {
             Error::mismatch(path.display(), format!("the tokenizer.json of `{name}`"), "no such file")
         }
-        (Layout::OpenClip | Layout::OpenClipTimm, _) => {
+        (Layout::OpenClip | Layout::OpenClipTimm(_), _) => {
             let expected = "CLIP's tokenizer, which OpenCLIP carries in its code: the tokenizer.json, or vocab.json and merges.txt, \
                             of openai/clip-vit-base-patch32";
             Error::mismatch(path.display(), expected, "no such file")
