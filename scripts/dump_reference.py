@@ -12,16 +12,20 @@ It needs numpy, torch, Pillow, safetensors, and either transformers (5.x) or
 open_clip_torch (3.x). A model's sites can be large: `--sites` takes patterns
 such as `*resid_post,image_embeds`, separated by commas.
 
-The library is open_clip where there is an open_clip_config.json and no
+The library is timm where config.json has an `architecture` and nothing lies
+beside it, open_clip where there is an open_clip_config.json and no
 config.json with a model_type or a .pt alone, and transformers otherwise.
 
 What is read
-    transformers: `clip`, `siglip` (not SigLIP 2's NaFlex), either with both
-    towers or the vision tower alone; `dinov2`, `dinov2_with_registers`; and
-    the vision tower alone, without its language model, of `llava`,
+    transformers: `clip`, `metaclip_2`, `siglip`, `siglip2` (NaFlex), each with
+    both towers or the vision tower alone; `vit` and `deit`, without the
+    pooler; `dinov2`, `dinov2_with_registers`, `dinov3_vit`; and the vision
+    tower alone, without its language model, of `llava`,
     `llava_next`, `paligemma`, `idefics3` and `smolvlm`.
-    open_clip: its own vision and text transformers, and timm's SigLIP towers;
-    files of OpenAI's own (a .pt, or a folder with one and no configuration).
+    open_clip: its own vision and text transformers, and timm's plain, SigLIP,
+    EVA02 and PE-Core towers; files of OpenAI's own (a .pt, or a folder with one
+    and no configuration).
+    timm: plain vision transformers, DeiT, SigLIP's, EVA's and PE-Core's.
     Everything else is refused.
 
 What is written
@@ -30,9 +34,14 @@ What is written
                          processor_config.json with one)
     input.pixel_values   f32 [image, 3, height, width]; the pictures as the
                          checkpoint's processor prepares them, with Pillow
-                         unless --preprocessing says torchvision; or else noise.
+                         unless --preprocessing says torchvision or the
+                         processor knows nothing else (DINOv3); or else noise.
                          LLaVA-NeXT, Idefics3 and SmolVLM cut an image into
                          tiles: here is only the one that shows all of it.
+                         NaFlex: [image, patch, value], red, green and blue of
+                         a patch's pixels row by row, and zeros for padding
+    input.spatial_shapes i64 [image, 2]; NaFlex: rows and columns of the patches
+                         of each image, before padding
     input.input_ids      i64 [text, token]; the captions' ids as the checkpoint's
                          tokenizer makes them (tokenizer.json, vocab.json with
                          merges.txt, spiece.model), or else random ones; absent
@@ -45,10 +54,12 @@ What is written
 
     hook_embed                     [image, patch, unit] patch embeddings with the convolution's bias,
                                    or [text, token, unit]
-    hook_pos_embed                 [image, token, unit] of the tokens that have a position: all but registers
+    hook_pos_embed                 [image, token, unit] of the tokens that have a position: all but registers;
+                                   none where positions are rotary
     hook_ln_pre                    [image, token, unit] where a layer norm precedes the blocks
     blocks.{l}.hook_resid_pre, hook_resid_mid, hook_resid_post
     blocks.{l}.attn.hook_q, hook_k, hook_v, hook_z   [image, token, head, unit]; q is not scaled
+    blocks.{l}.attn.hook_rot_q, hook_rot_k           the same after rotary positions, where there are any
     blocks.{l}.attn.hook_attn_scores, hook_pattern   [image, head, query, key]; scores are scaled,
                                    and -inf where masked
     blocks.{l}.hook_attn_out, hook_mlp_out   what is added to the residual stream, after any layer scale
@@ -62,12 +73,12 @@ What is written
     image_embeds, text.text_embeds [image, unit] pooled and, where there is one, projected; not normalised
     logits_per_image               [image, text] with scale and bias
 
-    Tokens are the class token, if any, then registers, then patches.
+    Tokens are the class token, if any, DeiT's distillation token, registers, then patches.
     Where attention is causal, texts get no other mask.
 
     The header's metadata: `format` = "snellen-reference", `schema` = "1",
     `source` (the library and its version), `model_type` ("open_clip" for
-    open_clip), `versions` (JSON, of the libraries), `weights` (JSON, the SHA-256
+    open_clip, "timm" for timm), `versions` (JSON, of the libraries), `weights` (JSON, the SHA-256
     of each file of weights); `processor` and `backend` ("pil" or "torchvision")
     where pictures were prepared, else `without_pixels` (why not); `tokenizer`
     and `captions` (a JSON list) where captions were tokenised, else
@@ -98,6 +109,7 @@ from reference.recording import Reference, Refusal, record
 from reference.checkpoint import find_file, hash_weights, read_json
 from reference.of_transformers import load_transformers
 from reference.of_open_clip import load_open_clip, load_openai, openai_file
+from reference.of_timm import load_timm
 
 # Libraries that inputs and activations depend on.
 LIBRARIES = ["transformers", "open_clip_torch", "timm", "tokenizers", "sentencepiece", "torch", "torchvision", "pillow", "numpy"]
@@ -135,7 +147,13 @@ def make_inputs(reference: Reference, images: int, seed: int, captions: list[str
         pictures = [picture(rng, index, reference.image_size) for index in range(images)]
         for index, values in enumerate(pictures):
             inputs[f"input.picture.{index}"] = torch.from_numpy(values)
-        inputs["input.pixel_values"] = reference.prepare([Image.fromarray(values) for values in pictures])
+        prepared = reference.prepare([Image.fromarray(values) for values in pictures])
+        if reference.noise is not None:
+            inputs["input.pixel_values"], inputs["input.spatial_shapes"] = prepared
+        else:
+            inputs["input.pixel_values"] = prepared
+    elif reference.noise is not None:
+        inputs["input.pixel_values"], inputs["input.spatial_shapes"] = reference.noise(rng, images)
     else:
         shape = (images, 3, reference.image_size, reference.image_size)
         inputs["input.pixel_values"] = torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
@@ -146,7 +164,8 @@ def make_inputs(reference: Reference, images: int, seed: int, captions: list[str
     elif reference.text is not None:
         inputs["input.input_ids"] = reference.random_ids(rng)
     for name, tensor in inputs.items():
-        kind = torch.uint8 if "picture" in name else torch.int64 if "ids" in name or "mask" in name else torch.float32
+        whole = any(word in name for word in ("ids", "mask", "shapes"))
+        kind = torch.uint8 if "picture" in name else torch.int64 if whole else torch.float32
         assert tensor.dtype == kind, (name, tensor.dtype)
     return inputs
 
@@ -159,13 +178,15 @@ def choose_library(model: str) -> str:
         return "transformers"
     if find_file(model, "open_clip_config.json") is not None:
         return "open_clip"
+    if "architecture" in read_json(find_file(model, "config.json")):
+        return "timm"
     if openai_file(model) is not None:
         return "openai"
     raise Refusal(f"{model} has neither a config.json with a model_type nor an open_clip_config.json")
 
 
 def load(model: str, library: str | None = None, backend: str | None = None) -> Reference:
-    loaders = {"transformers": load_transformers, "open_clip": load_open_clip, "openai": load_openai}
+    loaders = {"transformers": load_transformers, "open_clip": load_open_clip, "openai": load_openai, "timm": load_timm}
     return loaders[library or choose_library(model)](model, backend)
 
 
@@ -234,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="a checkpoint's folder, or its id on the Hub")
     parser.add_argument("--out", required=True, type=Path, help="the file to write")
-    parser.add_argument("--library", choices=["transformers", "open_clip", "openai"], help="default: from the files")
+    parser.add_argument("--library", choices=["transformers", "open_clip", "openai", "timm"], help="default: from the files")
     parser.add_argument("--images", type=int, default=2, help="how many pictures (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of pictures, noise and random ids")
     parser.add_argument("--captions", type=Path, help="a text file with one caption per line, or a JSON list")
@@ -254,7 +275,8 @@ def main(arguments: list[str] | None = None) -> int:
         reference = load(options.model, options.library, options.preprocessing)
         inputs = make_inputs(reference, options.images, options.seed, captions)
         ids, mask = inputs.get("input.input_ids"), inputs.get("input.attention_mask")
-        sites = record(reference, inputs["input.pixel_values"], ids, options.sites, mask)
+        grids = inputs.get("input.spatial_shapes")
+        sites = record(reference, inputs["input.pixel_values"], ids, options.sites, mask, grids)
     except Refusal as reason:
         print(f"dump_reference.py: {reason}", file=sys.stderr)
         return 1

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from reference.checkpoint import find_file, random_clip_ids, read_json
-from reference.recording import Attention, Block, Head, Mlp, Reference, Refusal, Tower, first, split_linear, torch_attention
+from reference.of_timm import timm_tower
+from reference.recording import Block, Mlp, Reference, Refusal, Tower, first, torch_attention
 
 
 def open_clip_block(layer: nn.Module) -> Block:
@@ -57,56 +58,7 @@ def open_clip_vision_tower(visual: nn.Module) -> Tower:
 
 
 def timm_vision_tower(visual: nn.Module) -> Tower:
-    """A vision tower of timm whose output is pooled by attention, as SigLIP's is."""
-    from timm.models.vision_transformer import Attention as TimmAttention
-    from timm.models.vision_transformer import Block as TimmBlock
-    from timm.models.vision_transformer import VisionTransformer
-
-    trunk = visual.trunk
-    plain = isinstance(trunk, VisionTransformer) and getattr(trunk, "attn_pool", None) is not None
-    if not plain or trunk.cls_token is not None or trunk.reg_token is not None or trunk.num_prefix_tokens:
-        raise Refusal("of timm's vision towers only those of SigLIP's kind are supported")
-    pool = trunk.attn_pool
-    identities = [trunk.norm_pre, trunk.fc_norm, trunk.head, pool.q_norm, pool.k_norm]
-    if not all(isinstance(module, nn.Identity) for module in identities) or pool.pos_embed is not None:
-        raise Refusal("this timm vision tower has layers that SigLIP's have not")
-
-    def block(layer: nn.Module) -> Block:
-        attention = layer.attn
-        if type(layer) is not TimmBlock or type(attention) is not TimmAttention:
-            raise Refusal(f"timm's {type(layer).__name__} is not supported")
-        others = [attention.q_norm, attention.k_norm, getattr(attention, "norm", nn.Identity()), layer.mlp.norm]
-        if not all(isinstance(module, nn.Identity) for module in others) or getattr(attention, "gate", None):
-            raise Refusal("this timm vision tower has layers that SigLIP's have not")
-        maps = [split_linear(attention.qkv.weight, attention.qkv.bias, part, 3) for part in range(3)]
-        scales = [None if isinstance(scale, nn.Identity) else scale for scale in (layer.ls1, layer.ls2)]
-        return Block(
-            module=layer,
-            norm1=layer.norm1,
-            attention_module=attention,
-            attention=Attention(attention.num_heads, *maps, out=attention.proj),
-            scale1=scales[0],
-            norm2=layer.norm2,
-            mlp=Mlp(layer.mlp, layer.mlp.fc1, layer.mlp.fc2),
-            scale2=scales[1],
-        )
-
-    keys = [split_linear(pool.kv.weight, pool.kv.bias, part, 2) for part in range(2)]
-    return Tower(
-        prefix="",
-        blocks=[block(layer) for layer in trunk.blocks],
-        embed=trunk.patch_embed.proj,
-        positions=lambda _inputs: trunk.pos_embed,
-        final_norm=trunk.norm,
-        head=Head(
-            probe=lambda: pool.latent,
-            attention=Attention(pool.num_heads, pool.q, *keys, out=pool.proj),
-            norm=pool.norm,
-            mlp=Mlp(pool.mlp, pool.mlp.fc1, pool.mlp.fc2),
-        ),
-        forward=lambda pixel_values: (None, visual(pixel_values)),
-        embedding=lambda pooled, _inputs: visual.head(pooled),
-    )
+    return timm_tower(visual.trunk, visual, lambda pooled: visual.head(visual.trunk.head(pooled)))
 
 
 def open_clip_text_tower(model: nn.Module) -> Tower:

@@ -31,6 +31,8 @@ class Attention:
     key: Callable[[Tensor], Tensor]
     value: Callable[[Tensor], Tensor]
     out: Callable[[Tensor], Tensor]
+    # What rotary positions make of queries or keys, [image, token, head, unit].
+    rotate: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass
@@ -76,22 +78,27 @@ class Tower:
     blocks: list[Block]
     # Its output is the patch or token embeddings, [image, patch, unit] or [image, unit, row, column].
     embed: nn.Module
-    # The positions of the tokens that have one: [token, unit], of the input; or a module which returns them.
-    positions: Callable[[Tensor], Tensor] | nn.Module
+    # The positions of the tokens that have one: [token, unit], of the input; or a module which returns them; or none.
+    positions: Callable[[Tensor], Tensor] | nn.Module | None
     final_norm: nn.Module
     # The library's own forward pass: the final tokens, if it returns them normalised, and the embedding, if any.
     forward: Callable[[Tensor], tuple[Tensor | None, Tensor | None]]
     # From the normalised tokens (or the head's output) and the input to the embedding.
     embedding: Callable[[Tensor, Tensor], Tensor] | None
     first_norm: nn.Module | None = None
+    # One token or several that stand before the patches and have positions.
     class_token: Callable[[], Tensor] | None = None
     registers: Callable[[], Tensor] | None = None
+    # Whether only patches have positions, added before other tokens join them.
+    patches_placed_first: bool = False
     causal: bool = False
     head: Head | None = None
     # Where the last layer norm follows pooling: the pooling.
     pool_first: Callable[[Tensor], Tensor] | None = None
-    # Which tokens attention sees, [text, token]; all where there is none.
+    # Which tokens attention sees, [text, token] or [image, patch]; all where there is none.
     mask: Tensor | None = None
+    # Where pictures keep their aspect ratio: rows and columns of the patches of each, [image, 2].
+    grids: Tensor | None = None
 
 
 @dataclass
@@ -103,9 +110,11 @@ class Reference:
     vision: Tower
     # The pixels that the vision tower expects, along an edge.
     image_size: int
-    # Pictures to pixel values; none where the checkpoint does not say.
-    prepare: Callable[[list[Image.Image]], Tensor] | None
+    # Pictures to pixel values, where pictures keep their aspect ratio with rows and columns; none where the checkpoint does not say.
+    prepare: Callable[[list[Image.Image]], Tensor | tuple[Tensor, Tensor]] | None
     text: Tower | None = None
+    # Where pictures keep their aspect ratio: noise, [image, patch, value], with rows and columns; `prepare` then gives these too.
+    noise: Callable[[np.random.Generator, int], tuple[Tensor, Tensor]] | None = None
     # Captions to ids, and to a mask where the text tower is given one; none where the checkpoint has no tokenizer.
     tokenize: Callable[[list[str]], tuple[Tensor, Tensor | None]] | None = None
     # The classes that prepare and tokenize, and what the first resizes with: "pil" or "torchvision".
@@ -213,6 +222,12 @@ def record_attention(
     q = attention.query(queries).unflatten(-1, (attention.heads, -1))
     k = attention.key(tokens).unflatten(-1, (attention.heads, -1))
     v = attention.value(tokens).unflatten(-1, (attention.heads, -1))
+    sites.add(name + "hook_q", q)
+    sites.add(name + "hook_k", k)
+    if attention.rotate is not None:
+        q, k = attention.rotate(q), attention.rotate(k)
+        sites.add(name + "hook_rot_q", q)
+        sites.add(name + "hook_rot_k", k)
     scores = torch.einsum("bqhd,bkhd->bhqk", q, k) / math.sqrt(q.shape[-1])
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
@@ -224,8 +239,6 @@ def record_attention(
     pattern = scores.softmax(-1)
     z = torch.einsum("bhqk,bkhd->bqhd", pattern, v)
     for site, tensor in [
-        ("hook_q", q),
-        ("hook_k", k),
         ("hook_v", v),
         ("hook_z", z),
         ("hook_attn_scores", scores),
@@ -318,17 +331,24 @@ def record_tower(tower: Tower, inputs: Tensor, sites: Sites) -> Tensor | None:
     embed = seen["embed"]
     if embed.ndim == 4:
         embed = embed.flatten(2).transpose(1, 2)
-    positions = seen["positions"] if isinstance(tower.positions, nn.Module) else tower.positions(inputs)
-    positions = positions.expand(len(inputs), -1, -1)
     sites.add(prefix + "hook_embed", embed)
-    sites.add(prefix + "hook_pos_embed", positions)
-    tokens = embed
+    tokens, first_count = embed, 0
+    positions = None
+    if tower.positions is not None:
+        positions = seen["positions"] if isinstance(tower.positions, nn.Module) else tower.positions(inputs)
+        positions = positions.expand(len(inputs), -1, -1)
+        sites.add(prefix + "hook_pos_embed", positions)
+    if positions is not None and tower.patches_placed_first:
+        tokens = tokens + positions
     if tower.class_token is not None:
-        tokens = torch.cat([tower.class_token().expand(len(inputs), 1, -1), tokens], 1)
-    tokens = tokens + positions
+        first_tokens = tower.class_token().reshape(1, -1, embed.shape[-1])
+        tokens = torch.cat([first_tokens.expand(len(inputs), -1, -1), tokens], 1)
+        first_count = first_tokens.shape[1]
+    if positions is not None and not tower.patches_placed_first:
+        tokens = tokens + positions
     if tower.registers is not None:
         registers = tower.registers().expand(len(inputs), -1, -1)
-        tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], 1)
+        tokens = torch.cat([tokens[:, :first_count], registers, tokens[:, first_count:]], 1)
     if tower.first_norm is not None:
         tokens = tower.first_norm(tokens)
         agree(tokens, seen["ln_pre"], prefix + "hook_ln_pre")
@@ -343,16 +363,16 @@ def record_tower(tower: Tower, inputs: Tensor, sites: Sites) -> Tensor | None:
         agree(normalized, returned_tokens, prefix + "ln_final.hook_normalized")
     if tower.embedding is None:
         return None
-    pooled = normalized if tower.head is None else record_head(tower.head, normalized, seen, sites)
+    pooled = normalized if tower.head is None else record_head(tower.head, normalized, seen, sites, tower.mask)
     agree(tower.embedding(pooled, inputs), returned_embedding, prefix + "the pooled embedding")
     sites.add(prefix + ("text_embeds" if prefix else "image_embeds"), returned_embedding)
     return returned_embedding
 
 
-def record_head(head: Head, tokens: Tensor, seen: dict, sites: Sites) -> Tensor:
+def record_head(head: Head, tokens: Tensor, seen: dict, sites: Sites, mask: Tensor | None) -> Tensor:
     """The sites of attention pooling; returns its output."""
     probe = head.probe().reshape(1, 1, -1).expand(len(tokens), 1, -1)
-    _, out = record_attention(sites, "head.attn.", head.attention, probe, tokens, causal=False)
+    _, out = record_attention(sites, "head.attn.", head.attention, probe, tokens, causal=False, mask=mask)
     agree(out, seen["attn_out"], "head.attn.hook_z through the output map")
     agree(head.mlp.last(seen["post"]), seen["mlp"], "head.mlp.hook_post through the last linear map")
     for site, key in [
@@ -365,6 +385,11 @@ def record_head(head: Head, tokens: Tensor, seen: dict, sites: Sites) -> Tensor:
     return (seen["attn_out"] + seen["mlp"])[:, 0]
 
 
+def patch_mask(grids: Tensor, patches: int) -> Tensor:
+    """Which patches are no padding, [image, patch]."""
+    return (torch.arange(patches)[None, :] < grids.prod(1)[:, None]).to(torch.int64)
+
+
 @torch.no_grad()
 def record(
     reference: Reference,
@@ -372,8 +397,12 @@ def record(
     input_ids: Tensor | None,
     patterns: str = "all",
     mask: Tensor | None = None,
+    grids: Tensor | None = None,
 ) -> Sites:
     """Every wanted site of every tower."""
+    if grids is not None:
+        reference.vision.grids = grids
+        reference.vision.mask = patch_mask(grids, pixel_values.shape[1])
     if reference.text is not None:
         reference.text.mask = mask
     sites = Sites(patterns)

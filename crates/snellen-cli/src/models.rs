@@ -7,7 +7,7 @@ use snellen::model::{Backend, LoadConfig, Model, Orientation, Transform, Untrain
 use snellen::{Error, Result};
 
 /// How `--model` is explained.
-pub const HELP: &str = "Name on the Hugging Face Hub (owner/name, owner/name@revision), folder, or .safetensors file";
+pub const HELP: &str = "Name on the Hugging Face Hub (owner/name, owner/name@revision), folder, or file of weights";
 
 /// Which of a model's files are meant.
 #[derive(Args)]

@@ -34,6 +34,7 @@ impl Hook for Reduce {
                 class: true,
                 registers: 0,
                 covers: &[],
+                counts: &[],
             };
             let reduced = reduce(tokens, &[TokenPolicy::Mean, TokenPolicy::Max]);
             self.rows += reduced.map_or(0, |rows| rows.len());

@@ -11,10 +11,11 @@ use std::path::PathBuf;
 /// The script that makes references, as it stands in the repository, and the modules that it imports there, by what an import of
 /// each begins with.
 const SCRIPT: &str = include_str!("../../../../scripts/dump_reference.py");
-const MODULES: [(&str, &str); 4] = [
+const MODULES: [(&str, &str); 5] = [
     ("from reference.recording import ", include_str!("../../../../scripts/reference/recording.py")),
     ("from reference.checkpoint import ", include_str!("../../../../scripts/reference/checkpoint.py")),
     ("from reference.of_transformers import ", include_str!("../../../../scripts/reference/of_transformers.py")),
+    ("from reference.of_timm import ", include_str!("../../../../scripts/reference/of_timm.py")),
     ("from reference.of_open_clip import ", include_str!("../../../../scripts/reference/of_open_clip.py")),
 ];
 
@@ -34,7 +35,7 @@ pub struct Parity {
     /// Print the comparison as JSON
     #[arg(long)]
     json: bool,
-    /// Print the Python script that makes a reference with transformers or open_clip, and nothing else
+    /// Print the Python script that makes a reference with transformers, open_clip or timm, and nothing else
     #[arg(long, exclusive = true)]
     print_script: bool,
 }

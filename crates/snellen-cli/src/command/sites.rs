@@ -3,7 +3,7 @@
 use crate::models::{self, Place};
 use crate::terminal::{self, Bars, Downloads};
 use clap::Args;
-use snellen::model::{BlockPoint, ModelConfig, Point, Site, TokenAxis, Tower};
+use snellen::model::{ModelConfig, Point, Site, TokenAxis, Tower};
 use snellen::{Error, Result};
 
 /// Arguments of `sites`.
@@ -55,10 +55,9 @@ pub fn run(args: &Sites) -> Result<()> {
 
 /// The axes of a site for one image or text.
 fn axes(site: Site, config: &ModelConfig) -> Vec<&'static str> {
-    let by_head = |point| matches!(point, BlockPoint::Q | BlockPoint::K | BlockPoint::V | BlockPoint::Z);
     match (site.point, site.tokens(config)) {
         (_, TokenAxis::Attention) => vec!["head", "query", "key"],
-        (Point::Block(_, point) | Point::Head(point), _) if by_head(point) => vec!["token", "head", "unit"],
+        (Point::Block(_, point) | Point::Head(point), _) if point.is_by_head() => vec!["token", "head", "unit"],
         (Point::Head(_), _) => vec!["token", "unit"],
         (_, TokenAxis::One) => vec!["unit"],
         (Point::Embed, _) if site.tower == Tower::Vision => vec!["patch", "unit"],

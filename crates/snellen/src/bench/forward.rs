@@ -4,15 +4,14 @@ use super::Copies;
 use super::random::uniform;
 use crate::Result;
 use crate::engine::{Tape, Tensor};
-use crate::model::{ModelConfig, Site, Towers};
+use crate::model::{ModelConfig, Pixels, Site, Towers};
 use std::hint::black_box;
 
 /// A vision tower and the images that it is run on.
 pub struct Forward<'a> {
     towers: &'a Towers<f32>,
     config: &'a ModelConfig,
-    /// `[image, 3, row, column]`.
-    pixels: Tensor<f32>,
+    pixels: Pixels<f32>,
     sites: Vec<Site>,
     tape: Tape<f32>,
 }
@@ -30,7 +29,7 @@ impl<'a> Forward<'a> {
 
     /// Operations of a run, whatever sites are read.
     pub fn flops(&self) -> u64 {
-        self.pixels.dim(0) as u64 * self.config.vision.flops()
+        self.pixels.values.dim(0) as u64 * self.config.vision.flops()
     }
 
     /// Runs it once: to the end, or as far as the sites that are read.
@@ -46,8 +45,13 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// Random images of the size that the model takes.
-pub(super) fn pixels(config: &ModelConfig, batch: usize, seed: u64) -> Tensor<f32> {
-    let side = config.vision.image;
-    Tensor::new([batch, 3, side, side], uniform(seed, "pixels", batch * 3 * side * side, 1.0))
+/// Random images of the size that the model takes; square ones, where it takes any shape.
+pub(super) fn pixels(config: &ModelConfig, batch: usize, seed: u64) -> Pixels<f32> {
+    let vision = &config.vision;
+    let random = |shape: &[usize]| Tensor::new(shape, uniform(seed, "pixels", shape.iter().product(), 1.0));
+    if vision.is_flexible() {
+        let values = random(&[batch, vision.patches(), 3 * vision.patch * vision.patch]);
+        return Pixels { values, grids: vec![[vision.grid(); 2]; batch] };
+    }
+    random(&[batch, 3, vision.image, vision.image]).into()
 }

@@ -1,7 +1,7 @@
 //! Shapes of models that are measured, by name.
 
 use crate::engine::Activation;
-use crate::model::config::{Positions, TextPooling};
+use crate::model::config::{Biases, Positions, TextPooling};
 use crate::model::{Layout, LeftAlone, ModelConfig, TextConfig, TowerConfig, VisionConfig, VisionPooling};
 
 /// Names that [`named`] knows.
@@ -31,6 +31,7 @@ pub fn small_clip() -> ModelConfig {
         pooling: TextPooling::First(vocabulary as u32 - 1),
         projection: 128,
         projection_bias: false,
+        projected: true,
         kept_positions: None,
     };
     clip(vision(tower(256, 2, 4), (64, 8), 128), Some(text))
@@ -44,9 +45,11 @@ fn tower(width: usize, layers: usize, heads: usize) -> TowerConfig {
         mlp: 4 * width,
         activation: Activation::QuickGelu,
         eps: 1e-5,
-        qkv_bias: true,
+        biases: Biases::ALL,
         gated: false,
         layer_scale: false,
+        attention_norm: false,
+        mlp_norm: false,
     }
 }
 
@@ -57,12 +60,17 @@ fn vision(tower: TowerConfig, (image, patch): (usize, usize), projection: usize)
         patch,
         patch_bias: false,
         class_token: true,
+        class_position: true,
+        distillation: false,
         registers: 0,
         norm_pre: true,
         positions: Positions::Learned,
+        rotary: None,
         pooling: Some(VisionPooling::Class),
+        head: None,
         norm_after_pooling: false,
         projection: Some(projection),
+        projection_bias: false,
     }
 }
 

@@ -49,7 +49,7 @@ impl Training {
             clip: 1.0,
             evaluate_every: usize::MAX,
         };
-        let pixels = forward::pixels(&config, pairs, seed);
+        let pixels = forward::pixels(&config, pairs, seed).values;
         Ok(Self { adam: AdamW::new(&weights), config, recipe, weights, pixels, tokens, step: 0, memory: Memory::new() })
     }
 

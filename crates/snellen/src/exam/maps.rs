@@ -14,7 +14,10 @@ use std::path::PathBuf;
 /// When a picture cannot be read, or the forward fails.
 pub fn unit_maps(model: &Model, paths: &[PathBuf], site: Site, unit: usize, lowered: bool) -> Result<Vec<Picture>> {
     let mut map = PatchMap { site, unit, patches: model.config.vision.patches(), rows: Vec::new() };
-    model.towers.observe_images(&mut Tape::off(), &read_pixels(paths, &model.preprocessing)?, &mut map)?;
+    let pixels = read_pixels(paths, &model.preprocessing)?;
+    model.towers.observe_images(&mut Tape::off(), &pixels, &mut map)?;
+    // Without padding.
+    map.rows.iter_mut().zip(&pixels.grids).for_each(|(row, [rows, columns])| row.truncate(rows * columns));
     let sign = if lowered { -1.0 } else { 1.0 };
     let mut all: Vec<f32> = map.rows.iter().flatten().map(|x| sign * *x).collect();
     all.sort_unstable_by(f32::total_cmp);
@@ -28,8 +31,11 @@ pub fn unit_maps(model: &Model, paths: &[PathBuf], site: Site, unit: usize, lowe
             .rows
             .get(i)
             .map(|row| row.iter().map(|x| (sign * *x - low) / (high - low).max(f32::MIN_POSITIVE)).collect());
+        // Only a square of patches is drawn.
+        let [rows, columns] = pixels.grids.get(i).copied().unwrap_or([grid; 2]);
+        let values = values.filter(|_| rows == columns);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        pictures.push(Picture::new(&shown, name, values.as_deref().map(|v| (v, grid)))?);
+        pictures.push(Picture::new(&shown, name, values.as_deref().map(|v| (v, rows)))?);
     }
     Ok(pictures)
 }

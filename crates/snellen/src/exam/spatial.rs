@@ -44,14 +44,15 @@ pub(super) fn check(model: &Model, source: &FolderSource, cards: &mut [UnitCard]
     let patches = model.config.vision.patches();
     for rows in rows.chunks(BATCH) {
         let paths: Vec<_> = rows.iter().map(|row| source.path(*row)).collect();
-        let mut maps = Maps { units: &mut units, patches };
-        model.towers.observe_images(&mut Tape::off(), &read_pixels(&paths, &model.preprocessing)?, &mut maps)?;
+        let pixels = read_pixels(&paths, &model.preprocessing)?;
+        let mut maps = Maps { units: &mut units, patches, grids: &pixels.grids };
+        model.towers.observe_images(&mut Tape::off(), &pixels, &mut maps)?;
         for row in rows {
             let objects = &labels.rows[*row].objects;
             let covers = read_object_covers(&masks[*row], objects.len(), &model.preprocessing, &model.config.vision)?;
             for unit in &mut units {
                 let (f, v) = value(unit.concept);
-                let mut covered = vec![0.0_f64; patches];
+                let mut covered = vec![0.0_f64; covers.first().map_or(patches, Vec::len)];
                 for (_, cover) in objects.iter().zip(&covers).filter(|(object, _)| object[f] == Some(v)) {
                     covered.iter_mut().zip(cover).for_each(|(sum, share)| *sum = (*sum + share).min(1.0));
                 }
@@ -79,6 +80,8 @@ struct Unit {
 struct Maps<'a> {
     units: &'a mut [Unit],
     patches: usize,
+    /// Rows and columns of the patches of every image; empty where all have the tower's.
+    grids: &'a [[usize; 2]],
 }
 
 impl Hook for Maps<'_> {
@@ -92,8 +95,9 @@ impl Hook for Maps<'_> {
         let Some(first) = tokens.checked_sub(self.patches).filter(|_| x.shape.len() > 2) else { return Ok(()) };
         let width = x.data.len() / (images * tokens);
         for unit in self.units.iter_mut().filter(|unit| unit.site == site) {
-            for image in x.data.chunks(tokens * width) {
-                unit.values.extend(image.chunks(width).skip(first).map(|token| token[unit.column]));
+            for (number, image) in x.data.chunks(tokens * width).enumerate() {
+                let count = self.grids.get(number).map_or(self.patches, |[rows, columns]| rows * columns);
+                unit.values.extend(image.chunks(width).skip(first).take(count).map(|token| token[unit.column]));
             }
         }
         Ok(())

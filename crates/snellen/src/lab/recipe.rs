@@ -1,7 +1,7 @@
 //! What is trained on what.
 
 use crate::engine::Activation;
-use crate::model::config::{Positions, TextPooling, TowerConfig};
+use crate::model::config::{Biases, Positions, TextPooling, TowerConfig};
 use crate::model::preprocess::{Backend, Colour, Crop, Filter, MODEL, Orientation, Resize, Rounding};
 use crate::model::{Layout, LeftAlone, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
 use crate::scene::{Combinations, MAX_SIDE, World};
@@ -205,9 +205,11 @@ impl Recipe {
             mlp: m.mlp,
             activation: Activation::QuickGelu,
             eps: 1e-5,
-            qkv_bias: true,
+            biases: Biases::ALL,
             gated: false,
             layer_scale: false,
+            attention_norm: false,
+            mlp_norm: false,
         };
         ModelConfig {
             model_type: "clip".to_owned(),
@@ -218,12 +220,17 @@ impl Recipe {
                 patch: m.patch,
                 patch_bias: false,
                 class_token: true,
+                class_position: true,
+                distillation: false,
                 registers: 0,
                 norm_pre: true,
                 positions: Positions::Learned,
+                rotary: None,
                 pooling: Some(VisionPooling::Class),
+                head: None,
                 norm_after_pooling: false,
                 projection: Some(m.embedding),
+                projection_bias: false,
             },
             text: Some(TextConfig {
                 tower: tower(m.text_layers),
@@ -233,6 +240,7 @@ impl Recipe {
                 pooling: TextPooling::First(vocabulary as u32 - 1),
                 projection: m.embedding,
                 projection_bias: false,
+                projected: true,
                 kept_positions: None,
             }),
             open_clip_tokenizer: None,
@@ -255,6 +263,7 @@ impl Recipe {
             filter: Filter::Bicubic,
             crop: Some(Crop { size: [image; 2], rounding: Rounding::Down, fill: 0 }),
             rescale: 1.0 / 255.0,
+            rescale_first: false,
             normalise: true,
             mean: [0.5; 3],
             std: [0.5; 3],

@@ -4,7 +4,7 @@ use super::checkpoint::Parameters;
 use super::hook::{Step, Watch};
 use super::{BlockPoint, Point, Site, Tower, TowerConfig};
 use crate::Result;
-use crate::engine::ops::Pending;
+use crate::engine::ops::{Angles, Pending};
 use crate::engine::{Activation, Precision, Real, Tape, Tensor, Weight, ops};
 
 /// A layer norm's parameters.
@@ -57,6 +57,7 @@ impl<F: Real> Linear<F> {
 pub(super) struct Mlp<F: Real> {
     gate: Option<Linear<F>>,
     up: Linear<F>,
+    norm: Option<Norm<F>>,
     pub(super) down: Linear<F>,
     activation: Activation,
 }
@@ -65,11 +66,13 @@ impl<F: Real> Mlp<F> {
     pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
         let (inward, outward) = ((config.width, config.mlp), (config.mlp, config.width));
         let (gate, up, down) = if config.gated { ("gate", "up", "down") } else { ("", "fc1", "fc2") };
-        let gate = config.gated.then(|| Linear::new(p, &format!("{name}.{gate}"), inward, true)).transpose()?;
+        let bias = config.biases.mlp;
+        let gate = config.gated.then(|| Linear::new(p, &format!("{name}.{gate}"), inward, bias)).transpose()?;
         Ok(Self {
             gate,
-            up: Linear::new(p, &format!("{name}.{up}"), inward, true)?,
-            down: Linear::new(p, &format!("{name}.{down}"), outward, true)?,
+            up: Linear::new(p, &format!("{name}.{up}"), inward, bias)?,
+            norm: config.mlp_norm.then(|| Norm::new(p, &format!("{name}.norm"), config.mlp, config.eps)).transpose()?,
+            down: Linear::new(p, &format!("{name}.{down}"), outward, bias)?,
             activation: config.activation,
         })
     }
@@ -100,6 +103,9 @@ impl<F: Real> Mlp<F> {
             watch.visit(site(BlockPoint::MlpPreLinear), &mut linear)?;
             post = ops::multiply(tape, &post, &linear);
         }
+        if let Some(norm) = &self.norm {
+            post = norm.forward(tape, &post);
+        }
         watch.visit(site(BlockPoint::MlpPost), &mut post)?;
         Ok(self.down.of(&post))
     }
@@ -116,11 +122,26 @@ pub(super) enum Sees<'a> {
     Only(&'a [bool]),
 }
 
+/// What attention knows of its tokens beside their values.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a, F> {
+    pub(super) sees: Sees<'a>,
+    /// What queries and keys are turned by.
+    pub(super) angles: Option<&'a Angles<F>>,
+}
+
+impl<'a, F> From<Sees<'a>> for Around<'a, F> {
+    fn from(sees: Sees<'a>) -> Self {
+        Self { sees, angles: None }
+    }
+}
+
 /// Attention from one sequence to another, or to itself.
 pub(super) struct Attention<F: Real> {
     pub(super) q: Linear<F>,
     pub(super) k: Linear<F>,
     pub(super) v: Linear<F>,
+    norm: Option<Norm<F>>,
     pub(super) out: Linear<F>,
     heads: usize,
     precision: Precision,
@@ -129,12 +150,15 @@ pub(super) struct Attention<F: Real> {
 impl<F: Real> Attention<F> {
     pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
         let square = (config.width, config.width);
+        let norm = |p: &mut dyn Parameters<F>| Norm::new(p, &format!("{name}.norm"), config.width, config.eps);
+        let norm = config.attention_norm.then(|| norm(p)).transpose()?;
         let mut map = |letter: &str, bias| Linear::new(p, &format!("{name}.{letter}"), square, bias);
         Ok(Self {
-            q: map("q_proj", config.qkv_bias)?,
-            k: map("k_proj", config.qkv_bias)?,
-            v: map("v_proj", config.qkv_bias)?,
-            out: map("out_proj", true)?,
+            norm,
+            q: map("q_proj", config.biases.query)?,
+            k: map("k_proj", config.biases.key)?,
+            v: map("v_proj", config.biases.value)?,
+            out: map("out_proj", config.biases.out)?,
             heads: config.heads,
             precision: Precision::F32,
         })
@@ -151,7 +175,7 @@ impl<F: Real> Attention<F> {
         &self,
         tape: &mut Tape<F>,
         (from, to): (&Tensor<F>, &Tensor<F>),
-        sees: Sees<'_>,
+        Around { sees, angles }: Around<'_, F>,
         site: &dyn Fn(BlockPoint) -> Site,
         watch: &mut Watch<'_>,
     ) -> Step<Pending<'_, F>> {
@@ -162,7 +186,12 @@ impl<F: Real> Attention<F> {
             watch.visit(site(point), &mut x)?;
             Ok(x)
         };
-        let (q, k, v) = (by_head(q, BlockPoint::Q)?, by_head(k, BlockPoint::K)?, by_head(v, BlockPoint::V)?);
+        let (mut q, mut k, v) = (by_head(q, BlockPoint::Q)?, by_head(k, BlockPoint::K)?, by_head(v, BlockPoint::V)?);
+        if let Some(angles) = angles {
+            (q, k) = (ops::rotate(tape, &q, angles), ops::rotate(tape, &k, angles));
+            watch.visit(site(BlockPoint::RotQ), &mut q)?;
+            watch.visit(site(BlockPoint::RotK), &mut k)?;
+        }
         let looked_at = [BlockPoint::AttnScores, BlockPoint::Pattern].into_iter().any(|point| watch.wants(site(point)));
         let causal = matches!(sees, Sees::Earlier);
         let mut z = if looked_at || tape.records() || matches!(sees, Sees::Only(_)) {
@@ -178,7 +207,11 @@ impl<F: Real> Attention<F> {
             ops::attention(tape, (&q, &k, &v), causal, self.precision)
         };
         watch.visit(site(BlockPoint::Z), &mut z)?;
-        Ok(self.out.of(&z.reshape(from.shape())))
+        let z = z.reshape(from.shape());
+        Ok(match &self.norm {
+            Some(norm) => self.out.of(&norm.forward(tape, &z)),
+            None => self.out.of(&z),
+        })
     }
 }
 
@@ -234,13 +267,13 @@ impl<F: Real> Block<F> {
         &self,
         tape: &mut Tape<F>,
         mut x: Tensor<F>,
-        (tower, layer, sees): (Tower, usize, Sees<'_>),
+        (tower, layer, around): (Tower, usize, Around<'_, F>),
         watch: &mut Watch<'_>,
     ) -> Step<Tensor<F>> {
         let site = |point| Site { tower, point: Point::Block(layer, point) };
         watch.visit(site(BlockPoint::ResidPre), &mut x)?;
         let normal = self.ln1.forward(tape, &x);
-        let out = self.attention.forward(tape, (&normal, &normal), sees, &site, watch)?;
+        let out = self.attention.forward(tape, (&normal, &normal), around, &site, watch)?;
         drop(normal);
         let out = scaled(tape, out, self.scale1.as_ref());
         let mut x = watch.pass(tape, site(BlockPoint::AttnOut), out)?.add(tape, &x).make(tape);

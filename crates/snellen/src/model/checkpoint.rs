@@ -179,8 +179,17 @@ impl Checkpoint {
 
     /// Whether the weight that the towers call `name` is there.
     pub(super) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(&self.place(name).name)
+    }
+
+    /// Where the weight that the towers call `name` stands, or would stand if it were there.
+    fn place(&self, name: &str) -> Place {
         let Prefixes { vision, text } = &self.prefixes;
-        self.tensors.contains_key(&self.layout.place(name, vision, text).name)
+        let saved = self.layout.place(name, vision, text);
+        if self.holds(&saved.name) {
+            return saved;
+        }
+        self.layout.in_memory(name, vision).filter(|place| self.holds(&place.name)).unwrap_or(saved)
     }
 
     /// How many numbers were asked for so far.
@@ -304,8 +313,7 @@ impl Header {
 impl Checkpoint {
     /// Where the weight that the towers call `name` stands, which has to be of this shape.
     fn find(&mut self, name: &str, shape: &[usize]) -> Result<Place> {
-        let Prefixes { vision, text } = &self.prefixes;
-        let place = self.layout.place(name, vision, text);
+        let place = self.place(name);
         let mut expected = shape.to_vec();
         match place.part {
             Part::Rows { of, .. } => expected[0] *= of,

@@ -1,6 +1,6 @@
 //! From pictures and texts to unit-length embeddings, in batches.
 
-use super::{Hook, Model, Point, Site};
+use super::{Hook, Model, Pixels, Point, Site};
 use crate::engine::{Tape, Tensor, ops};
 use crate::{Error, Result};
 use image::RgbImage;
@@ -10,12 +10,12 @@ use rayon::prelude::*;
 const BATCH: usize = 64;
 
 impl Model {
-    /// `pictures` as the model's input, `[picture, 3, row, column]`.
-    pub fn pixels(&self, pictures: &[RgbImage]) -> Result<Tensor<f32>> {
-        let side = self.preprocessing.image;
+    /// `pictures` as the model's input.
+    pub fn pixels(&self, pictures: &[RgbImage]) -> Result<Pixels<f32>> {
         let rows: Vec<Vec<f32>> =
             pictures.par_iter().map(|p| self.preprocessing.apply(&p.into())).collect::<Result<_>>()?;
-        Ok(Tensor::new([pictures.len(), 3, side, side], rows.concat()))
+        let grids = pictures.iter().filter_map(|p| self.preprocessing.grid([p.height() as usize, p.width() as usize]));
+        Ok(Pixels { values: self.preprocessing.tensor(rows.concat()), grids: grids.collect() })
     }
 
     /// Embeddings of `pictures`, `[picture, unit]`, each of length 1.

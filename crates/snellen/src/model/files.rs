@@ -101,26 +101,28 @@ pub(super) fn processor(files: &dyn Files) -> Result<(PathBuf, Value)> {
     Ok((path, json))
 }
 
-/// The two ways of laying out a model's files.
+/// The ways of laying out a model's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// `config.json`, `model.safetensors`, `preprocessor_config.json`.
     Transformers,
     /// `open_clip_config.json`, `open_clip_model.safetensors`.
     OpenClip,
+    /// A `config.json` that names an architecture of timm, `model.safetensors`.
+    Timm,
 }
 
 impl Format {
     pub(super) fn config(self) -> &'static str {
         match self {
-            Self::Transformers => "config.json",
+            Self::Transformers | Self::Timm => "config.json",
             Self::OpenClip => "open_clip_config.json",
         }
     }
 
     fn weights(self) -> &'static str {
         match self {
-            Self::Transformers => "model.safetensors",
+            Self::Transformers | Self::Timm => "model.safetensors",
             Self::OpenClip => "open_clip_model.safetensors",
         }
     }
@@ -130,6 +132,7 @@ impl Format {
         match self {
             Self::Transformers => &["pytorch_model.bin", "pytorch_model.bin.index.json"],
             Self::OpenClip => &["open_clip_pytorch_model.bin"],
+            Self::Timm => &["pytorch_model.bin"],
         }
     }
 
@@ -143,24 +146,35 @@ impl Format {
         Ok(format)
     }
 
-    /// The formats that there is a configuration for. Beside OpenCLIP's, timm writes a `config.json` of its own.
+    /// The formats that there is a configuration for. Beside OpenCLIP's, timm writes a `config.json` of its own, which then stands
+    /// behind it.
     fn described(files: &dyn Files) -> Result<Vec<Self>> {
-        let open_clip = files.file(Self::OpenClip.config())?.is_some();
-        let transformers = match files.file(Self::Transformers.config())? {
-            Some(_) if open_clip => match read(files, Self::Transformers.config())? {
-                Some((path, bytes)) => json(&path, &bytes)?.get("model_type").is_some_and(Value::is_string),
-                None => false,
-            },
-            found => found.is_some(),
+        let open_clip = files.file(Self::OpenClip.config())?.is_some().then_some(Self::OpenClip);
+        let other = match read(files, Self::Transformers.config())? {
+            Some((path, bytes)) => Self::of_config(&json(&path, &bytes)?, open_clip.is_some()),
+            None => None,
         };
-        let both = [(Self::Transformers, transformers), (Self::OpenClip, open_clip)];
-        Ok(both.into_iter().filter_map(|(format, there)| there.then_some(format)).collect())
+        let timm = other.filter(|format| *format == Self::Timm);
+        Ok(other.filter(|_| timm.is_none()).into_iter().chain(open_clip).chain(timm).collect())
+    }
+
+    /// Whose a `config.json` is; with another configuration `beside` it may be nobody's.
+    fn of_config(json: &Value, beside: bool) -> Option<Self> {
+        let says = |key: &str| json.get(key).is_some_and(Value::is_string);
+        if !says("model_type") && says("architecture") {
+            return Some(Self::Timm);
+        }
+        (says("model_type") || !beside).then_some(Self::Transformers)
     }
 
     fn choose(files: &dyn Files, weights: Option<&str>, described: &[Self]) -> Result<Self> {
         if let Some(weights) = weights {
-            let named = if weights.starts_with("open_clip") { Self::OpenClip } else { Self::Transformers };
-            return Ok(if described.contains(&named) { named } else { *described.first().unwrap_or(&named) });
+            let open_clip = weights.starts_with("open_clip");
+            let named = described.iter().find(|format| (**format == Self::OpenClip) == open_clip);
+            return Ok(*named.or(described.first()).unwrap_or(&Self::Transformers));
+        }
+        if described.contains(&Self::Timm) {
+            return Ok(*described.first().unwrap_or(&Self::Timm));
         }
         for format in described {
             let index = format!("{}.index.json", format.weights());

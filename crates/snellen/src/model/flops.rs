@@ -29,7 +29,8 @@ impl VisionConfig {
     /// Operations of the forward of one image.
     pub fn flops(&self) -> u64 {
         let d = self.tower.width;
-        let head = if self.pooling == Some(VisionPooling::Attention) { self.tower.block(1, self.tokens()) } else { 0 };
+        let head =
+            if self.pooling == Some(VisionPooling::Attention) { self.head_tower().block(1, self.tokens()) } else { 0 };
         let projection = self.projection.map_or(0, |to| product(1, d, to));
         self.patch_flops() + self.tower.blocks(self.tokens()) + head + projection
     }
@@ -43,7 +44,8 @@ impl VisionConfig {
 impl TextConfig {
     /// Operations of the forward of one text of `tokens` ids.
     pub fn flops(&self, tokens: usize) -> u64 {
-        self.tower.blocks(tokens) + product(1, self.tower.width, self.projection)
+        let projection = if self.projected { product(1, self.tower.width, self.projection) } else { 0 };
+        self.tower.blocks(tokens) + projection
     }
 }
 

@@ -229,6 +229,7 @@ impl Description {
         let mut config = match format {
             Format::Transformers => ModelConfig::parse(&json, &place)?,
             Format::OpenClip => ModelConfig::parse_open_clip(&json, &place)?,
+            Format::Timm => ModelConfig::parse_timm(&json, &place)?,
         };
         config.left_alone.files = left_alone.files;
         let class = json.pointer("/architectures/0").and_then(Value::as_str);
@@ -301,6 +302,10 @@ fn preprocessing(
             let place = path.display().to_string();
             (Preprocessing::parse_open_clip(&files::json(path, bytes)?, &place)?, place)
         }
+        (None, Format::Timm) => {
+            let place = path.display().to_string();
+            (Preprocessing::parse_timm(&files::json(path, bytes)?, config.vision.image, &place)?, place)
+        }
         (None, Format::Transformers) => {
             let (file, mut json) = files::processor(files)?;
             if file.parent() != path.parent() {
@@ -313,7 +318,7 @@ fn preprocessing(
             (Preprocessing::parse(&json, &place)?, place)
         }
     };
-    config.vision.resize(preprocessing.image, &place)?;
+    config.vision.resize(preprocessing.image, preprocessing.patches(), &place)?;
     let preprocessing = Preprocessing { orientation: with.orientation, ..preprocessing };
     match with.backend {
         Some(backend) => preprocessing.with_backend(backend).map_err(|source| Error::malformed(&place, source)),
@@ -324,9 +329,13 @@ fn preprocessing(
 /// Puts the class into a description that names none, as `transformers` does: by the model's type.
 fn name_processor(json: &mut Value, model_type: &str) {
     let class = match model_type {
-        "clip" | "clip_vision_model" => "CLIPImageProcessor",
+        "clip" | "clip_vision_model" | "metaclip_2" | "metaclip_2_vision_model" => "CLIPImageProcessor",
         "siglip" | "siglip_vision_model" => "SiglipImageProcessor",
+        "siglip2" | "siglip2_vision_model" => "Siglip2ImageProcessor",
         "dinov2" | "dinov2_with_registers" => "BitImageProcessor",
+        "dinov3_vit" => "DINOv3ViTImageProcessor",
+        "vit" => "ViTImageProcessor",
+        "deit" => "DeiTImageProcessor",
         _ => return,
     };
     let json = match json.get_mut("image_processor") {

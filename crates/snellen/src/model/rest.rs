@@ -10,8 +10,12 @@ use super::prefixes::Prefixes;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a classifier adds to a tower that stands under no prefix of its own, and what a tower alone keeps of the whole.
-const HEADS: [&str; 5] = ["classifier", "logit_scale", "logit_bias", "visual_projection", "text_projection"];
+/// What a classifier adds to a tower that stands under no prefix of its own, what a tower alone keeps of the whole, and what `ViTModel`
+/// has behind the class token.
+const HEADS: [&str; 6] = ["classifier", "logit_scale", "logit_bias", "pooler", "visual_projection", "text_projection"];
+
+/// What timm puts behind a tower.
+const CLASSIFIERS: [&str; 2] = ["head", "head_dist"];
 
 /// How the parts of a name begin that adapters have in PEFT, kohya's scripts and LyCORIS.
 const ADAPTERS: [&str; 9] =
@@ -78,7 +82,8 @@ impl Checkpoint {
         match self.layout {
             Layout::Transformers { inside: true } => !vision.is_empty() && under(vision),
             // OpenCLIP refuses whatever it does not ask for.
-            Layout::OpenClip | Layout::OpenClipTimm => true,
+            Layout::OpenClip | Layout::OpenClipTimm(_) => true,
+            Layout::Timm(_) => under(vision) && !CLASSIFIERS.contains(&self.root(name)),
             _ => under(vision) || !text.is_empty() && under(text) || roots.contains(self.root(name)),
         }
     }

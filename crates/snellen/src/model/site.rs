@@ -1,5 +1,6 @@
 //! Every activation of a model, by name and shape. Names and shapes are those of TransformerLens and ViT-Prisma.
 
+use super::config::Positions;
 use super::{ModelConfig, VisionPooling};
 use crate::{Error, Result};
 use std::fmt;
@@ -54,6 +55,10 @@ pub enum BlockPoint {
     K,
     /// `attn.hook_v`: values, `[row, token, head, unit]`.
     V,
+    /// `attn.hook_rot_q`: queries turned by rotary positions, where there are any, `[row, token, head, unit]`.
+    RotQ,
+    /// `attn.hook_rot_k`: keys turned likewise, `[row, token, head, unit]`.
+    RotK,
     /// `attn.hook_attn_scores`: scaled, `-inf` where masked, `[row, head, query, key]`.
     AttnScores,
     /// `attn.hook_pattern`: the softmax of the scores, `[row, head, query, key]`.
@@ -83,11 +88,11 @@ pub enum TokenAxis {
     One,
     /// Heads, queries and keys.
     Attention,
-    /// Tokens; of images the class token, then registers, then patches in reading order.
+    /// Tokens; of images the class token, then others that are no patches, then patches in reading order.
     Tokens {
         /// Whether there is a class token.
         class: bool,
-        /// How many registers.
+        /// How many others: registers, or DeiT's distillation token.
         registers: usize,
     },
     /// Tokens of a text, special ones among them, with padding where texts differ in length.
@@ -96,11 +101,13 @@ pub enum TokenAxis {
 
 impl BlockPoint {
     /// In the order of the forward.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ResidPre,
         Self::Q,
         Self::K,
         Self::V,
+        Self::RotQ,
+        Self::RotK,
         Self::AttnScores,
         Self::Pattern,
         Self::Z,
@@ -118,9 +125,15 @@ impl BlockPoint {
         matches!(self, Self::AttnScores | Self::Pattern)
     }
 
-    /// Whether SigLIP's head has it: all but what its residual stream and a gate would add.
+    /// Whether its values are `[row, token, head, unit]`.
+    pub fn is_by_head(self) -> bool {
+        matches!(self, Self::Q | Self::K | Self::V | Self::RotQ | Self::RotK | Self::Z)
+    }
+
+    /// Whether SigLIP's head has it: all but what its residual stream, a gate and rotary positions would add.
     fn is_in_head(self) -> bool {
-        !matches!(self, Self::ResidPre | Self::ResidMid | Self::ResidPost | Self::MlpPreLinear)
+        let stream = matches!(self, Self::ResidPre | Self::ResidMid | Self::ResidPost);
+        !stream && !matches!(self, Self::MlpPreLinear | Self::RotQ | Self::RotK)
     }
 
     fn name(self) -> &'static str {
@@ -129,6 +142,8 @@ impl BlockPoint {
             Self::Q => "attn.hook_q",
             Self::K => "attn.hook_k",
             Self::V => "attn.hook_v",
+            Self::RotQ => "attn.hook_rot_q",
+            Self::RotK => "attn.hook_rot_k",
             Self::AttnScores => "attn.hook_attn_scores",
             Self::Pattern => "attn.hook_pattern",
             Self::Z => "attn.hook_z",
@@ -163,9 +178,16 @@ impl Site {
             (Tower::Text, None) => return Vec::new(),
         };
         let of_vision = tower == Tower::Vision;
-        let mut points = vec![Point::Embed, Point::PosEmbed];
+        let turned = of_vision && vision.rotary.is_some();
+        let placed = !of_vision || vision.positions != Positions::None;
+        let mut points = vec![Point::Embed];
+        points.extend(placed.then_some(Point::PosEmbed));
         points.extend((of_vision && vision.norm_pre).then_some(Point::LnPre));
-        let inside = BlockPoint::ALL.into_iter().filter(|p| *p != BlockPoint::MlpPreLinear || shape.gated);
+        let inside = BlockPoint::ALL.into_iter().filter(|point| match point {
+            BlockPoint::MlpPreLinear => shape.gated,
+            BlockPoint::RotQ | BlockPoint::RotK => turned,
+            _ => true,
+        });
         points.extend((0..shape.layers).flat_map(|l| inside.clone().map(move |p| Point::Block(l, p))));
         points.push(Point::LnFinal);
         if of_vision && vision.pooling == Some(VisionPooling::Attention) {
@@ -187,7 +209,7 @@ impl Site {
         let by_head = |tokens: usize| vec![rows, tokens, heads, d / heads];
         match self.point {
             Point::Embed if self.tower == Tower::Vision => vec![rows, vision.patches(), d],
-            Point::PosEmbed if self.tower == Tower::Vision => vec![rows, tokens - vision.registers, d],
+            Point::PosEmbed if self.tower == Tower::Vision => vec![rows, vision.placed() + vision.patches(), d],
             Point::LnFinal if self.tower == Tower::Vision && vision.norm_after_pooling => vec![rows, d],
             Point::Embed | Point::PosEmbed | Point::LnPre | Point::LnFinal => vec![rows, tokens, d],
             Point::Embeds => {
@@ -195,25 +217,30 @@ impl Site {
                 vec![rows, text.or(vision.embedding()).unwrap_or(d)]
             }
             Point::Block(_, point) => match point {
-                BlockPoint::Q | BlockPoint::K | BlockPoint::V | BlockPoint::Z => by_head(tokens),
+                point if point.is_by_head() => by_head(tokens),
                 BlockPoint::AttnScores | BlockPoint::Pattern => vec![rows, heads, tokens, tokens],
                 BlockPoint::MlpPre | BlockPoint::MlpPreLinear | BlockPoint::MlpPost => vec![rows, tokens, tower.mlp],
                 _ => vec![rows, tokens, d],
             },
-            Point::Head(point) => match point {
-                BlockPoint::Q | BlockPoint::Z => by_head(1),
-                BlockPoint::K | BlockPoint::V => by_head(tokens),
-                BlockPoint::AttnScores | BlockPoint::Pattern => vec![rows, heads, 1, tokens],
-                BlockPoint::MlpPre | BlockPoint::MlpPost => vec![rows, 1, tower.mlp],
-                _ => vec![rows, 1, d],
-            },
+            Point::Head(point) => {
+                let head = vision.head_tower();
+                let by_head = |tokens: usize| vec![rows, tokens, head.heads, d / head.heads];
+                match point {
+                    BlockPoint::Q | BlockPoint::Z => by_head(1),
+                    BlockPoint::K | BlockPoint::V => by_head(tokens),
+                    BlockPoint::AttnScores | BlockPoint::Pattern => vec![rows, head.heads, 1, tokens],
+                    BlockPoint::MlpPre | BlockPoint::MlpPost => vec![rows, 1, head.mlp],
+                    _ => vec![rows, 1, d],
+                }
+            }
         }
     }
 
     /// What the rows of one image or text are there.
     pub fn tokens(self, config: &ModelConfig) -> TokenAxis {
         let vision = &config.vision;
-        let all = TokenAxis::Tokens { class: vision.class_token, registers: vision.registers };
+        let registers = vision.prefix() - usize::from(vision.class_token);
+        let all = TokenAxis::Tokens { class: vision.class_token, registers };
         match self.point {
             Point::Embeds => TokenAxis::One,
             Point::Block(_, point) | Point::Head(point) if point.is_attention() => TokenAxis::Attention,
@@ -221,7 +248,10 @@ impl Site {
             Point::LnFinal if vision.norm_after_pooling => TokenAxis::One,
             Point::Head(point) if !matches!(point, BlockPoint::K | BlockPoint::V) => TokenAxis::One,
             Point::Embed => TokenAxis::Tokens { class: false, registers: 0 },
-            Point::PosEmbed => TokenAxis::Tokens { class: vision.class_token, registers: 0 },
+            Point::PosEmbed => TokenAxis::Tokens {
+                class: vision.class_token && vision.class_position,
+                registers: usize::from(vision.distillation && vision.class_position),
+            },
             _ => all,
         }
     }

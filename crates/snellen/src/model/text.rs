@@ -14,7 +14,7 @@ pub(super) struct TextTower<F: Real> {
     pub(super) positions: Tensor<F>,
     pub(super) blocks: Vec<Block<F>>,
     pub(super) ln_final: Norm<F>,
-    pub(super) projection: Linear<F>,
+    pub(super) projection: Option<Linear<F>>,
     causal: bool,
 }
 
@@ -38,14 +38,17 @@ impl<F: Real> TextTower<F> {
             positions: positions(p, c)?,
             blocks: Block::all(p, "text_model.encoder.layers", &c.tower, done)?,
             ln_final: Norm::new(p, "text_model.final_layer_norm", d, c.tower.eps)?,
-            projection: Linear::new(p, projection, (d, c.projection), c.projection_bias)?,
+            projection: c
+                .projected
+                .then(|| Linear::new(p, projection, (d, c.projection), c.projection_bias))
+                .transpose()?,
             causal: c.causal,
         })
     }
 
     /// Packs the maps outside its blocks for `precision`.
     pub(super) fn pack_ends(&mut self, precision: Precision) {
-        self.projection.weight.pack(precision);
+        self.projection.iter_mut().for_each(|map| map.weight.pack(precision));
     }
 
     /// -> embeddings `[text, unit]`, not normalised.
@@ -61,12 +64,15 @@ impl<F: Real> TextTower<F> {
             None => Sees::All,
         };
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(tape, x, (Tower::Text, layer, sees), watch)?;
+            x = block.forward(tape, x, (Tower::Text, layer, sees.into()), watch)?;
         }
         let mut x = self.ln_final.forward(tape, &x);
         watch.visit(Site::text(Point::LnFinal), &mut x)?;
         let pooled = ops::select(tape, &x, tokens.ends());
-        let mut embeds = self.projection.of(&pooled).make(tape);
+        let mut embeds = match &self.projection {
+            Some(projection) => projection.of(&pooled).make(tape),
+            None => pooled,
+        };
         watch.visit(Site::text(Point::Embeds), &mut embeds)?;
         Ok(embeds)
     }

@@ -6,7 +6,7 @@ use super::hook::{End, Step, Watch};
 use super::text::TextTower;
 use super::tokenizer::Tokens;
 use super::vision::VisionTower;
-use super::{Hook, ModelConfig, Site, Tower, Transform};
+use super::{Hook, ModelConfig, PixelsRef, Site, Tower, Transform};
 use crate::engine::{Precision, Real, Tape, Tensor};
 use crate::{Error, Result};
 
@@ -61,16 +61,26 @@ impl<F: Real> Towers<F> {
         })
     }
 
-    /// `pixels [image, 3, row, column]`, preprocessed -> embeddings `[image, unit]`, not normalised; all tokens, `[image, token, unit]`,
-    /// where the tower does not pool them.
-    pub fn embed_images(&self, tape: &mut Tape<F>, pixels: &Tensor<F>, hook: &mut dyn Hook) -> Result<Tensor<F>> {
-        whole(self.vision.forward(tape, pixels, &mut Watch::whole(hook)))
+    /// `pixels`, preprocessed: `[image, 3, row, column]`, or patches of pictures that keep their aspect ratio -> embeddings `[image,
+    /// unit]`, not normalised; all tokens, `[image, token, unit]`, where the tower does not pool them.
+    pub fn embed_images<'a>(
+        &self,
+        tape: &mut Tape<F>,
+        pixels: impl Into<PixelsRef<'a, F>>,
+        hook: &mut dyn Hook,
+    ) -> Result<Tensor<F>> {
+        whole(self.vision.forward(tape, pixels.into(), &mut Watch::whole(hook)))
     }
 
     /// The same as far as `hook` wants to see: the forward ends at the last site that it wants.
-    pub fn observe_images(&self, tape: &mut Tape<F>, pixels: &Tensor<F>, hook: &mut dyn Hook) -> Result<()> {
+    pub fn observe_images<'a>(
+        &self,
+        tape: &mut Tape<F>,
+        pixels: impl Into<PixelsRef<'a, F>>,
+        hook: &mut dyn Hook,
+    ) -> Result<()> {
         let Some(last) = self.sites[0].iter().rev().find(|site| hook.wants(**site)) else { return Ok(()) };
-        seen(self.vision.forward(tape, pixels, &mut Watch::until(hook, *last)))
+        seen(self.vision.forward(tape, pixels.into(), &mut Watch::until(hook, *last)))
     }
 
     /// -> embeddings `[text, unit]`, not normalised.

@@ -15,7 +15,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transform {
-    /// `fold-ln`: gain and bias of every layer norm move into the linear maps that read from it. Of the sites only
+    /// `fold-ln`: gain and bias of every layer norm of the residual stream move into the linear maps that read from it. Of the sites only
     /// `ln_final.hook_normalized` changes; it stays as it is where nothing linear follows.
     FoldLn,
     /// `center-writing`: what is written to the residual stream loses its mean over units: position embeddings, and the maps that end
@@ -60,7 +60,7 @@ impl<F: Real> Towers<F> {
 impl<F: Real> VisionTower<F> {
     fn transform_ends(&mut self, transform: Transform) {
         match transform {
-            Transform::CenterWriting => center_rows(&mut self.positions),
+            Transform::CenterWriting => self.positions.iter_mut().for_each(center_rows),
             Transform::FoldLn => match (&mut self.head, &mut self.projection) {
                 (Some(head), _) => {
                     fold(&mut self.ln_final, &mut [&mut head.attention.k, &mut head.attention.v]);
@@ -77,7 +77,11 @@ impl<F: Real> TextTower<F> {
     fn transform_ends(&mut self, transform: Transform) {
         match transform {
             Transform::CenterWriting => center_rows(&mut self.positions),
-            Transform::FoldLn => fold(&mut self.ln_final, &mut [&mut self.projection]),
+            Transform::FoldLn => {
+                if let Some(projection) = &mut self.projection {
+                    fold(&mut self.ln_final, &mut [projection]);
+                }
+            }
         }
     }
 }

@@ -1,20 +1,25 @@
 //! The vision tower: pixels to tokens, and to one embedding where the model has one.
 
-use super::block::{Attention, Block, Linear, Mlp, Norm, Sees};
+use super::block::{Around, Attention, Block, Linear, Mlp, Norm, Sees};
 use super::checkpoint::Parameters;
+use super::config::Positions;
 use super::hook::{Step, Watch};
-use super::positions::fit;
+use super::pixels::PixelsRef;
+use super::positions::{angles, fit, of_pictures};
 use super::{BlockPoint, Point, Site, Tower, VisionConfig, VisionPooling};
 use crate::Result;
-use crate::engine::{Precision, Real, Tape, Tensor, Weight, ops};
+use crate::engine::ops::{self, Angles};
+use crate::engine::{Precision, Real, Tape, Tensor, Weight};
 
-/// A vision transformer: CLIP's, SigLIP's or DINOv2's.
+/// A vision transformer, of any family.
 pub(super) struct VisionTower<F: Real> {
     patch: Weight<F>,
     patch_bias: Option<Tensor<F>>,
     class: Option<Tensor<F>>,
+    distillation: Option<Tensor<F>>,
     registers: Option<Tensor<F>>,
-    pub(super) positions: Tensor<F>,
+    pub(super) positions: Option<Tensor<F>>,
+    angles: Option<Angles<F>>,
     ln_pre: Option<Norm<F>>,
     pub(super) blocks: Vec<Block<F>>,
     pub(super) ln_final: Norm<F>,
@@ -28,25 +33,34 @@ impl<F: Real> VisionTower<F> {
     pub(super) fn new(p: &mut dyn Parameters<F>, config: &VisionConfig, done: &dyn Fn(&mut Block<F>)) -> Result<Self> {
         let c = config;
         let (d, eps) = (c.tower.width, c.tower.eps);
-        let patch = p.get("vision_model.embeddings.patch_embedding.weight", &[d, 3, c.patch, c.patch])?;
+        let convolution = [d, 3, c.patch, c.patch];
+        let linear = [d, c.values()];
+        let shape = if c.is_flexible() { &linear[..] } else { &convolution };
+        let patch = p.get("vision_model.embeddings.patch_embedding.weight", shape)?;
         let mut optional = |there: bool, name: &str, shape: &[usize]| {
             there.then(|| p.get(&format!("vision_model.embeddings.{name}"), shape)).transpose()
         };
         let patch_bias = optional(c.patch_bias, "patch_embedding.bias", &[d])?;
         let class = optional(c.class_token, "class_embedding", &[d])?;
+        let distillation = optional(c.distillation, "distillation_token", &[d])?;
         let registers = optional(c.registers > 0, "register_tokens", &[c.registers, d])?;
         Ok(Self {
-            patch: patch.reshape([d, 3 * c.patch * c.patch]).into(),
+            patch: patch.reshape(linear).into(),
             patch_bias,
             class,
+            distillation,
             registers,
             positions: fit(p, config)?,
+            angles: angles(config),
             // The misspelling is the format's.
             ln_pre: c.norm_pre.then(|| Norm::new(p, "vision_model.pre_layrnorm", d, eps)).transpose()?,
             blocks: Block::all(p, "vision_model.encoder.layers", &c.tower, done)?,
             ln_final: Norm::new(p, "vision_model.post_layernorm", d, eps)?,
             head: (c.pooling == Some(VisionPooling::Attention)).then(|| Head::new(p, config)).transpose()?,
-            projection: c.projection.map(|to| Linear::new(p, "visual_projection", (d, to), false)).transpose()?,
+            projection: c
+                .projection
+                .map(|to| Linear::new(p, "visual_projection", (d, to), c.projection_bias))
+                .transpose()?,
             config: config.clone(),
         })
     }
@@ -61,27 +75,49 @@ impl<F: Real> VisionTower<F> {
         }
     }
 
-    /// `pixels [image, 3, row, column]`, normalised -> embeddings `[image, unit]`, not normalised; all tokens where the tower does
-    /// not pool them, `[image, token, unit]`.
-    pub(super) fn forward(&self, tape: &mut Tape<F>, pixels: &Tensor<F>, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
-        let patches = ops::patches(tape, pixels, self.config.patch);
+    /// `pixels`, normalised -> embeddings `[image, unit]`, not normalised; all tokens where the tower does not pool them, `[image,
+    /// token, unit]`.
+    pub(super) fn forward(
+        &self,
+        tape: &mut Tape<F>,
+        pixels: PixelsRef<'_, F>,
+        watch: &mut Watch<'_>,
+    ) -> Step<Tensor<F>> {
+        let mut seen = Vec::new();
+        let patches = if self.config.is_flexible() {
+            pixels.check(&self.config)?;
+            seen = pixels.seen();
+            pixels.values.clone()
+        } else {
+            ops::patches(tape, pixels.values, self.config.patch)
+        };
+        let sees = if seen.contains(&false) { Sees::Only(&seen) } else { Sees::All };
         let mut x = ops::linear(&patches, &self.patch, self.patch_bias.as_ref()).make(tape);
         watch.visit(Site::vision(Point::Embed), &mut x)?;
-        if let Some(class) = &self.class {
-            x = ops::insert(tape, &x, class, 0);
+        if self.config.class_position {
+            x = self.with_first_tokens(tape, x);
         }
-        let mut positions = ops::repeat(tape, &self.positions, x.dim(0), x.dim(1));
-        watch.visit(Site::vision(Point::PosEmbed), &mut positions)?;
-        let mut x = ops::add(tape, &x, &positions);
+        if let Some(positions) = &self.positions {
+            let mut positions = match self.config.positions {
+                Positions::Flexible { trained, .. } => of_pictures(positions, trained, pixels.grids, x.dim(1)),
+                _ => ops::repeat(tape, positions, x.dim(0), x.dim(1)),
+            };
+            watch.visit(Site::vision(Point::PosEmbed), &mut positions)?;
+            x = ops::add(tape, &x, &positions);
+        }
+        if !self.config.class_position {
+            x = self.with_first_tokens(tape, x);
+        }
         if let Some(registers) = &self.registers {
-            x = ops::insert(tape, &x, registers, usize::from(self.class.is_some()));
+            x = ops::insert(tape, &x, registers, self.config.unregistered());
         }
         if let Some(ln_pre) = &self.ln_pre {
             x = ln_pre.forward(tape, &x);
             watch.visit(Site::vision(Point::LnPre), &mut x)?;
         }
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(tape, x, (Tower::Vision, layer, Sees::All), watch)?;
+            let around = Around { sees, angles: self.angles.as_ref() };
+            x = block.forward(tape, x, (Tower::Vision, layer, around), watch)?;
         }
         let last = |tape: &mut Tape<F>, x: &Tensor<F>, watch: &mut Watch<'_>| {
             let mut x = self.ln_final.forward(tape, x);
@@ -93,7 +129,7 @@ impl<F: Real> VisionTower<F> {
         let mut pooled = match (self.config.pooling, &self.head) {
             (None, _) => return Ok(x),
             (Some(VisionPooling::Mean), _) => ops::mean_tokens(tape, &x, self.config.prefix()),
-            (Some(VisionPooling::Attention), Some(head)) => head.forward(tape, &x, watch)?,
+            (Some(VisionPooling::Attention), Some(head)) => head.forward(tape, &x, sees, watch)?,
             (Some(_), _) => ops::select(tape, &x, &vec![0; x.dim(0)]),
         };
         if self.config.norm_after_pooling {
@@ -108,6 +144,19 @@ impl<F: Real> VisionTower<F> {
     }
 }
 
+impl<F: Real> VisionTower<F> {
+    /// `x [image, patch, unit]` behind the class token and what else stands there.
+    fn with_first_tokens(&self, tape: &mut Tape<F>, mut x: Tensor<F>) -> Tensor<F> {
+        if let Some(class) = &self.class {
+            x = ops::insert(tape, &x, class, 0);
+        }
+        if let Some(token) = &self.distillation {
+            x = ops::insert(tape, &x, token, usize::from(self.class.is_some()));
+        }
+        x
+    }
+}
+
 /// SigLIP's head: a learned query attends to all tokens, and an MLP adds to what it finds (arXiv 2303.15343).
 pub(super) struct Head<F: Real> {
     query: Tensor<F>,
@@ -118,7 +167,7 @@ pub(super) struct Head<F: Real> {
 
 impl<F: Real> Head<F> {
     fn new(p: &mut dyn Parameters<F>, config: &VisionConfig) -> Result<Self> {
-        let (name, tower) = ("vision_model.head", &config.tower);
+        let (name, tower) = ("vision_model.head", &config.head_tower());
         Ok(Self {
             query: p.get(&format!("{name}.probe"), &[1, tower.width])?,
             attention: Attention::new(p, &format!("{name}.attention"), tower)?,
@@ -128,10 +177,10 @@ impl<F: Real> Head<F> {
     }
 
     /// `x [image, token, unit]` -> `[image, unit]`.
-    fn forward(&self, tape: &mut Tape<F>, x: &Tensor<F>, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
+    fn forward(&self, tape: &mut Tape<F>, x: &Tensor<F>, sees: Sees<'_>, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
         let site = |point| Site::vision(Point::Head(point));
         let query = ops::repeat(tape, &self.query, x.dim(0), 1);
-        let mut attn_out = self.attention.forward(tape, (&query, x), Sees::All, &site, watch)?.make(tape);
+        let mut attn_out = self.attention.forward(tape, (&query, x), sees.into(), &site, watch)?.make(tape);
         watch.visit(site(BlockPoint::AttnOut), &mut attn_out)?;
         let normal = self.norm.forward(tape, &attn_out);
         let mlp_out = self.mlp.forward(tape, &normal, &site, watch)?;

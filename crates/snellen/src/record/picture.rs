@@ -1,7 +1,6 @@
 //! Pictures: read within bounds and made into the model's pixels.
 
-use crate::engine::Tensor;
-use crate::model::Preprocessing;
+use crate::model::{Pixels, Preprocessing};
 use crate::{Error, Result};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -15,7 +14,7 @@ pub const MAX_FILE_BYTES: u64 = 1 << 28;
 /// A picture as the model sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
-    /// `[channel, row, column]`, preprocessed.
+    /// Preprocessed, as [`Preprocessing::apply`] gives it.
     pub pixels: Vec<f32>,
     /// Width of the picture as it was turned, in pixels.
     pub width: u32,
@@ -49,15 +48,16 @@ pub fn read_rgb(path: &Path, preprocessing: &Preprocessing) -> Result<RgbImage> 
         .ok_or_else(|| Error::mismatch(path.display(), "three bytes a pixel", "fewer"))
 }
 
-/// The pixels of the pictures at `paths`, `[image, 3, row, column]`, read in parallel.
+/// The pixels of the pictures at `paths`, read in parallel.
 ///
 /// # Errors
 /// Of the first in the order of `paths` that [`Picture::read`] refuses.
-pub fn read_pixels(paths: &[PathBuf], preprocessing: &Preprocessing) -> Result<Tensor<f32>> {
+pub fn read_pixels(paths: &[PathBuf], preprocessing: &Preprocessing) -> Result<Pixels<f32>> {
     let pictures: Vec<Result<Picture>> = paths.par_iter().map(|path| Picture::read(path, preprocessing)).collect();
     let pictures = pictures.into_iter().collect::<Result<Vec<_>>>()?;
     let pixels: Vec<&[f32]> = pictures.iter().map(|picture| picture.pixels.as_slice()).collect();
-    Ok(Tensor::new([pixels.len(), 3, preprocessing.image, preprocessing.image], pixels.concat()))
+    let grids = pictures.iter().filter_map(|p| preprocessing.grid([p.height as usize, p.width as usize])).collect();
+    Ok(Pixels { values: preprocessing.tensor(pixels.concat()), grids })
 }
 
 /// The file at `path`, of at most `most` bytes.

@@ -9,9 +9,8 @@ use super::cover::{read_cover, scene_cover};
 use super::images::ImageRow;
 use super::skipped::{Met, Skipped};
 use super::source::{Content, Image, Source};
-use crate::engine::Tensor;
 use crate::model::picture::MAX_DECODED_BYTES;
-use crate::model::{Preprocessing, VisionConfig};
+use crate::model::{Pixels, Preprocessing, VisionConfig};
 use crate::scene::render;
 use crate::{Error, Result, memory, panics};
 use rayon::prelude::*;
@@ -51,8 +50,7 @@ pub(super) struct Batch {
     /// The rows of the source that it is made of.
     pub met: Vec<Met>,
     pub pictures: Vec<Prepared>,
-    /// `[image, channel, row, column]`.
-    pub pixels: Tensor<f32>,
+    pub pixels: Pixels<f32>,
 }
 
 /// What is known of one of them.
@@ -180,7 +178,7 @@ fn meet(row: usize, image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32])
 
 /// A batch of those `outcomes` that are pictures, whose `pixels` move together.
 fn gather(outcomes: Vec<Outcome>, mut pixels: Vec<f32>, preprocessing: &Preprocessing) -> Batch {
-    let (values, side) = (preprocessing.values(), preprocessing.image);
+    let values = preprocessing.values();
     let (mut met, mut pictures) = (Vec::new(), Vec::new());
     for (i, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
@@ -193,7 +191,9 @@ fn gather(outcomes: Vec<Outcome>, mut pixels: Vec<f32>, preprocessing: &Preproce
         }
     }
     pixels.truncate(pictures.len() * values);
-    Batch { met, pixels: Tensor::new([pictures.len(), 3, side, side], pixels), pictures }
+    let size = |picture: &Prepared| [picture.row.height as usize, picture.row.width as usize];
+    let grids = pictures.iter().filter_map(|picture| preprocessing.grid(size(picture))).collect();
+    Batch { met, pixels: Pixels { values: preprocessing.tensor(pixels), grids }, pictures }
 }
 
 fn prepare(image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32]) -> Result<Prepared> {

@@ -7,7 +7,7 @@ use super::TokenPolicy;
 use super::guard::check_shard;
 use super::layout::{Layout, MAX_ROW_BYTES, SCHEMA, root_attributes};
 use super::picture::read_bytes;
-use crate::model::Site;
+use crate::model::{BlockPoint, Point, Site};
 use crate::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -139,12 +139,16 @@ impl ActivationStore {
         let store = FilesystemStore::new(&self.folder).map_err(|source| Error::malformed(place(), source))?;
         let array = layout.array(Arc::new(store))?;
         let shard_rows = layout.rows_per_chunk_and_shard().1;
+        // A score of what attention doesn't see is minus infinity.
+        let scores =
+            matches!(layout.site.point, Point::Block(_, BlockPoint::AttnScores) | Point::Head(BlockPoint::AttnScores));
+        let sound = |x: &f32| x.is_finite() || scores && *x == f32::NEG_INFINITY;
         for shard in rows.start / shard_rows..rows.end.div_ceil(shard_rows) {
             let first = shard * shard_rows;
             let decoded = self.read_shard(layout, &array, shard)?;
             let (from, to) = (rows.start.max(first) - first, rows.end.min(first + shard_rows) - first);
             let wanted = &decoded[from * row..to * row];
-            if let Some(at) = wanted.iter().position(|x| !x.is_finite()) {
+            if let Some(at) = wanted.iter().position(|x| !sound(x)) {
                 let got = format!("{} in row {}, value {}", wanted[at], first + from + at / row, at % row);
                 return Err(Error::mismatch(place(), "finite values", got));
             }

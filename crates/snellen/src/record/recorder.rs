@@ -4,7 +4,7 @@ use super::policy::TokenPolicy;
 use super::reduce::{Refusal, Tokens, reduce};
 use super::select::Selected;
 use super::store::StoreWriter;
-use crate::model::{ActivationMut, Hook, ModelConfig, Point, Site, TokenAxis};
+use crate::model::{ActivationMut, BlockPoint, Hook, ModelConfig, Point, Site, TokenAxis};
 use crate::{Error, Result};
 
 /// Records one batch: wants exactly the selected sites and changes nothing.
@@ -16,6 +16,8 @@ pub struct Recorder<'a> {
     names: &'a [String],
     /// The share of every patch that objects cover, image by image; empty where no policy needs it.
     covers: &'a [Vec<f64>],
+    /// Patches of every image that are no padding; empty where all are.
+    counts: Vec<usize>,
 }
 
 impl<'a> Recorder<'a> {
@@ -27,7 +29,15 @@ impl<'a> Recorder<'a> {
         names: &'a [String],
         covers: &'a [Vec<f64>],
     ) -> Self {
-        Self { config, selected, store, names, covers }
+        Self { config, selected, store, names, covers, counts: Vec::new() }
+    }
+
+    /// For images of these rows and columns of patches, where they keep their aspect ratio: what is beyond is padding, which policies
+    /// other than `all` pass over.
+    #[must_use]
+    pub fn with_grids(mut self, grids: &[[usize; 2]]) -> Self {
+        self.counts = grids.iter().map(|[rows, columns]| rows * columns).collect();
+        self
     }
 }
 
@@ -46,9 +56,17 @@ impl Hook for Recorder<'_> {
             class: axes.class,
             registers: axes.registers,
             covers: self.covers,
+            counts: &self.counts,
         };
         let as_they_are = |policy: &TokenPolicy| matches!(policy, TokenPolicy::All | TokenPolicy::Pooled);
         let (whole, policies): (Vec<_>, Vec<_>) = selected.policies.iter().copied().partition(as_they_are);
+        // Scores of what attention does not see.
+        let hidden = |x: &f32| x.is_finite() || *x == f32::NEG_INFINITY;
+        let scores =
+            matches!(site.point, Point::Block(_, BlockPoint::AttnScores) | Point::Head(BlockPoint::AttnScores));
+        if scores && !self.counts.is_empty() && x.data.iter().all(hidden) {
+            return whole.into_iter().try_for_each(|policy| self.store.append(site, policy, x.data));
+        }
         let reduced = reduce(tokens, &policies).map_err(|refusal| match refusal {
             Refusal::Nothing { policy, image } => nothing(site, policy, &self.names[image]),
             Refusal::NotFinite => {

@@ -224,7 +224,8 @@ impl Stages<'_> {
             names.push(picture.row.filename);
             covers.extend(picture.cover);
         }
-        let mut recorder = Recorder::new(&self.model.config, &self.plan.sites, store, &names, &covers);
+        let mut recorder =
+            Recorder::new(&self.model.config, &self.plan.sites, store, &names, &covers).with_grids(&pixels.grids);
         self.model.towers.observe_images(tape, &pixels, &mut recorder)
     }
 

@@ -26,6 +26,8 @@ pub struct Tokens<'a> {
     pub registers: usize,
     /// The share of each patch that objects cover, 0 to 1, image by image; empty where it is not known.
     pub covers: &'a [Vec<f64>],
+    /// Patches of each image that are no padding, which only [`TokenPolicy::All`] shows; empty where all are.
+    pub counts: &'a [usize],
 }
 
 /// Why tokens were not reduced.
@@ -51,17 +53,23 @@ pub fn reduce(tokens: Tokens<'_>, policies: &[TokenPolicy]) -> Result<Vec<Vec<f3
     let both = policies.iter().any(|policy| matches!(policy, TokenPolicy::Mean | TokenPolicy::Max));
     let (sums, most) = if both { tokens.sums_and_largest(tokens.prefix()) } else { Default::default() };
     let prefix = tokens.prefix() * tokens.units;
-    let rest = |image: &[f32]| rows::are_finite(Level::current(), if both { &image[..prefix] } else { image });
+    let summed = both && tokens.counts.is_empty();
+    let rest = |image: &[f32]| rows::are_finite(Level::current(), if summed { &image[..prefix] } else { image });
     if !sums.iter().all(|sum| sum.is_finite()) || !tokens.each().all(rest) {
         return Err(Refusal::NotFinite);
     }
     let mut reduced = Vec::with_capacity(policies.len());
     for &policy in policies {
         let nothing = |image| Refusal::Nothing { policy, image };
-        let patches = (tokens.tokens() - tokens.prefix()) as f64;
         reduced.push(match policy {
             TokenPolicy::Cls if tokens.class => tokens.each().flat_map_iter(|x| x[..tokens.units].to_vec()).collect(),
-            TokenPolicy::Mean => sums.iter().map(|sum| (sum / patches) as f32).collect(),
+            TokenPolicy::Mean => {
+                let means = |(image, sums): (usize, &[f64])| {
+                    let patches = tokens.patches(image) as f64;
+                    sums.iter().map(|sum| (sum / patches) as f32).collect::<Vec<f32>>()
+                };
+                sums.chunks(tokens.units.max(1)).enumerate().flat_map(means).collect()
+            }
             TokenPolicy::MeanAll if prefix > 0 => {
                 let (sums, _) = tokens.sums_and_largest(0);
                 sums.iter().map(|sum| (sum / tokens.tokens() as f64) as f32).collect()
@@ -88,6 +96,11 @@ impl Tokens<'_> {
         usize::from(self.class) + self.registers
     }
 
+    /// Patches of an image that are no padding.
+    fn patches(&self, image: usize) -> usize {
+        self.counts.get(image).copied().unwrap_or(self.tokens() - self.prefix())
+    }
+
     /// The images.
     fn each(&self) -> rayon::slice::ChunksExact<'_, f32> {
         self.values.par_chunks_exact((self.tokens() * self.units).max(1))
@@ -99,7 +112,8 @@ impl Tokens<'_> {
         let mut sums = vec![0.0; self.images * units];
         let mut most = vec![f32::NEG_INFINITY; self.images * units];
         let outputs = sums.par_chunks_mut(units).zip(most.par_chunks_mut(units));
-        outputs.zip(self.each()).for_each(|((sums, most), image)| {
+        outputs.zip(self.each()).enumerate().for_each(|(number, ((sums, most), image))| {
+            let image = &image[..(self.prefix() + self.patches(number)) * units];
             let blocks = sums.par_chunks_mut(BLOCK).zip(most.par_chunks_mut(BLOCK)).enumerate();
             blocks.for_each(|(block, (sums, most))| {
                 rows::sums_and_largest(level, &image[first * units + block * BLOCK..], units, sums, most);

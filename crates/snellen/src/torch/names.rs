@@ -50,19 +50,21 @@ pub(super) fn known(module: &str, name: &str, script: bool) -> Option<Name> {
     let module = if module == "__builtin__" { "builtins" } else { module };
     let means = match (module, name) {
         ("collections", "OrderedDict" | "Counter") => Means::Dict,
-        ("builtins", "set" | "list" | "tuple") | ("torch", "Size") => Means::Items,
-        ("builtins", "bytearray") | ("torch", "device") | ("torch.jit._pickle", "restore_type_tag") => Means::First,
-        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Means::First,
-        ("torch.nn.parameter", "Parameter" | "Buffer") | ("torch" | "torch._tensor", "Tensor") => Means::Class,
-        ("torch.jit._pickle", "build_intlist" | "build_tensorlist" | "build_doublelist" | "build_boollist") => {
+        ("builtins", "set" | "list" | "tuple")
+        | ("torch", "Size")
+        | ("torch.jit._pickle", "build_intlist" | "build_tensorlist" | "build_doublelist" | "build_boollist") => {
             Means::Items
         }
-        ("torch.jit._pickle", "build_tensor_from_id") => return None,
+        ("builtins", "bytearray")
+        | ("torch", "device")
+        | ("torch.jit._pickle", "restore_type_tag")
+        | ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Means::First,
+        ("torch.nn.parameter", "Parameter" | "Buffer") | ("torch" | "torch._tensor", "Tensor") => Means::Class,
         ("_codecs", "encode") => Means::Encode,
         ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Means::Tensor,
         ("torch._utils", "_rebuild_tensor_v3") => Means::TypedTensor,
         ("torch._tensor", "_rebuild_from_type_v2") => Means::Applied,
-        ("torch.storage", "UntypedStorage") | ("torch", "UntypedStorage") => Means::Storage(None),
+        ("torch.storage" | "torch", "UntypedStorage") => Means::Storage(None),
         ("torch" | "torch.cuda" | "torch.storage", _) if name.ends_with("Storage") => {
             Means::Storage(Some(of_storage(name)?))
         }

@@ -98,6 +98,12 @@ fn towers_are_found_under_any_prefix() {
         ("siglip_vision", &["vision_model.", "module.", "siglip.vision_model."]),
         ("dinov2", &["dinov2.", "module.", "module.dinov2.", "model."]),
         ("dinov2_registers", &["dinov2_with_registers."]),
+        ("vit", &["vit.", "module."]),
+        ("vit_classifier", &["module."]),
+        ("deit", &["module."]),
+        ("dinov3", &["module.", "backbone."]),
+        ("metaclip2", &["module."]),
+        ("metaclip2_vision", &["module."]),
         ("open_clip", &["module."]),
         ("open_clip_custom", &["module."]),
     ] {
@@ -107,10 +113,60 @@ fn towers_are_found_under_any_prefix() {
             home.weights(|w| w.0.iter_mut().for_each(|tensor| tensor.0.insert_str(0, prefix)));
             let model = home.load();
             assert_eq!(embed(&model), expected, "{family} under {prefix}");
-            assert!(model.config.left_alone.tensors.is_empty(), "{:?}", model.config.left_alone);
-            let texts = Model::load(&folder(family)).unwrap().config.text.is_some();
-            assert_eq!(model.towers.logit_scale().is_some(), texts, "{family}");
+            let plain = Model::load(&folder(family)).unwrap().config;
+            let beside = |config: &ModelConfig| !config.left_alone.tensors.is_empty();
+            assert_eq!(beside(&model.config), beside(&plain), "{:?}", model.config.left_alone);
+            assert_eq!(model.towers.logit_scale().is_some(), plain.text.is_some(), "{family}");
         }
+    }
+}
+
+/// A tensor of two halves as two, with other names.
+fn halved(
+    (name, kind, shape, bytes): &(String, String, Vec<usize>, Vec<u8>),
+) -> [(String, String, Vec<usize>, Vec<u8>); 2] {
+    let half = |name: &str, bytes: &[u8]| {
+        (name.to_owned(), kind.clone(), [&[shape[0] / 2], &shape[1..]].concat(), bytes.to_vec())
+    };
+    let (gate, up) = bytes.split_at(bytes.len() / 2);
+    [half(&name.replace("weights_in", "gate_proj"), gate), half(&name.replace("weights_in", "up_proj"), up)]
+}
+
+#[test]
+fn names_that_a_library_has_in_memory_are_read_as_those_it_saves() {
+    let vit = &[
+        ("encoder.layer.", "layers."),
+        ("attention.attention.query", "attention.q_proj"),
+        ("attention.attention.key", "attention.k_proj"),
+        ("attention.attention.value", "attention.v_proj"),
+        ("attention.output.dense", "attention.o_proj"),
+        ("intermediate.dense", "mlp.fc1"),
+        ("output.dense", "mlp.fc2"),
+    ][..];
+    let dinov2 = &[vit[1], vit[2], vit[3], vit[4], ("weights_out", "down_proj")][..];
+    for (family, names) in [
+        ("vit", vit),
+        ("vit_classifier", vit),
+        ("deit", vit),
+        ("dinov2", dinov2),
+        ("dinov2_swiglu", dinov2),
+        ("dinov2_registers", dinov2),
+        ("dinov3", &[("layer.", "model.layer.")]),
+        ("dinov3_gated", &[("layer.", "model.layer.")]),
+    ] {
+        let home = Home::of(family);
+        home.weights(|w| {
+            let before: Vec<String> = w.0.iter().map(|tensor| tensor.0.clone()).collect();
+            for tensor in &mut w.0 {
+                names.iter().for_each(|(old, new)| tensor.0 = tensor.0.replace(old, new));
+            }
+            assert!(w.0.iter().zip(before).filter(|(tensor, old)| tensor.0 != **old).count() > 10, "{family}");
+            let (packed, rest) =
+                std::mem::take(&mut w.0).into_iter().partition(|tensor| tensor.0.contains("weights_in"));
+            w.0 = rest;
+            w.0.extend(packed.iter().flat_map(halved));
+        });
+        assert_eq!(embed(&home.load()), own(family), "{family}");
     }
 }
 
@@ -124,6 +180,7 @@ fn the_tower_of_a_classifier_loads() {
         ("dinov2", "", 36),
         ("dinov2", "module.", 36),
         ("dinov2_registers", "dinov2_with_registers.", 42),
+        ("metaclip2_vision", "", 18),
     ] {
         let home = Home::of(family);
         home.weights(|w| {

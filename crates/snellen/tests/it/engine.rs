@@ -59,6 +59,23 @@ fn backwards_agree_with_finite_differences() {
         linear(t, &x[0], &x[1], Some(&x[2]))
     });
     check("linear without bias", &[tensor(&[7, 4], 1), tensor(&[19, 4], 2)], |t, x| linear(t, &x[0], &x[1], None));
+    let angles = |sign: f64, neighbours| ops::Angles {
+        cos: Tensor::new([4, 3], values(12, 5).into_iter().map(f64::cos).collect()),
+        sin: Tensor::new([4, 3], values(12, 5).into_iter().map(|angle| sign * angle.sin()).collect()),
+        first: 2,
+        neighbours,
+    };
+    for neighbours in [false, true] {
+        check("rotate", &[tensor(&[2, 6, 2, 6], 1)], |t, x| ops::rotate(t, &x[0], &angles(1.0, neighbours)));
+        let x = tensor(&[2, 6, 2, 6], 1);
+        let turned = ops::rotate(&mut Tape::off(), &x, &angles(1.0, neighbours));
+        let back = ops::rotate(&mut Tape::off(), &turned, &angles(-1.0, neighbours));
+        for (at, ((x, turned), back)) in x.data().iter().zip(turned.data()).zip(back.data()).enumerate() {
+            assert!((x - back).abs() < 1e-12, "turned there and back: {x} against {back}");
+            // The tokens before the first stay as they are, and the others do not.
+            assert_eq!((at / 12) % 6 < 2, x.to_bits() == turned.to_bits(), "value {at}");
+        }
+    }
     check(
         "linear with what follows",
         &[tensor(&[2, 3, 4], 1), tensor(&[5, 4], 2), tensor(&[5], 3), tensor(&[2, 3, 5], 4)],

@@ -3,11 +3,12 @@
 use safetensors::SafeTensors;
 use snellen::engine::{Tape, Tensor};
 use snellen::model::checkpoint::Checkpoint;
-use snellen::model::config::TowerConfig;
+use snellen::model::config::{HeadConfig, TowerConfig};
+use snellen::model::parity::{Compared, Parity, Verdict, parity};
 use snellen::model::tokenizer::Tokens;
 use snellen::model::{
-    ActivationMut, Hook, LoadConfig, Model, ModelConfig, Site, TextConfig, Tokenizer, Tower, Towers, Transform,
-    VisionConfig,
+    ActivationMut, Backend, Hook, LoadConfig, Model, ModelConfig, Pixels, Preprocessing, Site, Tokenizer, Tower,
+    Towers, Transform, VisionConfig,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,17 +26,30 @@ pub fn families() -> Vec<String> {
     names
 }
 
-/// The sizes of a tower of timm stand in its name only, and timm has none as small as the fixture's: it is read under the name of
-/// a large one, whose sizes are then those of the fixture.
-fn load_timm(folder: &Path) -> Model {
+/// The sizes of a tower of timm stand in its name only, and timm has none as small as the fixtures': they are read under the name of
+/// a large one, whose sizes are then those of the fixture: width, layers, heads and hidden units.
+const OF_TIMM: [(&str, &str, &str, [usize; 4]); 5] = [
+    ("open_clip_siglip", "vit_nano_patch9_siglip_29", "vit_base_patch9_siglip_29", [18, 2, 2, 45]),
+    ("open_clip_eva02", "eva02_nano_patch6_clip_24", "eva02_base_patch6_clip_24", [24, 1, 3, 64]),
+    ("open_clip_eva01", "eva_nano_patch7_22", "eva_giant_patch14_22", [21, 2, 3, 46]),
+    ("open_clip_pe", "vit_pe_core_nano_patch5_20", "vit_pe_core_large_patch5_20", [24, 1, 2, 36]),
+    ("open_clip_timm", "vit_nano_patch8_clip_23", "vit_large_patch8_clip_23", [18, 2, 3, 27]),
+];
+
+fn load_timm(folder: &Path, [small, large]: [&str; 2], [width, layers, heads, mlp]: [usize; 4]) -> Model {
     let json = std::fs::read_to_string(folder.join("open_clip_config.json")).unwrap();
-    let json = json
-        .replace("vit_nano_patch9_siglip_29", "vit_base_patch9_siglip_29")
-        .replace("\"embed_dim\": 18", "\"embed_dim\": 768");
-    let config = ModelConfig::parse_open_clip(&serde_json::from_str(&json).unwrap(), "config").unwrap();
-    let tower = TowerConfig { width: 18, layers: 2, heads: 2, mlp: 45, ..config.vision.tower.clone() };
-    let text = TextConfig { projection: 18, ..config.text.clone().unwrap() };
-    let config = ModelConfig { vision: VisionConfig { tower, ..config.vision }, text: Some(text), ..config };
+    let siglip = small.contains("siglip");
+    let embed = if siglip { "\"embed_dim\": 768" } else { "\"embed_dim\": 10" };
+    let json = json.replace(small, large).replace("\"embed_dim\": 18", embed);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let config = ModelConfig::parse_open_clip(&json, "config").unwrap();
+    let tower = TowerConfig { width, layers, heads, mlp, ..config.vision.tower.clone() };
+    let mut text = config.text.clone().unwrap();
+    text.projection = if siglip { 18 } else { 10 };
+    let head = config.vision.head.map(|head| HeadConfig { mlp: 4 * width, ..head });
+    let patch = if small == "eva_nano_patch7_22" { 7 } else { config.vision.patch };
+    let config =
+        ModelConfig { vision: VisionConfig { tower, head, patch, ..config.vision }, text: Some(text), ..config };
     // Everything but the towers as the loader reads it, from a folder that it knows.
     let mut model = Model::load(&self::folder("siglip")).unwrap();
     let file = Checkpoint::open(&folder.join("open_clip_model.safetensors")).unwrap();
@@ -43,13 +57,19 @@ fn load_timm(folder: &Path) -> Model {
     model.towers = Towers::new(&config, &mut file).unwrap();
     file.finish().unwrap();
     model.tokenizer = Tokenizer::load(&folder, &config).unwrap();
+    model.preprocessing = Preprocessing::parse_open_clip(&json, "config").unwrap();
     model.config = config;
     model
 }
 
+/// Whether a family loads by itself, with everything that can be asked for.
+pub fn is_whole(name: &str) -> bool {
+    OF_TIMM.iter().all(|family| family.0 != name)
+}
+
 pub fn load(name: &str, with: &LoadConfig) -> Model {
-    if name == "open_clip_siglip" {
-        return load_timm(&folder(name));
+    if let Some((_, small, large, sizes)) = OF_TIMM.iter().find(|family| family.0 == name) {
+        return load_timm(&folder(name), [small, large], *sizes);
     }
     let home = folder(name);
     let path = alone(&home).unwrap_or(home);
@@ -87,6 +107,10 @@ impl Reference {
         let rows = self.rows("input.attention_mask")?;
         Some(rows.into_iter().map(|row| row.into_iter().map(|seen| seen == 1).collect()).collect())
     }
+    fn grids(&self) -> Vec<[usize; 2]> {
+        let rows = self.rows("input.spatial_shapes").unwrap_or_default();
+        rows.iter().map(|row| [row[0] as usize, row[1] as usize]).collect()
+    }
     fn rows(&self, name: &str) -> Option<Vec<Vec<u32>>> {
         let file = SafeTensors::deserialize(&self.0).unwrap();
         let view = file.tensor(name).ok()?;
@@ -113,7 +137,8 @@ impl Hook for Recorder {
 
 fn run(model: &Model, reference: &Reference, hook: &mut dyn Hook) -> (Vec<f32>, Option<Vec<f32>>) {
     let mut tape = Tape::off();
-    let image = model.towers.embed_images(&mut tape, &reference.tensor("input.pixel_values"), hook).unwrap();
+    let pixels = Pixels { values: reference.tensor("input.pixel_values"), grids: reference.grids() };
+    let image = model.towers.embed_images(&mut tape, &pixels, hook).unwrap();
     let text = reference.ids().map(|ids| {
         let mask = reference.mask();
         let tokens = Tokens::masked(&ids, mask.as_deref(), model.config.text().unwrap(), "ids").unwrap();
@@ -158,8 +183,35 @@ fn apart(got: &[f32], expected: &[f32]) -> f64 {
 }
 
 #[test]
+fn pixels_and_ids_of_every_family_are_those_of_its_library() {
+    let exact = |name: &str, compared: &Parity| {
+        let Compared::Found(pixels) = &compared.pixels else { panic!("{name}: {:?}", compared.pixels) };
+        assert!(pixels.exact >= 1.0 && pixels.pictures >= 2, "{name}: {pixels:?}");
+    };
+    let mut both = Vec::new();
+    for name in families() {
+        let model = load(&name, &LoadConfig::plain());
+        let compared = parity(&model, &folder(&name).join("reference.safetensors"), 1e-4).unwrap();
+        assert_eq!(compared.verdict(), Verdict::Agrees, "{name}: {:?}", compared.lines());
+        exact(&name, &compared);
+        let texts = matches!(&compared.ids, Compared::Found(ids) if ids.same == ids.captions);
+        assert_eq!(texts, model.config.text.is_some(), "{name}: {:?}", compared.ids);
+        let torchvision = folder(&name).join("torchvision.safetensors");
+        if !torchvision.exists() {
+            continue;
+        }
+        let with = LoadConfig { backend: Some(Backend::Torchvision), ..LoadConfig::plain() };
+        let compared = parity(&load(&name, &with), &torchvision, 1e-4).unwrap();
+        assert_eq!(compared.made.backend.as_deref(), Some("torchvision"), "{name}");
+        exact(&name, &compared);
+        both.push(name);
+    }
+    assert_eq!(both, ["deit", "metaclip2", "siglip2_naflex", "siglip2_naflex_vision", "vit"]);
+}
+
+#[test]
 fn transforms_change_sites_as_they_say_and_no_embedding() {
-    for name in families().into_iter().filter(|name| name != "open_clip_siglip") {
+    for name in families().into_iter().filter(|name| is_whole(name)) {
         let reference = Reference::read(&name);
         let record = |transforms: &[Transform]| {
             let mut seen = Recorder::default();

@@ -293,19 +293,27 @@ fn configurations_of_every_family_are_read_with_care() {
         ("open_clip", "/model_cfg/text_cfg/hf_model_name", json!("roberta-base"), "expected null"),
         ("open_clip", "/model_cfg/text_cfg/pool_type", json!("cls"), "`argmax`, `last` or `eos`"),
         ("open_clip", "/model_cfg/text_cfg/tokenizer_mode", json!("clips"), "expected null"),
-        ("open_clip", "/model_cfg/text_cfg/tokenizer_kwargs", json!({"strip_sep_token": true}), "expected false"),
+        ("open_clip", "/model_cfg/text_cfg/tokenizer_kwargs", json!({"strip_sep_token": true}), "strip_sep_token"),
         ("open_clip", "/model_cfg/text_cfg/tokenizer_kwargs", json!({"clean": "soap"}), "`canonicalize`"),
         ("open_clip", "/model_cfg/multimodal_cfg", json!({"layers": 2}), "expected null"),
         ("open_clip", "/model_cfg/surprise", json!(1), "only keys whose effect is known, got `surprise`"),
         ("open_clip", "/model_cfg/embed_dim", json!(1_u64 << 40), "expected a whole number from 1 to 1048576"),
-        ("open_clip_siglip", "/model_cfg/vision_cfg/timm_model_name", json!("resnet50"), "a SigLIP tower of timm"),
+        (
+            "open_clip_siglip",
+            "/model_cfg/vision_cfg/timm_model_name",
+            json!("resnet50"),
+            "an architecture of timm that is known",
+        ),
         (
             "open_clip_siglip",
             "/model_cfg/vision_cfg/timm_model_name",
             json!("vit_base_patch99999999999999999999_siglip_224"),
-            "a SigLIP tower of timm",
+            "an architecture of timm that is known",
         ),
-        ("open_clip_siglip", "/model_cfg/vision_cfg/timm_pool", json!("avg"), "expected `map`"),
+        ("open_clip_siglip", "/model_cfg/vision_cfg/timm_model_name", json!("vit_base_patch16_siglip_0"), "siglip_0"),
+        ("open_clip_siglip", "/model_cfg/vision_cfg/timm_model_name", json!("vit_base_patch32_siglip_16"), "siglip_16"),
+        ("open_clip_clipa", "/model_cfg/text_cfg/proj_type", json!("mlp"), "`linear` or `none`"),
+        ("open_clip_clipa", "/model_cfg/text_cfg/hf_tokenizer_name", Value::Null, "a tokenizer of `transformers`"),
     ] {
         refuse(family, pointer, value, says);
     }

@@ -21,6 +21,7 @@ mod scene;
 mod shapes;
 mod study;
 mod tensors;
+mod timm;
 mod tokenizer;
 mod torch;
 mod verdict;

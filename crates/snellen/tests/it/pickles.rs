@@ -76,7 +76,7 @@ fn openais_files_describe_themselves() {
     let (vision, text) = (&model.config.vision, model.config.text().unwrap());
     assert_eq!(
         (vision.image, vision.patch, vision.tower.width, vision.tower.layers, vision.tower.heads),
-        (14, 7, 64, 2, 1)
+        (14, 7, 64, 1, 1)
     );
     assert_eq!((text.positions, text.tower.width, text.tower.heads, text.projection), (10, 64, 1, 12));
     assert_eq!((text.pooling, text.kept_positions), (TextPooling::LargestId, None));
@@ -96,7 +96,7 @@ fn openais_files_describe_themselves() {
 fn long_clip_keeps_its_first_positions() {
     let model = Model::load(&folder("long_clip").join("longclip-nano.pt")).unwrap();
     let text = model.config.text().unwrap();
-    assert_eq!((text.positions, text.kept_positions), (26, Some(20)));
+    assert_eq!((text.positions, text.kept_positions), (22, Some(20)));
 }
 
 #[test]

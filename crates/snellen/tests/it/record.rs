@@ -1,6 +1,7 @@
 //! Activations recorded, stored and read back.
 
 mod columns;
+mod flexible;
 mod folders;
 mod part;
 mod policy;

@@ -368,8 +368,14 @@ fn open_clip_cleans_texts_first() {
     let open_clip = |cleaning| {
         let json = read_json(&fixtures("families/open_clip/open_clip_config.json"));
         let config = ModelConfig::parse_open_clip(&json, "open_clip_config.json").unwrap();
-        assert_eq!(config.open_clip_tokenizer, Some(OpenClipTokenizer { library: None, cleaning: Cleaning::Lower }));
-        let config = ModelConfig { open_clip_tokenizer: Some(OpenClipTokenizer { library: None, cleaning }), ..config };
+        assert_eq!(
+            config.open_clip_tokenizer,
+            Some(OpenClipTokenizer { library: None, cleaning: Cleaning::Lower, strip_separator: false })
+        );
+        let config = ModelConfig {
+            open_clip_tokenizer: Some(OpenClipTokenizer { library: None, cleaning, strip_separator: false }),
+            ..config
+        };
         Tokenizer::load(&fixtures("families/open_clip").as_path(), &config).unwrap().unwrap()
     };
     let ids = |cleaning, text: &str| open_clip(cleaning).encode_truncated(&[text]).unwrap();

@@ -119,20 +119,24 @@ pub(super) fn defaults(model_type: &str) -> Option<Value> {
                "num_attention_heads": heads, "hidden_act": activation, "layer_norm_eps": eps})
     };
     let (base, more) = match model_type {
-        "clip_text_model" => (
+        "clip_text_model" | "metaclip_2_text_model" => (
             tower(512, 2048, 12, 8, "quick_gelu", 1e-5),
             json!({"vocab_size": 49408, "max_position_embeddings": 77, "eos_token_id": 49407}),
         ),
-        "clip_vision_model" => {
+        "clip_vision_model" | "metaclip_2_vision_model" => {
             (tower(768, 3072, 12, 12, "quick_gelu", 1e-5), json!({"image_size": 224, "patch_size": 32}))
         }
-        "siglip_text_model" => (
+        "siglip_text_model" | "siglip2_text_model" => (
             tower(768, 3072, 12, 12, "gelu_pytorch_tanh", 1e-6),
             json!({"vocab_size": 32000, "max_position_embeddings": 64}),
         ),
         "siglip_vision_model" => (
             tower(768, 3072, 12, 12, "gelu_pytorch_tanh", 1e-6),
             json!({"image_size": 224, "patch_size": 16, "vision_use_head": true}),
+        ),
+        "siglip2_vision_model" => (
+            tower(768, 3072, 12, 12, "gelu_pytorch_tanh", 1e-6),
+            json!({"num_patches": 256, "patch_size": 16, "vision_use_head": true}),
         ),
         "idefics3_vision" | "smolvlm_vision" => {
             (tower(1152, 3072, 12, 16, "gelu_pytorch_tanh", 1e-6), json!({"image_size": 224, "patch_size": 32}))
@@ -145,6 +149,15 @@ pub(super) fn defaults(model_type: &str) -> Option<Value> {
             } else {
                 json!({"patch_size": 16, "num_register_tokens": 4})
             },
+        ),
+        "vit" | "deit" => {
+            (tower(768, 3072, 12, 12, "gelu", 1e-12), json!({"image_size": 224, "patch_size": 16, "qkv_bias": true}))
+        }
+        "dinov3_vit" => (
+            tower(384, 1536, 12, 6, "gelu", 1e-5),
+            json!({"image_size": 224, "patch_size": 16, "rope_theta": 100.0, "query_bias": true, "key_bias": false,
+                   "value_bias": true, "proj_bias": true, "mlp_bias": true, "use_gated_mlp": false,
+                   "num_register_tokens": 0}),
         ),
         _ => return None,
     };

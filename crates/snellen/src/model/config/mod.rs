@@ -5,9 +5,13 @@
 //! file leaves out has the default of its class, which is part of the format, and stands in [`assumed`](ModelConfig::assumed).
 
 mod classes;
+mod dinov3;
 mod open_clip;
 mod section;
+mod timm;
+mod timm_folder;
 mod transformers;
+mod vit;
 mod write;
 
 use super::layout::Layout;
@@ -19,7 +23,7 @@ use serde_json::Value;
 /// The shape of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// `model_type` of a `config.json`; `open_clip` for an OpenCLIP model.
+    /// `model_type` of a `config.json`; `open_clip` for an OpenCLIP model, `timm` for one of timm.
     pub model_type: String,
     /// How the checkpoint names its weights.
     pub layout: Layout,
@@ -80,6 +84,7 @@ pub(super) fn shown(name: &str) -> String {
 
 /// What the towers have in common.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "families differ in each of them by itself")]
 pub struct TowerConfig {
     /// Width of the residual stream (`hidden_size`).
     pub width: usize,
@@ -93,12 +98,42 @@ pub struct TowerConfig {
     pub activation: Activation,
     /// Of every layer norm.
     pub eps: f64,
-    /// Whether queries, keys and values have biases.
-    pub qkv_bias: bool,
+    /// Which of a block's linear maps have biases.
+    pub biases: Biases,
     /// Whether the hidden units of an MLP are products of a gate and a linear map (SwiGLU, arXiv 2002.05202).
     pub gated: bool,
     /// Whether what a block adds to the residual stream is scaled unit by unit (arXiv 2103.17239).
     pub layer_scale: bool,
+    /// Whether a layer norm stands between what the heads give and the map that ends attention (EVA-02, arXiv 2303.11331).
+    pub attention_norm: bool,
+    /// Whether one stands before the last map of every MLP.
+    pub mlp_norm: bool,
+}
+
+/// Which linear maps of a block have biases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "families differ in each of them by itself")]
+pub struct Biases {
+    /// That of queries.
+    pub query: bool,
+    /// That of keys.
+    pub key: bool,
+    /// That of values.
+    pub value: bool,
+    /// That which ends attention.
+    pub out: bool,
+    /// Those of the MLP.
+    pub mlp: bool,
+}
+
+impl Biases {
+    /// All of them have.
+    pub const ALL: Self = Self { query: true, key: true, value: true, out: true, mlp: true };
+
+    /// All but perhaps those of queries, keys and values.
+    pub(super) fn with_qkv(qkv: bool) -> Self {
+        Self { query: qkv, key: qkv, value: qkv, ..Self::ALL }
+    }
 }
 
 /// The vision tower.
@@ -115,22 +150,61 @@ pub struct VisionConfig {
     pub patch_bias: bool,
     /// Whether a class token stands before the patches.
     pub class_token: bool,
-    /// Register tokens between class token and patches (arXiv 2309.16588); they have no positions.
+    /// Whether tokens before the patches other than registers have a position too, if patches have.
+    pub class_position: bool,
+    /// Whether a distillation token, which has a position, stands behind the class token (DeiT, arXiv 2012.12877).
+    pub distillation: bool,
+    /// Register tokens between these and the patches (arXiv 2309.16588); they have no positions.
     pub registers: usize,
     /// Whether a layer norm stands before the first block.
     pub norm_pre: bool,
     /// The position embeddings.
     pub positions: Positions,
+    /// What queries and keys of the patches are turned by in every block, if they are.
+    pub rotary: Option<Rotary>,
     /// How tokens become one embedding; `None` where the tower gives tokens only, as inside many larger models.
     pub pooling: Option<VisionPooling>,
+    /// Heads and hidden units of the attention that pools, where they are not those of the blocks.
+    pub head: Option<HeadConfig>,
     /// Whether the last layer norm is of the pooled embedding rather than of every token.
     pub norm_after_pooling: bool,
     /// Width of the projected embedding; `None` where the pooled one is not projected.
     pub projection: Option<usize>,
+    /// Whether the projection has a bias.
+    pub projection_bias: bool,
+}
+
+/// Heads and hidden units of the attention that pools, where they are not those of the blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadConfig {
+    /// Attention heads.
+    pub heads: usize,
+    /// Hidden units of its MLP.
+    pub mlp: usize,
+}
+
+/// Rotary positions (arXiv 2104.09864): a head's first pairs of units are turned by angles that grow with the patch's place along one
+/// side of the picture, the others along the other side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rotary {
+    /// DINOv3's (arXiv 2508.10104): places go from -1 to 1 over the picture, rows first; a pair are units half a head apart.
+    Centred {
+        /// What the slowest angle is slower by than the fastest, nearly (`rope_theta`).
+        base: f64,
+    },
+    /// EVA-02's and PE-Core's, as timm has them: places are counted; a pair are neighbours. The base is 10,000.
+    Indexed {
+        /// The first place.
+        first: f64,
+        /// Places are scaled to those of a picture with so many patches along a side.
+        reference: usize,
+        /// Whether the first pairs go with the column.
+        columns_first: bool,
+    },
 }
 
 /// Where the position embeddings come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Positions {
     /// As the checkpoint has them.
     Learned,
@@ -142,6 +216,16 @@ pub enum Positions {
         /// Whether `antialias` is on: then a = -0.5, and the filter is stretched when shrinking.
         antialias: bool,
     },
+    /// Those of a square of patches, interpolated for every picture by itself, which has its own rows and columns of patches
+    /// (NaFlex, arXiv 2502.14786): bilinear, antialiased.
+    Flexible {
+        /// Rows and columns of the square.
+        trained: usize,
+        /// Patches that a picture has at most; what is missing is padding, which attention does not see.
+        most: usize,
+    },
+    /// There are none.
+    None,
 }
 
 /// How the vision tower's tokens become one embedding.
@@ -156,19 +240,51 @@ pub enum VisionPooling {
 }
 
 impl VisionConfig {
-    /// Patches along each side of the image.
+    /// Patches along each side of the image; where pictures keep their aspect ratio, of a square one.
     pub fn grid(&self) -> usize {
         self.image / self.patch
     }
 
-    /// Patches of an image.
+    /// Patches of an image, padding included.
     pub fn patches(&self) -> usize {
-        self.grid() * self.grid()
+        match self.positions {
+            Positions::Flexible { most, .. } => most,
+            _ => self.grid() * self.grid(),
+        }
     }
 
-    /// Tokens before the patches: class token and registers.
+    /// Values of a patch: red, green and blue of its pixels.
+    pub(super) fn values(&self) -> usize {
+        3 * self.patch * self.patch
+    }
+
+    /// Whether pictures keep their aspect ratio, so that each has its own rows and columns of patches.
+    pub fn is_flexible(&self) -> bool {
+        matches!(self.positions, Positions::Flexible { .. })
+    }
+
+    /// Tokens before the patches that have a position embedding, if patches have: class token and distillation token.
+    pub fn placed(&self) -> usize {
+        if self.class_position { self.unregistered() } else { 0 }
+    }
+
+    /// Class token and distillation token.
+    pub(super) fn unregistered(&self) -> usize {
+        usize::from(self.class_token) + usize::from(self.distillation)
+    }
+
+    /// The attention that pools.
+    pub(super) fn head_tower(&self) -> TowerConfig {
+        let tower = TowerConfig { attention_norm: false, mlp_norm: false, ..self.tower.clone() };
+        match self.head {
+            Some(HeadConfig { heads, mlp }) => TowerConfig { heads, mlp, ..tower },
+            None => tower,
+        }
+    }
+
+    /// Tokens before the patches: class token, distillation token and registers.
     pub fn prefix(&self) -> usize {
-        usize::from(self.class_token) + self.registers
+        self.unregistered() + self.registers
     }
 
     /// Tokens of an image.
@@ -181,8 +297,24 @@ impl VisionConfig {
         self.pooling.map(|_| self.projection.unwrap_or(self.tower.width))
     }
 
-    /// Takes pictures of `image` pixels, where the tower's positions allow it.
-    pub(super) fn resize(&mut self, image: usize, place: &str) -> Result<()> {
+    /// Takes pictures of `image` pixels, where the tower's positions allow it; or, of those that keep their aspect ratio, as many
+    /// patches of that side as are given in `patches`.
+    pub(super) fn resize(&mut self, image: usize, patches: Option<[usize; 2]>, place: &str) -> Result<()> {
+        match (&mut self.positions, patches) {
+            (Positions::Flexible { most, .. }, Some([side, allowed])) if side == self.patch => *most = allowed,
+            (Positions::Flexible { .. }, other) => {
+                let got = other
+                    .map_or("one for squares".to_owned(), |[side, _]| format!("one that makes them of {side} pixels"));
+                let expected =
+                    format!("an image processor that makes patches of {} pixels (Siglip2ImageProcessor)", self.patch);
+                return Err(Error::mismatch(place, expected, got));
+            }
+            (_, Some(_)) => {
+                let expected = "an image processor for squares";
+                return Err(Error::mismatch(place, expected, "one that makes patches of pictures of any shape"));
+            }
+            (_, None) => {}
+        }
         if image != self.image && self.positions == Positions::Learned {
             let expected = format!("a result of {0} x {0} pixels, the model's image_size", self.image);
             return Err(Error::mismatch(place, expected, format!("{image} x {image}")));
@@ -211,6 +343,8 @@ pub struct TextConfig {
     pub pooling: TextPooling,
     /// Width of the embedding.
     pub projection: usize,
+    /// Whether what is pooled is projected; else it is the embedding.
+    pub projected: bool,
     /// Whether the projection has a bias.
     pub projection_bias: bool,
     /// How many position embeddings are those of the model that this one was made from; the others stand in a tensor of their own
@@ -233,6 +367,8 @@ pub struct OpenClipTokenizer {
     pub library: Option<String>,
     /// What is done to a text before.
     pub cleaning: Cleaning,
+    /// Whether the token that ends a text becomes 0 (`strip_sep_token`, CLIPA).
+    pub strip_separator: bool,
 }
 
 /// What OpenCLIP does to a text before its tokenizer sees it (`tokenizer_kwargs.clean`).
@@ -269,6 +405,11 @@ impl ModelConfig {
     /// From a parsed `open_clip_config.json`; `place` is the file's name for messages.
     pub fn parse_open_clip(json: &Value, place: &str) -> Result<Self> {
         open_clip::parse(json, place)
+    }
+
+    /// From a parsed `config.json` of timm; `place` is the file's name for messages.
+    pub fn parse_timm(json: &Value, place: &str) -> Result<Self> {
+        timm_folder::parse(json, place)
     }
 
     /// The text tower, or an error that says that there is none.

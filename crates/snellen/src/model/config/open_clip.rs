@@ -1,14 +1,15 @@
-//! `open_clip_config.json`: OpenCLIP's own transformers.
+//! `open_clip_config.json`: OpenCLIP's own transformers, or a vision tower of timm beside its text tower.
 //!
 //! The file holds what differs from the defaults of OpenCLIP's configuration classes, which are part of the format. Widths have
 //! no key where they follow from others: heads from `head_width`, hidden units from `mlp_ratio`. The activation is `quick_gelu`'s
 //! where the file says so, else GELU with the error function, or with `tanh` where `act_kwargs` asks for that; the epsilon is
-//! PyTorch's default unless `norm_kwargs` has one. Towers of timm, ResNets and text towers of `transformers` are refused by name.
+//! PyTorch's default unless `norm_kwargs` has one. ResNets and text towers of `transformers` are refused by name.
 
 use super::section::Section;
+use super::timm::{Architecture, Pool, pool};
 use super::{
-    Cleaning, Layout, ModelConfig, OpenClipTokenizer, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig,
-    VisionPooling,
+    Biases, Cleaning, Layout, ModelConfig, OpenClipTokenizer, Positions, TextConfig, TextPooling, TowerConfig,
+    VisionConfig, VisionPooling,
 };
 use crate::engine::Activation;
 use crate::{Error, Result};
@@ -42,7 +43,7 @@ fn neutral() -> Vec<(&'static str, Value)> {
     let off = ["attentional_pool", "embed_cls", "qk_norm", "scale_attn", "scale_attn_inner", "scale_fc", "scale_heads"];
     let mut neutral: Vec<_> = off.iter().map(|key| (*key, json!(false))).collect();
     neutral.push(("scaled_cosine_attn", json!(false)));
-    neutral.extend([("pos_embed_type", json!("learnable")), ("proj_type", json!("linear"))]);
+    neutral.push(("pos_embed_type", json!("learnable")));
     neutral.push(("hf_model_name", Value::Null));
     neutral
 }
@@ -62,7 +63,7 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
 
     let vision = top.section("vision_cfg")?;
     let (layout, vision) = match vision.find("timm_model_name") {
-        Some(_) => (Layout::OpenClipTimm, timm(&vision)?),
+        Some(_) => timm_tower(&vision, projection)?,
         None => (Layout::OpenClip, vision_tower(vision, projection, quick, &mut assumed)?),
     };
     let text_section = top.section("text_cfg")?;
@@ -123,90 +124,57 @@ fn vision_tower(
         patch,
         patch_bias: false,
         class_token: true,
+        class_position: true,
+        distillation: false,
         registers: 0,
         norm_pre: !vision.flag("no_ln_pre")?,
         positions: Positions::Learned,
+        rotary: None,
         pooling: Some(pooling),
+        head: None,
         norm_after_pooling: vision.flag("final_ln_after_pool")?,
         projection: Some(projection),
+        projection_bias: false,
     })
 }
 
-/// The SigLIP towers of timm, whose sizes stand in their names only: `vit_base_patch16_siglip_224`.
-fn timm(section: &Section) -> Result<VisionConfig> {
-    const TANH: [&str; 7] = [
-        "vit_base_patch32_siglip_256",
-        "vit_large_patch16_siglip_512",
-        "vit_so400m_patch16_siglip_256",
-        "vit_so400m_patch16_siglip_384",
-        "vit_so400m_patch16_siglip_512",
-        "vit_giantopt_patch16_siglip_256",
-        "vit_giantopt_patch16_siglip_384",
-    ];
+/// A tower of timm, whose sizes stand in its name only. Where `timm_proj` is not `none`, timm's classifier projects what was pooled.
+fn timm_tower(section: &Section, projection: usize) -> Result<(Layout, VisionConfig)> {
     section.only(
         &["timm_model_name", "timm_pool", "timm_proj", "image_size"],
         &["timm_model_pretrained", "timm_drop", "timm_drop_path", "patch_dropout"],
         &[],
     )?;
+    let place = section.key("timm_model_name");
     let name = section.text("timm_model_name")?;
-    let unknown = || {
-        let expected = "a SigLIP tower of timm (`vit_{base,large,so400m,giantopt}_patch.._siglip_..`)";
-        Error::mismatch(section.key("timm_model_name"), expected, format!("`{name}`"))
+    let mut architecture = Architecture::find(name, &place)?;
+    architecture.pool = match section.find("timm_pool") {
+        Some(_) => pool(section, "timm_pool")?,
+        None => Pool::Average,
     };
-    for (key, value) in [("timm_pool", "map"), ("timm_proj", "none")] {
-        if section.text(key)? != value {
-            let got = format!("`{}`", section.text(key)?);
-            return Err(Error::mismatch(section.key(key), format!("`{value}`"), got));
+    let projected = match section.find("timm_proj").map(|_| section.text("timm_proj")).transpose()? {
+        None | Some("") => true,
+        Some("none") => false,
+        Some(other) => {
+            let got = format!("`{}`", super::shown(other));
+            return Err(Error::mismatch(section.key("timm_proj"), "`none` or null", got));
         }
-    }
-    let (size, rest) = name.strip_prefix("vit_").and_then(|rest| rest.split_once("_patch")).ok_or_else(unknown)?;
-    let (patch, image) = rest.split_once("_siglip_").ok_or_else(unknown)?;
-    let [patch, image] = [patch, image].map(|n| n.parse::<usize>().ok().filter(|n| (1..=8192).contains(n)));
-    let (patch, image) = patch.zip(image).filter(|(patch, image)| patch <= image).ok_or_else(unknown)?;
-    let (width, layers, heads, mlp) = match size {
-        "base" => (768, 12, 12, 3072),
-        "large" => (1024, 24, 16, 4096),
-        "so400m" => (1152, 27, 16, 4304),
-        "giantopt" => (1536, 40, 16, 6144),
-        _ => return Err(unknown()),
     };
+    let image = architecture.image;
     if section.find("image_size").is_some() && section.side("image_size")? != image {
-        return Err(Error::mismatch(
-            section.key("image_size"),
-            format!("{image}, as in {name}"),
-            section.side("image_size")?,
-        ));
+        let expected = format!("{image}, as in {name}");
+        return Err(Error::mismatch(section.key("image_size"), expected, section.side("image_size")?));
     }
-    Ok(VisionConfig {
-        tower: TowerConfig {
-            width,
-            layers,
-            heads,
-            mlp,
-            activation: if TANH.contains(&name) { Activation::GeluTanh } else { Activation::Gelu },
-            eps: 1e-6,
-            qkv_bias: true,
-            gated: false,
-            layer_scale: false,
-        },
-        image,
-        patch,
-        patch_bias: true,
-        class_token: false,
-        registers: 0,
-        norm_pre: false,
-        positions: Positions::Learned,
-        pooling: Some(VisionPooling::Attention),
-        norm_after_pooling: false,
-        projection: None,
-    })
+    let (vision, names) = architecture.tower(&place)?;
+    let projection = projected.then_some(projection);
+    Ok((Layout::OpenClipTimm(names), VisionConfig { projection, projection_bias: true, ..vision }))
 }
 
 fn text(mut text: Section, projection: usize, quick: bool, assumed: &mut Vec<String>) -> Result<TextConfig> {
     text.only(
         &[
             &["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "ls_init_value", "eos_id"],
-            &["no_causal_mask", "pool_type", "proj_bias", "act_kwargs", "norm_kwargs"][..],
+            &["no_causal_mask", "pool_type", "proj_bias", "proj_type", "act_kwargs", "norm_kwargs"][..],
             &["hf_tokenizer_name", "tokenizer_kwargs"][..],
         ]
         .concat(),
@@ -214,7 +182,8 @@ fn text(mut text: Section, projection: usize, quick: bool, assumed: &mut Vec<Str
         &[&neutral()[..], &[("final_ln_after_pool", json!(false)), ("tokenizer_mode", Value::Null)]].concat(),
     )?;
     let ours = json!({"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12,
-                      "mlp_ratio": 4.0, "no_causal_mask": false, "pool_type": "argmax", "proj_bias": false});
+                      "mlp_ratio": 4.0, "no_causal_mask": false, "pool_type": "argmax", "proj_bias": false,
+                      "proj_type": "linear"});
     text.complete(&ours, "text_cfg", assumed);
     let width = text.size("width")?;
     let pooling = match text.text("pool_type")? {
@@ -228,6 +197,18 @@ fn text(mut text: Section, projection: usize, quick: bool, assumed: &mut Vec<Str
             return Err(Error::mismatch(text.key("pool_type"), "`argmax`, `last` or `eos`", format!("`{other}`")));
         }
     };
+    let projected = match text.text("proj_type")? {
+        "linear" => true,
+        "none" if width == projection => false,
+        "none" => {
+            let got = format!("a text tower of {width} units");
+            return Err(Error::mismatch(text.key("proj_type"), format!("a projection to {projection} units"), got));
+        }
+        other => {
+            let got = format!("`{}`", super::shown(other));
+            return Err(Error::mismatch(text.key("proj_type"), "`linear` or `none`", got));
+        }
+    };
     Ok(TextConfig {
         tower: tower(&text, width, text.heads("heads", width)?, quick)?,
         vocabulary: text.size("vocab_size")?,
@@ -235,7 +216,8 @@ fn text(mut text: Section, projection: usize, quick: bool, assumed: &mut Vec<Str
         causal: !text.flag("no_causal_mask")?,
         pooling,
         projection,
-        projection_bias: text.flag("proj_bias")?,
+        projection_bias: projected && text.flag("proj_bias")?,
+        projected,
         kept_positions: None,
     })
 }
@@ -247,16 +229,22 @@ fn tokenizer(text: &Section) -> Result<OpenClipTokenizer> {
         None => None,
     };
     let usual = if library.is_some() { Cleaning::Whitespace } else { Cleaning::Lower };
-    let Some(_) = text.find("tokenizer_kwargs") else { return Ok(OpenClipTokenizer { library, cleaning: usual }) };
+    let Some(_) = text.find("tokenizer_kwargs") else {
+        return Ok(OpenClipTokenizer { library, cleaning: usual, strip_separator: false });
+    };
     let arguments = text.section("tokenizer_kwargs")?;
     let neutral = [
-        ("strip_sep_token", json!(false)),
         ("reduction_mask", json!("")),
         ("language", Value::Null),
         ("additional_special_tokens", Value::Null),
         ("tokenizer_mode", Value::Null),
     ];
-    arguments.only(&["clean"], &[], &neutral)?;
+    arguments.only(&["clean", "strip_sep_token"], &[], &neutral)?;
+    let strip_separator = arguments.find("strip_sep_token").is_some() && arguments.flag("strip_sep_token")?;
+    if strip_separator && library.is_none() {
+        let expected = "a tokenizer of `transformers` (`hf_tokenizer_name`)";
+        return Err(Error::mismatch(arguments.key("strip_sep_token"), expected, "CLIP's, which has no such token"));
+    }
     let cleaning = match arguments.find("clean").map(|_| arguments.text("clean")).transpose()? {
         None => usual,
         Some("whitespace") => Cleaning::Whitespace,
@@ -267,7 +255,7 @@ fn tokenizer(text: &Section) -> Result<OpenClipTokenizer> {
             return Err(Error::mismatch(arguments.key("clean"), expected, format!("`{other}`")));
         }
     };
-    Ok(OpenClipTokenizer { library, cleaning })
+    Ok(OpenClipTokenizer { library, cleaning, strip_separator })
 }
 
 fn tower(section: &Section, width: usize, heads: usize, quick: bool) -> Result<TowerConfig> {
@@ -282,9 +270,11 @@ fn tower(section: &Section, width: usize, heads: usize, quick: bool) -> Result<T
         mlp,
         activation: activation(section, quick)?,
         eps: epsilon(section)?,
-        qkv_bias: true,
+        biases: Biases::ALL,
         gated: false,
         layer_scale: section.find("ls_init_value").is_some(),
+        attention_norm: false,
+        mlp_norm: false,
     })
 }
 

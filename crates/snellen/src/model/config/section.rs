@@ -1,6 +1,6 @@
 //! Reading an object of a JSON file with errors that name the key.
 
-use super::{LARGEST, LeftAlone, TowerConfig, shown};
+use super::{Biases, LARGEST, LeftAlone, TowerConfig, shown};
 use crate::engine::Activation;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
@@ -134,9 +134,11 @@ impl Section {
             mlp: self.size("intermediate_size")?,
             activation: self.activation("hidden_act")?,
             eps: self.number("layer_norm_eps", 0.0..=1.0)?,
-            qkv_bias: true,
+            biases: Biases::ALL,
             gated: false,
             layer_scale: false,
+            attention_norm: false,
+            mlp_norm: false,
         })
     }
 

@@ -1,4 +1,5 @@
-//! `config.json` as `transformers` writes it: CLIP, SigLIP, DINOv2, and larger models with one of these inside.
+//! `config.json` as `transformers` writes it: CLIP, SigLIP, DINOv2, and larger models with one of these inside. Others have files of
+//! their own beside this one.
 //!
 //! What a file leaves out, or says to be null, has the default of its class, and is noted as assumed: newer releases leave out what
 //! equals it. Keys that the class does not know are noted as left alone: older releases wrote dozens of them. Tower-level
@@ -7,7 +8,8 @@
 use super::classes::{INERT, OF_LARGER, TOWER, defaults, neutral, neutral_vision};
 use super::section::Section;
 use super::{
-    Layout, LeftAlone, ModelConfig, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig, VisionPooling,
+    Biases, Layout, LeftAlone, ModelConfig, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig,
+    VisionPooling, dinov3, vit,
 };
 use crate::engine::Activation;
 use crate::{Error, Result};
@@ -16,22 +18,24 @@ use serde_json::{Value, json};
 pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
     let top = Section::of(json, place)?;
     match top.text("model_type")? {
-        "clip" => clip(top),
-        "siglip" => siglip(&top),
-        kind @ ("clip_vision_model" | "siglip_vision_model") => tower(&top, kind),
-        "dinov2" | "dinov2_with_registers" => dinov2(top),
-        kind @ ("clip_text_model" | "siglip_text_model") => {
-            Err(Error::mismatch(top.key("model_type"), "a model of pictures, or of pictures and texts", quoted(kind)))
+        "clip" => clip(top, ["clip", "clip_text_model", "clip_vision_model"]),
+        "metaclip_2" => clip(top, ["metaclip_2", "metaclip_2_text_model", "metaclip_2_vision_model"]),
+        "siglip" => siglip(&top, ["siglip", "siglip_text_model", "siglip_vision_model"]),
+        "siglip2" => siglip(&top, ["siglip2", "siglip2_text_model", "siglip2_vision_model"]),
+        kind @ ("clip_vision_model" | "metaclip_2_vision_model" | "siglip_vision_model" | "siglip2_vision_model") => {
+            tower(&top, kind)
         }
-        "siglip2" => {
-            let expected =
-                "a model of fixed resolution (`siglip`, which published SigLIP 2 models of fixed resolution are)";
-            Err(Error::mismatch(top.key("model_type"), expected, "\"siglip2\", which is NaFlex"))
+        "dinov2" | "dinov2_with_registers" => dinov2(top),
+        "dinov3_vit" => dinov3::parse(top),
+        "vit" | "deit" => vit::parse(top),
+        kind @ ("clip_text_model" | "metaclip_2_text_model" | "siglip_text_model" | "siglip2_text_model") => {
+            Err(Error::mismatch(top.key("model_type"), "a model of pictures, or of pictures and texts", quoted(kind)))
         }
         _ if top.find("vision_config").is_some_and(Value::is_object) => larger(&top),
         other => {
-            let expected = "a type of model that is known (clip, clip_vision_model, siglip, siglip_vision_model, dinov2, \
-                            dinov2_with_registers, or a larger one with a `vision_config` of one of these)";
+            let expected = "a type of model that is known (clip, clip_vision_model, metaclip_2, metaclip_2_vision_model, siglip, \
+                            siglip_vision_model, siglip2, siglip2_vision_model, dinov2, dinov2_with_registers, dinov3_vit, vit, \
+                            deit, or a larger one with a `vision_config` of one of these)";
             Err(Error::mismatch(top.key("model_type"), expected, quoted(other)))
         }
     }
@@ -41,7 +45,7 @@ fn quoted(text: &str) -> String {
     format!("{text:?}")
 }
 
-fn alone(model_type: &str, layout: Layout, vision: VisionConfig, assumed: Vec<String>) -> ModelConfig {
+pub(super) fn alone(model_type: &str, layout: Layout, vision: VisionConfig, assumed: Vec<String>) -> ModelConfig {
     ModelConfig {
         model_type: model_type.to_owned(),
         layout,
@@ -55,7 +59,7 @@ fn alone(model_type: &str, layout: Layout, vision: VisionConfig, assumed: Vec<St
 }
 
 /// Refuses a file whose maths stands in code beside it, which is not run: `model_type` then says nothing of it.
-fn no_code(top: &Section) -> Result<()> {
+pub(super) fn no_code(top: &Section) -> Result<()> {
     let of_model = |key: &&String| key.starts_with("AutoModel") || *key == "AutoConfig";
     let code = top.find("auto_map").and_then(Value::as_object);
     match code.and_then(|map| map.keys().find(of_model)) {
@@ -97,54 +101,58 @@ fn section_or_dict(top: &Section, name: &str, class: &str, assumed: &mut Vec<Str
     Ok(section)
 }
 
-fn clip(mut top: Section) -> Result<ModelConfig> {
+/// CLIP, or MetaCLIP 2, whose classes are CLIP's but for the end token; `kinds` are the types of whole, text and vision tower.
+fn clip(mut top: Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<ModelConfig> {
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
     no_code(&top)?;
     top.complete(&json!({"projection_dim": 512}), "", &mut assumed);
     let sections = ["text_config", "vision_config", "text_config_dict", "vision_config_dict"];
     top.notice("", (&sections, INERT, &neutral()), &mut left_alone)?;
-    let text = section_or_dict(&top, "text_config", "clip_text_model", &mut assumed)?;
+    let text = section_or_dict(&top, "text_config", of_text, &mut assumed)?;
     let used = [&TOWER[..], &["vocab_size", "max_position_embeddings", "eos_token_id"]].concat();
     let neutral = [neutral(), vec![("is_causal", json!(true))]].concat();
     text.notice("text_config", (&used, INERT, &neutral), &mut left_alone)?;
     let projection = top.size("projection_dim")?;
-    let vision = section_or_dict(&top, "vision_config", "clip_vision_model", &mut assumed)?;
-    let vision = tower_of(&vision, "vision_config", "clip_vision_model", &mut left_alone)?;
+    let vision = section_or_dict(&top, "vision_config", of_vision, &mut assumed)?;
+    let vision = tower_of(&vision, "vision_config", of_vision, &mut left_alone)?;
     let vision = VisionConfig { projection: Some(projection), ..vision };
     let text = TextConfig {
         tower: text.tower()?,
         vocabulary: text.size("vocab_size")?,
         positions: text.size("max_position_embeddings")?,
         causal: true,
-        pooling: pooling(&text)?,
+        pooling: pooling(&text, kind == "clip")?,
         projection,
         projection_bias: false,
+        projected: true,
         kept_positions: None,
     };
     let layout = Layout::Transformers { inside: false };
-    Ok(ModelConfig { text: Some(text), left_alone, ..alone("clip", layout, vision, assumed) })
+    Ok(ModelConfig { text: Some(text), left_alone, ..alone(kind, layout, vision, assumed) })
 }
 
-fn pooling(text: &Section) -> Result<TextPooling> {
+/// Which token a text is read at; in a CLIP of `early` releases the end token is 2 by mistake.
+fn pooling(text: &Section, early: bool) -> Result<TextPooling> {
     let id = text.get("eos_token_id")?;
     match id.as_u64().map(u32::try_from) {
-        Some(Ok(2)) => Ok(TextPooling::LargestId),
+        Some(Ok(2)) if early => Ok(TextPooling::LargestId),
         Some(Ok(id)) => Ok(TextPooling::First(id)),
         _ => Err(Error::mismatch(text.key("eos_token_id"), "a token id", id)),
     }
 }
 
-fn siglip(top: &Section) -> Result<ModelConfig> {
+/// SigLIP, or SigLIP 2 NaFlex; `kinds` are the types of whole, text and vision tower.
+fn siglip(top: &Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<ModelConfig> {
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
     no_code(top)?;
     top.notice("", (&["text_config", "vision_config"], INERT, &neutral()), &mut left_alone)?;
-    let mut text = section(top, "text_config", "siglip_text_model", &mut assumed)?;
+    let mut text = section(top, "text_config", of_text, &mut assumed)?;
     let used = [&TOWER[..], &["vocab_size", "max_position_embeddings", "eos_token_id", "projection_size"]].concat();
     text.notice("text_config", (&used, INERT, &neutral()), &mut left_alone)?;
     let tower = text.tower()?;
     text.complete(&json!({"projection_size": tower.width}), "text_config", &mut assumed);
-    let vision = section(top, "vision_config", "siglip_vision_model", &mut assumed)?;
-    let vision = tower_of(&vision, "vision_config", "siglip_vision_model", &mut left_alone)?;
+    let vision = section(top, "vision_config", of_vision, &mut assumed)?;
+    let vision = tower_of(&vision, "vision_config", of_vision, &mut left_alone)?;
     let text = TextConfig {
         tower,
         vocabulary: text.size("vocab_size")?,
@@ -153,6 +161,7 @@ fn siglip(top: &Section) -> Result<ModelConfig> {
         pooling: TextPooling::Last,
         projection: text.size("projection_size")?,
         projection_bias: true,
+        projected: true,
         kept_positions: None,
     };
     if top.find("text_config").is_some() && vision.embedding() != Some(text.projection) {
@@ -160,7 +169,7 @@ fn siglip(top: &Section) -> Result<ModelConfig> {
         return Err(Error::mismatch(format!("{}: text_config: `projection_size`", top.place), expected, got));
     }
     let layout = Layout::Transformers { inside: false };
-    Ok(ModelConfig { text: Some(text), logit_bias: true, left_alone, ..alone("siglip", layout, vision, assumed) })
+    Ok(ModelConfig { text: Some(text), logit_bias: true, left_alone, ..alone(kind, layout, vision, assumed) })
 }
 
 /// A model with one of the vision towers inside.
@@ -190,7 +199,7 @@ fn tower(top: &Section, kind: &str) -> Result<ModelConfig> {
     let mut section = top.clone();
     section.complete(&defaults(kind).unwrap_or_default(), "", &mut assumed);
     let mut vision = tower_of(&section, "", kind, &mut left_alone)?;
-    if kind == "clip_vision_model" {
+    if kind == "clip_vision_model" || kind == "metaclip_2_vision_model" {
         // Whether there is a projection stands in the checkpoint, not in its configuration.
         section.complete(&json!({"projection_dim": 512}), "", &mut Vec::new());
         vision.projection = Some(section.size("projection_dim")?);
@@ -200,40 +209,56 @@ fn tower(top: &Section, kind: &str) -> Result<ModelConfig> {
 }
 
 fn tower_of(section: &Section, name: &str, kind: &str, left_alone: &mut LeftAlone) -> Result<VisionConfig> {
-    let head: &[&str] = if kind == "siglip_vision_model" { &["vision_use_head"] } else { &[] };
-    let used = [&TOWER[..], &["image_size", "patch_size"], head].concat();
+    let (siglip, flexible) = (kind == "siglip_vision_model", kind == "siglip2_vision_model");
+    let head: &[&str] = if siglip || flexible { &["vision_use_head"] } else { &[] };
+    let used = [&TOWER[..], &["patch_size", if flexible { "num_patches" } else { "image_size" }], head].concat();
     section.notice(name, (&used, &[INERT, OF_LARGER].concat(), &neutral_vision()), left_alone)?;
     let clip = match kind {
-        "clip_vision_model" => true,
-        "siglip_vision_model" | "idefics3_vision" | "smolvlm_vision" => false,
+        "clip_vision_model" | "metaclip_2_vision_model" => true,
+        "siglip_vision_model" | "siglip2_vision_model" | "idefics3_vision" | "smolvlm_vision" => false,
         other => {
-            let expected = "a vision tower that is known (clip_vision_model, siglip_vision_model, idefics3_vision or \
-                            smolvlm_vision)";
+            let expected = "a vision tower that is known (clip_vision_model, metaclip_2_vision_model, siglip_vision_model, \
+                            siglip2_vision_model, idefics3_vision or smolvlm_vision)";
             return Err(Error::mismatch(section.key("model_type"), expected, format!("\"{other}\"")));
         }
     };
-    let head = kind == "siglip_vision_model" && section.flag("vision_use_head")?;
-    let (image, patch) = sides(section)?;
+    let head = (siglip || flexible) && section.flag("vision_use_head")?;
+    let (image, patch, positions) = if flexible {
+        let (patch, most) = (section.side("patch_size")?, section.size("num_patches")?);
+        let trained = most.isqrt();
+        if trained * trained != most {
+            return Err(Error::mismatch(section.key("num_patches"), "the square of a whole number", most));
+        }
+        (patch * trained, patch, Positions::Flexible { trained, most })
+    } else {
+        let (image, patch) = sides(section)?;
+        (image, patch, Positions::Learned)
+    };
     Ok(VisionConfig {
         tower: section.tower()?,
         image,
         patch,
         patch_bias: !clip,
         class_token: clip,
+        class_position: true,
+        distillation: false,
         registers: 0,
         norm_pre: clip,
-        positions: Positions::Learned,
+        positions,
+        rotary: None,
         pooling: match (clip, head) {
             (true, _) => Some(VisionPooling::Class),
             (false, true) => Some(VisionPooling::Attention),
             (false, false) => None,
         },
+        head: None,
         norm_after_pooling: false,
         projection: None,
+        projection_bias: false,
     })
 }
 
-fn sides(section: &Section) -> Result<(usize, usize)> {
+pub(super) fn sides(section: &Section) -> Result<(usize, usize)> {
     let (image, patch) = (section.side("image_size")?, section.side("patch_size")?);
     if patch > image {
         return Err(Error::mismatch(section.key("patch_size"), format!("at most image_size ({image})"), patch));
@@ -266,9 +291,11 @@ fn dinov2(mut top: Section) -> Result<ModelConfig> {
         mlp,
         activation: if gated { Activation::Silu } else { top.activation("hidden_act")? },
         eps: top.number("layer_norm_eps", 0.0..=1.0)?,
-        qkv_bias: top.flag("qkv_bias")?,
+        biases: Biases::with_qkv(top.flag("qkv_bias")?),
         gated,
         layer_scale: true,
+        attention_norm: false,
+        mlp_norm: false,
     };
     let vision = VisionConfig {
         tower,
@@ -276,12 +303,17 @@ fn dinov2(mut top: Section) -> Result<ModelConfig> {
         patch,
         patch_bias: true,
         class_token: true,
+        class_position: true,
+        distillation: false,
         registers: if with_registers { top.at_least("num_register_tokens", 0)? } else { 0 },
         norm_pre: false,
         positions: Positions::Bicubic { trained: image, antialias: with_registers },
+        rotary: None,
         pooling: Some(VisionPooling::Class),
+        head: None,
         norm_after_pooling: false,
         projection: None,
+        projection_bias: false,
     };
     Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Dinov2, vision, assumed) })
 }

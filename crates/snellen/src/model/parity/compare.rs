@@ -21,7 +21,7 @@ impl Hook for Compare<'_> {
         let Some((shape, expected)) = self.reference.floats(&name)? else { return Ok(()) };
         let other_shape = (shape != x.shape).then(|| x.shape.to_vec());
         // A score is minus infinity where a key is hidden; nothing else is infinite in a model that works.
-        let hides = matches!(site.point, Point::Block(_, BlockPoint::AttnScores));
+        let hides = matches!(site.point, Point::Block(_, BlockPoint::AttnScores) | Point::Head(BlockPoint::AttnScores));
         let (max_error, rms) = errors(x.data, &expected, hides);
         let relative = if max_error == 0.0 { 0.0 } else { max_error / rms };
         self.found.push(SiteParity { site: name, shape, other_shape, max_error, rms, relative });

@@ -12,7 +12,7 @@ use self::reference::{IDS, Reference};
 use super::preprocess::Agreement;
 use super::tokenizer::Tokens;
 use super::{Backend, Model, Site, Tower};
-use crate::engine::{Tape, Tensor};
+use crate::engine::Tape;
 use crate::{Error, Result};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -290,11 +290,11 @@ pub fn parity(model: &Model, path: &Path, tolerance: f64) -> Result<Parity> {
     let sites = [Site::all(&model.config, Tower::Vision), Site::all(&model.config, Tower::Text)].concat();
     let sites: Vec<String> = sites.iter().map(ToString::to_string).collect();
     let unknown: Vec<String> = reference.sites().filter(|name| !sites.contains(name)).cloned().collect();
-    let (shape, values) = reference.pixels(model.config.vision.image)?;
-    let pixels = reference.compare_pictures(model, &shape, &values)?;
+    let given = reference.pixels(&model.config.vision)?;
+    let pixels = reference.compare_pictures(model, &given)?;
     let mut hook = Compare { reference: &reference, found: Vec::new() };
     let mut tape = Tape::off();
-    model.towers.embed_images(&mut tape, &Tensor::new(shape, values), &mut hook)?;
+    model.towers.embed_images(&mut tape, &given, &mut hook)?;
     let ids = match (&model.config.text, reference.ids()?) {
         (None, _) => Compared::Nothing,
         (Some(_), None) => Compared::NotCompared(reference.why("ids", "the reference holds no token ids")),

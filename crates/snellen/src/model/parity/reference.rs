@@ -1,9 +1,10 @@
 //! A reference on disk: what it holds, what it says of itself, and its inputs against what the model makes of them.
 
 use super::{Compared, IdParity, Made, PixelParity, Weights};
+use crate::engine::Tensor;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::preprocess::Agreement;
-use crate::model::{Decoded, Model};
+use crate::model::{Decoded, Model, Pixels, VisionConfig};
 use crate::{Error, Result};
 use ring::digest::{Context, SHA256};
 use safetensors::Dtype;
@@ -16,6 +17,8 @@ use std::path::{Component, Path};
 pub(super) const IDS: &str = "input.input_ids";
 /// Which of them are seen.
 const MASK: &str = "input.attention_mask";
+/// Rows and columns of the patches of every image.
+const GRIDS: &str = "input.spatial_shapes";
 /// The pixels.
 const PIXELS: &str = "input.pixel_values";
 /// The longest piece of text that is repeated from a file, in characters.
@@ -77,8 +80,29 @@ impl Reference {
         Ok(Some((shape, bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())))
     }
 
-    /// The pixels that the model is given, `[image, 3, side, side]`.
-    pub(super) fn pixels(&self, side: usize) -> Result<(Vec<usize>, Vec<f32>)> {
+    /// The pixels that the model is given.
+    pub(super) fn pixels(&self, vision: &VisionConfig) -> Result<Pixels<f32>> {
+        if vision.is_flexible() { self.patches(vision.patches(), vision.values()) } else { self.squares(vision.image) }
+    }
+
+    /// Patches of pictures of any shape, `[image, patch, value]`.
+    fn patches(&self, patches: usize, values: usize) -> Result<Pixels<f32>> {
+        let (Some((shape, pixels)), Some(grids)) = (self.floats(PIXELS)?, self.rows(GRIDS)?) else {
+            return Err(Error::mismatch(&self.place, format!("tensors `{PIXELS}` and `{GRIDS}`"), "not both"));
+        };
+        if shape.len() != 3 || shape[0] == 0 || shape[1..] != [patches, values] {
+            let place = format!("{}: tensor `{PIXELS}`", self.place);
+            return Err(Error::mismatch(place, format!("shape [images, {patches}, {values}]"), format!("{shape:?}")));
+        }
+        let pair = |row: &Vec<u32>| <[u32; 2]>::try_from(row.as_slice()).ok().map(|pair| pair.map(|n| n as usize));
+        let grids: Option<Vec<[usize; 2]>> = grids.iter().map(pair).collect();
+        let place = format!("{}: tensor `{GRIDS}`", self.place);
+        let grids = grids.ok_or_else(|| Error::mismatch(place, "rows and columns for every image", "others"))?;
+        Ok(Pixels { values: Tensor::new(shape, pixels), grids })
+    }
+
+    /// Squares, `[image, 3, side, side]`.
+    fn squares(&self, side: usize) -> Result<Pixels<f32>> {
         let Some((shape, values)) = self.floats(PIXELS)? else {
             return Err(Error::mismatch(&self.place, format!("a tensor `{PIXELS}`"), "no such tensor"));
         };
@@ -86,7 +110,7 @@ impl Reference {
             let place = format!("{}: tensor `{PIXELS}`", self.place);
             return Err(Error::mismatch(place, format!("shape [images, 3, {side}, {side}]"), format!("{shape:?}")));
         }
-        Ok((shape, values))
+        Ok(Tensor::new(shape, values).into())
     }
 
     /// Rows of whole numbers, `[text, token]`.
@@ -123,16 +147,11 @@ impl Reference {
     }
 
     /// Prepares the reference's pictures and compares the result with its pixels.
-    pub(super) fn compare_pictures(
-        &self,
-        model: &Model,
-        shape: &[usize],
-        expected: &[f32],
-    ) -> Result<Compared<PixelParity>> {
-        let preprocessing = &model.preprocessing;
-        let (plane, mut pictures, mut max_steps, mut exact) = (shape[2] * shape[3], 0, 0.0_f64, 0);
+    pub(super) fn compare_pictures(&self, model: &Model, pixels: &Pixels<f32>) -> Result<Compared<PixelParity>> {
+        let (preprocessing, values) = (&model.preprocessing, model.preprocessing.values());
+        let (mut pictures, mut max_steps, mut exact) = (0, 0.0_f64, 0);
         let mut backends: Vec<Agreement> = Vec::new();
-        for expected in expected.chunks(3 * plane) {
+        for expected in pixels.values.data().chunks(values) {
             let name = format!("input.picture.{pictures}");
             let Some((shape, bytes)) = self.file.bytes(&name, Dtype::U8)? else { break };
             let &[height, width, 3] = &shape[..] else {
@@ -141,8 +160,12 @@ impl Reference {
             };
             let picture = Decoded::from_rgb([height, width], bytes);
             let got = preprocessing.apply(&picture)?;
+            // Patches of other rows and columns agree in nothing.
+            if preprocessing.grid([height, width]) != pixels.grids.get(pictures).copied() {
+                max_steps = f64::INFINITY;
+            }
             for (i, (x, y)) in got.iter().zip(expected).enumerate() {
-                let step = preprocessing.rescale / preprocessing.std[i / plane];
+                let step = preprocessing.rescale / preprocessing.std[preprocessing.channel(i)];
                 let steps = ((x - y).abs() as f64 / step).abs();
                 exact += usize::from(steps < 1e-3);
                 max_steps = if steps.is_nan() { f64::INFINITY } else { max_steps.max(steps) };
@@ -155,10 +178,11 @@ impl Reference {
         if pictures == 0 {
             return Ok(Compared::NotCompared(self.why("pixels", "the reference holds no pictures")));
         }
-        if pictures < shape[0] {
-            return Ok(Compared::NotCompared(format!("the reference holds {pictures} of the {} pictures", shape[0])));
+        let all = pixels.values.dim(0);
+        if pictures < all {
+            return Ok(Compared::NotCompared(format!("the reference holds {pictures} of the {all} pictures")));
         }
-        let exact = exact as f64 / (pictures * 3 * plane) as f64;
+        let exact = exact as f64 / (pictures * values) as f64;
         let made_by = Agreement::made_by(&backends);
         Ok(Compared::Found(PixelParity { pictures, max_steps, exact, backends, made_by }))
     }

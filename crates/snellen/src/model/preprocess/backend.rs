@@ -94,6 +94,14 @@ impl Preprocessing {
     pub fn with_backend(self, backend: Backend) -> Result<Self> {
         let refuse =
             |got: &str| Err(Error::mismatch("preprocessing", "one that torchvision has a counterpart of", got));
+        if backend == Backend::Pil && self.rescale_first {
+            let expected = "one that Pillow has a counterpart of";
+            return Err(Error::mismatch(
+                "preprocessing",
+                expected,
+                "DINOv3's, which torchvision alone resizes fractions for",
+            ));
+        }
         if backend == Backend::Torchvision {
             if self.source == STUDY {
                 return refuse("`study`, which was made with Pillow");
@@ -122,10 +130,10 @@ impl Preprocessing {
     }
 
     fn agreement(&self, ours: &[f32], theirs: &[f32]) -> Agreement {
-        let (plane, mut same, mut max_steps) = (self.image * self.image, 0, 0.0_f64);
+        let (mut same, mut max_steps) = (0, 0.0_f64);
         for (i, (x, y)) in ours.iter().zip(theirs).enumerate() {
             same += usize::from(x.to_bits() == y.to_bits() || (x - y).abs() <= 0.0);
-            let steps = ((x - y).abs() as f64 * self.std[i / plane] / self.rescale).abs();
+            let steps = ((x - y).abs() as f64 * self.std[self.channel(i)] / self.rescale).abs();
             max_steps = if steps.is_nan() { f64::INFINITY } else { max_steps.max(steps) };
         }
         Agreement { backend: self.backend, values: ours.len(), same, max_steps }

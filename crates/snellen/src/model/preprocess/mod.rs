@@ -10,11 +10,14 @@
 
 mod backend;
 mod fields;
+mod fractions;
 mod open_clip;
 mod resize;
+mod timm;
 mod transformers;
 
 use super::picture::{Decoded, Mode, memory};
+use crate::engine::Tensor;
 use crate::scene::mask::Region;
 use crate::{Error, Result};
 pub use backend::{Agreement, Backend, Orientation};
@@ -32,6 +35,12 @@ pub const MODEL: &str = "model";
 
 /// The [`source`](Preprocessing::source) and name of what arXiv 2508.16652 did.
 pub const STUDY: &str = "study";
+
+/// Mean of the pictures of ImageNet.
+const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
+
+/// Their standard deviation.
+const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
 
 /// Mean of the pictures that OpenAI's CLIP was trained on.
 const OPENAI_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
@@ -60,6 +69,9 @@ pub struct Preprocessing {
     pub crop: Option<Crop>,
     /// Factor from 0-255 to the range that `mean` and `std` speak of.
     pub rescale: f64,
+    /// Whether the factor comes before resizing, and values stay fractions: DINOv3, by torchvision alone.
+    #[serde(default)]
+    pub rescale_first: bool,
     /// Whether `mean` is taken away and `std` divides. torchvision takes them and `rescale` in one step, so that it is not the same
     /// to do so with 0 and 1.
     pub normalise: bool,
@@ -67,7 +79,7 @@ pub struct Preprocessing {
     pub mean: [f64; 3],
     /// Per channel, red first.
     pub std: [f64; 3],
-    /// Height and width of the result, in pixels.
+    /// Height and width of the result, in pixels; where pictures keep their aspect ratio, of that of a square one, at most.
     pub image: usize,
 }
 
@@ -157,6 +169,7 @@ impl Preprocessing {
             filter: Filter::Bilinear,
             crop: None,
             rescale: 1.0 / 255.0,
+            rescale_first: false,
             normalise: false,
             mean: [0.0; 3],
             std: [1.0; 3],
@@ -176,7 +189,8 @@ impl Preprocessing {
         })
     }
 
-    /// `picture` -> `3 * image * image` values, channel by channel in reading order. The picture is taken as it stands.
+    /// `picture` -> `3 * image * image` values, channel by channel in reading order; or patches in reading order, each row by row, red,
+    /// green and blue of a pixel together, and zeros up to their largest number. The picture is taken as it stands.
     ///
     /// # Errors
     /// When it would be too large or nothing after resizing.
@@ -188,12 +202,55 @@ impl Preprocessing {
 
     /// Values of a picture after [`apply`](Self::apply).
     pub(crate) fn values(&self) -> usize {
-        3 * self.image * self.image
+        self.shape().iter().product()
+    }
+
+    /// The shape of a picture after [`apply`](Self::apply): channel, row, column; of patches patch and value.
+    fn shape(&self) -> Vec<usize> {
+        match self.patches() {
+            Some([side, most]) => vec![most, 3 * side * side],
+            None => vec![3, self.image, self.image],
+        }
+    }
+
+    /// `values` of several pictures, one after the other, with their shape.
+    pub(crate) fn tensor(&self, values: Vec<f32>) -> Tensor<f32> {
+        let shape = self.shape();
+        let pictures = values.len() / shape.iter().product::<usize>();
+        Tensor::new([vec![pictures], shape].concat(), values)
+    }
+
+    /// Side and largest number of the patches that pictures are cut into, where they keep their aspect ratio.
+    pub(super) fn patches(&self) -> Option<[usize; 2]> {
+        match self.resize.last() {
+            Some(Resize::Patches { side, most }) => Some([*side, *most]),
+            _ => None,
+        }
+    }
+
+    /// Rows and columns of the patches that a picture of `size` (height, width) is cut into; `None` where pictures become squares.
+    pub fn grid(&self, size: [usize; 2]) -> Option<[usize; 2]> {
+        let resize = self.resize.last()?;
+        let [side, _] = self.patches()?;
+        Some(resize.sides(size).map(|length| length / side))
+    }
+
+    /// The channel of value `at` of a picture.
+    pub(super) fn channel(&self, at: usize) -> usize {
+        if self.patches().is_some() { at % 3 } else { at / (self.image * self.image) }
     }
 
     /// The same as [`apply`](Self::apply), into `out`, which is for [`values`](Self::values).
     pub(crate) fn apply_into(&self, picture: &Decoded, out: &mut [f32]) -> Result<()> {
+        if self.rescale_first {
+            return fractions::apply(self, picture, out);
+        }
         let pixels = self.pixels(picture)?;
+        if let (Some([side, _]), Some(grid)) = (self.patches(), self.grid([picture.height, picture.width])) {
+            self.cut(&pixels, side, grid, out);
+            memory::put(pixels);
+            return Ok(());
+        }
         for (channel, plane) in out.chunks_exact_mut(self.image * self.image).enumerate() {
             let values = self.levels(channel);
             for (out, pixel) in plane.iter_mut().zip(pixels.as_chunks::<3>().0) {
@@ -202,6 +259,21 @@ impl Preprocessing {
         }
         memory::put(pixels);
         Ok(())
+    }
+
+    /// `pixels`, three bytes each, in `grid` patches of `side` -> the patches one after the other; what is left of `out` becomes 0.
+    fn cut(&self, pixels: &[u8], side: usize, [rows, columns]: [usize; 2], out: &mut [f32]) {
+        let levels = [0, 1, 2].map(|channel| self.levels(channel));
+        let (wide, mut lines) = (3 * side, out.chunks_exact_mut(3 * side));
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            for (line, out) in lines.by_ref().take(side).enumerate() {
+                let from = ((row * side + line) * columns + column) * wide;
+                for (i, (out, byte)) in out.iter_mut().zip(&pixels[from..from + wide]).enumerate() {
+                    *out = levels[i % 3][*byte as usize];
+                }
+            }
+        }
+        lines.flatten().for_each(|value| *value = 0.0);
     }
 
     /// What every level of `channel` becomes, each library's operations in its order and precision.
@@ -218,7 +290,7 @@ impl Preprocessing {
         }
     }
 
-    /// `picture` -> `image` rows of as many pixels, of three bytes each.
+    /// `picture` -> rows of pixels, of three bytes each: `image` rows of as many, unless they are to be cut into patches.
     fn pixels(&self, picture: &Decoded) -> Result<Vec<u8>> {
         let rgb = |data| Decoded::from_rgb([picture.height, picture.width], data);
         let mut now = match self.colour {
@@ -250,7 +322,7 @@ impl Preprocessing {
             let start = self.start([now.height, now.width]);
             now = Cow::Owned(now.window(start, crop.size, &now.mode.filled(crop.fill)));
         }
-        if [now.height, now.width] != [self.image; 2] {
+        if self.patches().is_none() && [now.height, now.width] != [self.image; 2] {
             let expected = format!("{0} x {0} pixels after resize and crop", self.image);
             return Err(Error::mismatch("picture", expected, format!("{} x {}", now.height, now.width)));
         }
@@ -280,6 +352,9 @@ impl Preprocessing {
         };
         let resized = self.resize.iter().fold(seen, |size, resize| resize.sides(size));
         let scale = [0, 1].map(|axis| seen[axis] as f64 / resized[axis] as f64);
+        if self.patches().is_some() {
+            return Region { x: 0.0, y: 0.0, width: width as f64, height: height as f64 };
+        }
         let start = self.start(resized);
         let from = [0, 1].map(|axis| start[axis] as f64 * scale[axis] - before[axis] as f64);
         let [height, width] = scale.map(|scale| self.image as f64 * scale);

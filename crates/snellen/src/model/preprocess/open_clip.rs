@@ -59,6 +59,7 @@ impl Preprocessing {
             filter,
             crop,
             rescale: 1.0 / 255.0,
+            rescale_first: false,
             normalise: true,
             mean: fields.triple("mean", false, Some(OPENAI_MEAN))?,
             std: fields.triple("std", true, Some(OPENAI_STD))?,

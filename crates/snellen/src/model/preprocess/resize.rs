@@ -25,6 +25,14 @@ pub enum Resize {
     MultipleOf(usize),
     /// Height and width, whatever the aspect ratio was.
     Squash([usize; 2]),
+    /// Both sides become multiples of a patch's, rounded up, and are as large as leaves at most so many patches: SigLIP 2 NaFlex. The
+    /// result is cut into patches.
+    Patches {
+        /// Height and width of a patch.
+        side: usize,
+        /// Patches of a picture, at most.
+        most: usize,
+    },
 }
 
 impl Resize {
@@ -50,12 +58,26 @@ impl Resize {
                 let size = sides(edge, (short + short % 2).max(1));
                 if edge.max(short) > IDEFICS_LARGEST { below(size) } else { size }
             }
+            Self::Patches { side, most } => largest([height, width], side, most),
             Self::MultipleOf(step) => {
                 let longer = height.max(width).next_multiple_of(step);
                 sides(longer, shorter(longer).next_multiple_of(step))
             }
         }
     }
+}
+
+/// The sides of `most` patches of `side` at most: by halving, as `transformers` looks for the factor, with its tolerance.
+fn largest(size: [usize; 2], side: usize, most: usize) -> [usize; 2] {
+    const NEAR: f64 = 1e-5;
+    let scaled = |scale: f64| size.map(|length| ((length as f64 * scale / side as f64).ceil() as usize).max(1));
+    let (mut low, mut high) = (NEAR / 10.0, 100.0);
+    while high - low >= NEAR {
+        let scale = f64::midpoint(low, high);
+        let [rows, columns] = scaled(scale);
+        if rows * columns <= most { low = scale } else { high = scale }
+    }
+    scaled(low).map(|patches| patches * side)
 }
 
 /// `size` with its longer side at [`IDEFICS_LARGEST`].

@@ -7,8 +7,10 @@
 //! the last of Idefics3 and SmolVLM. Tiles are not made.
 
 use super::fields::Fields;
+use super::resize;
 use super::{
-    Backend, Colour, Crop, Filter, MODEL, OPENAI_MEAN, OPENAI_STD, Orientation, Preprocessing, Resize, Rounding,
+    Backend, Colour, Crop, Filter, IMAGENET_MEAN, IMAGENET_STD, MODEL, OPENAI_MEAN, OPENAI_STD, Orientation,
+    Preprocessing, Resize, Rounding,
 };
 use crate::{Error, Result};
 use serde_json::Value;
@@ -26,6 +28,8 @@ struct Class {
     square: bool,
     /// Whether a transparent colour is looked at.
     converts: bool,
+    /// Whether values become fractions before they are resized, where they do.
+    fractions: bool,
 }
 
 /// The steps before rescaling.
@@ -39,6 +43,8 @@ enum Steps {
     LlavaNext,
     /// Resize by the longer side, to multiples of a tile, squash.
     Idefics,
+    /// Resize to as many patches as there may be, whatever `size` and `crop_size` say.
+    Patches,
 }
 
 /// What `size` says.
@@ -59,6 +65,7 @@ const CLIP: Class = Class {
     crop: true,
     square: false,
     converts: true,
+    fractions: false,
 };
 
 const SIGLIP: Class =
@@ -67,11 +74,16 @@ const SIGLIP: Class =
 const IDEFICS: Class =
     Class { name: "Idefics3", steps: Steps::Idefics, filter: Filter::Lanczos, size: Size::Longest(4 * 364), ..SIGLIP };
 
-const CLASSES: [Class; 8] = [
+const VIT: Class = Class { name: "ViT", filter: Filter::Bilinear, square: true, converts: false, ..SIGLIP };
+
+const CLASSES: [Class; 11] = [
     CLIP,
     SIGLIP,
     Class { name: "Bit", ..CLIP },
-    Class { name: "ViT", filter: Filter::Bilinear, square: true, converts: false, ..SIGLIP },
+    VIT,
+    Class { name: "Siglip2", steps: Steps::Patches, filter: Filter::Bilinear, converts: false, ..SIGLIP },
+    Class { name: "DeiT", filter: Filter::Bicubic, size: Size::Sides([256; 2]), crop: true, ..VIT },
+    Class { name: "DINOv3ViT", mean: IMAGENET_MEAN, std: IMAGENET_STD, fractions: true, ..VIT },
     Class { name: "Llava", steps: Steps::Llava, ..CLIP },
     Class { name: "LlavaNext", steps: Steps::LlavaNext, ..CLIP },
     IDEFICS,
@@ -139,7 +151,8 @@ impl Preprocessing {
         }
         let square = if pad && steps == Steps::Llava { Some(background(mean()?, &fields)?) } else { None };
         let converts = fields.flag("do_convert_rgb", Some(class.is_none_or(|class| class.converts)))?;
-        Ok(Self {
+        let rescale_first = do_rescale && class.is_some_and(|class| class.fractions);
+        let preprocessing = Self {
             source: MODEL.to_owned(),
             backend: Backend::Pil,
             orientation: Orientation::Honour,
@@ -150,10 +163,15 @@ impl Preprocessing {
             filter: fields.filter("resample", class.map(|class| class.filter))?,
             crop,
             rescale,
+            rescale_first,
             normalise: do_normalize,
             mean: if do_normalize { mean()? } else { [0.0; 3] },
             std: if do_normalize { std()? } else { [1.0; 3] },
-        })
+        };
+        if class.is_some_and(|class| class.fractions) {
+            return preprocessing.with_backend(Backend::Torchvision).map_err(|source| Error::malformed(place, source));
+        }
+        Ok(preprocessing)
     }
 }
 
@@ -167,6 +185,7 @@ impl Preprocessing {
             Resize::LongestEdge(edge) | Resize::Within(edge) | Resize::MultipleOf(edge) => {
                 serde_json::json!({"longest_edge": edge})
             }
+            Resize::Patches { side, most } => serde_json::json!({"patch_size": side, "max_num_patches": most}),
         });
         let resample = match self.filter {
             Filter::Nearest => 0,
@@ -207,6 +226,7 @@ fn own(steps: Steps) -> &'static [&'static str] {
         Steps::Plain | Steps::Llava => &[],
         Steps::LlavaNext => &["image_grid_pinpoints"],
         Steps::Idefics => &["do_image_splitting", "max_image_size", "return_row_col_info"],
+        Steps::Patches => &["patch_size", "max_num_patches"],
     }
 }
 
@@ -215,6 +235,16 @@ fn geometry(fields: &Fields<'_>, class: Option<&Class>) -> Result<(Vec<Resize>, 
     let steps = class.map_or(Steps::Plain, |class| class.steps);
     let do_resize = fields.flag("do_resize", class.map(|_| true))?;
     let mut resize = Vec::new();
+    if steps == Steps::Patches {
+        if !do_resize {
+            let expected = "true, as pictures that are not resized are as many patches as they happen to have";
+            return Err(Error::mismatch(fields.at("do_resize"), expected, false));
+        }
+        let length = |key: &str, default| fields.get(key).map_or(Ok(default), |value| fields.length(key, value));
+        let (side, most) = (length("patch_size", 16)?, length("max_num_patches", 256)?);
+        resize::check([side * side, most]).map_err(|source| Error::malformed(fields.at("max_num_patches"), source))?;
+        return Ok((vec![Resize::Patches { side, most }], None));
+    }
     if do_resize || steps == Steps::LlavaNext {
         resize.push(match size(fields, class)? {
             Size::Shortest(edge) if steps == Steps::LlavaNext => Resize::Squash([edge; 2]),
@@ -301,6 +331,7 @@ fn background(mean: [f64; 3], fields: &Fields<'_>) -> Result<[u8; 3]> {
 fn side(resize: &[Resize], crop: Option<Crop>, place: &str) -> Result<usize> {
     let result = crop.map(|crop| crop.size).or(match resize.last() {
         Some(Resize::Squash(sides)) => Some(*sides),
+        Some(Resize::Patches { side, most }) => Some([side * most.isqrt(); 2]),
         _ => None,
     });
     match result {

@@ -9,6 +9,7 @@
 
 mod deep;
 mod filter;
+mod floats;
 
 use super::picture::memory;
 use super::preprocess::{Backend, Filter};
@@ -16,6 +17,7 @@ use crate::engine::Level;
 pub(super) use deep::grey16;
 pub(super) use filter::cubic;
 use filter::{Kernel, kernel, windows};
+pub(super) use floats::FloatPass;
 use snellen_cpu::resample::{self as kernels, BITS, ROWS};
 use std::array::from_fn;
 use std::ops::Range;

@@ -3,10 +3,11 @@
 //! `transformers` decides by `tokenizer_class` of `tokenizer_config.json`, and where that is missing by `model_type`. Classes whose
 //! ids were not compared are refused: what a class does beside its `tokenizer.json` stands in its code only.
 
+use super::bert;
 use super::bpe::{self, VOCABULARY};
 use super::padding::{Class, Padding, content};
 use super::siglip::{Siglip, Special};
-use super::{Reader, Tokenizer, parse};
+use super::{Reader, Tokenizer, parse, xlm_roberta};
 use crate::model::files::{self, Files};
 use crate::model::{Layout, ModelConfig};
 use crate::{Error, Result};
@@ -24,8 +25,12 @@ enum Kind {
     Clip,
     /// `tokenizer.json` as it is.
     Json,
+    /// What of `tokenizer.json` its class goes by: XLM-RoBERTa.
+    XlmRoberta,
     /// The same, padded on the left unless the files say otherwise: Gemma.
     Gemma,
+    /// The vocabulary of `tokenizer.json`: BERT.
+    Bert,
     /// `tokenizer.json` behind lower-casing: SigLIP 2.
     Lower,
     /// `spiece.model`: SigLIP.
@@ -85,6 +90,8 @@ impl Described {
         let own = config.open_clip_tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.library.is_none());
         match class.map(|class| class.strip_suffix("Fast").unwrap_or(class)) {
             None if config.model_type == "siglip" => Ok(Kind::Siglip),
+            None if config.model_type == "metaclip_2" => Ok(Kind::XlmRoberta),
+            Some("XLMRobertaTokenizer") => Ok(Kind::XlmRoberta),
             None | Some("CLIPTokenizer") => Ok(Kind::Clip),
             Some(_) if own => {
                 let expected = "\"CLIPTokenizer\", which OpenCLIP takes unless `text_cfg` has `hf_tokenizer_name`";
@@ -92,11 +99,12 @@ impl Described {
             }
             Some("GemmaTokenizer") => Ok(Kind::Gemma),
             Some("T5Tokenizer" | "PreTrainedTokenizer" | "TokenizersBackend") => Ok(Kind::Json),
+            Some("BertTokenizer") => Ok(Kind::Bert),
             Some("Siglip2Tokenizer") => Ok(Kind::Lower),
             Some("SiglipTokenizer") => Ok(Kind::Siglip),
             Some(_) => {
                 let expected = "a class whose ids are known (CLIPTokenizer, SiglipTokenizer, Siglip2Tokenizer, \
-                                GemmaTokenizer, T5Tokenizer, PreTrainedTokenizerFast or TokenizersBackend)";
+                                GemmaTokenizer, T5Tokenizer, BertTokenizer, XLMRobertaTokenizer, PreTrainedTokenizerFast or TokenizersBackend)";
                 Err(Error::mismatch(self.key("tokenizer_class"), expected, format!("{:?}", class.unwrap_or_default())))
             }
         }
@@ -108,8 +116,9 @@ impl Kind {
     fn class(self) -> Class {
         let token = match self {
             Self::Clip => Some("<|endoftext|>"),
-            Self::Gemma | Self::Lower => Some("<pad>"),
+            Self::Gemma | Self::Lower | Self::XlmRoberta => Some("<pad>"),
             Self::Siglip => Some("</s>"),
+            Self::Bert => Some("[PAD]"),
             Self::Json => None,
         };
         Class { left: matches!(self, Self::Gemma | Self::Lower), token }
@@ -142,9 +151,24 @@ impl Tokenizer {
         let place = path.display().to_string();
         let id = |token: &str| inner.token_to_id(token);
         let padding = Padding::of_files(&described, config, text, Some((&inner, &place)), kind.class(), &id)?;
-        let inner = if kind == Kind::Lower { lower(inner) } else { inner };
-        Ok(Some(Self::new(Reader::json(inner, &path)?, padding, cleaning, (&path, &bytes), text)))
+        let inner = match kind {
+            Kind::Lower => lower(inner),
+            Kind::Bert => bert::of_class(inner, &described, &place)?,
+            Kind::XlmRoberta => xlm_roberta::of_class(inner, &described, &place)?,
+            _ => inner,
+        };
+        let strips = config.open_clip_tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.strip_separator);
+        let stripped = strips.then(|| separator(&described, &inner)).transpose()?;
+        let reader = Reader::json(inner, &path)?;
+        Ok(Some(Self { stripped, ..Self::new(reader, padding, cleaning, (&path, &bytes), text) }))
     }
+}
+
+/// The id of the token that ends a text.
+fn separator(described: &Described, inner: &tokenizers::Tokenizer) -> Result<u32> {
+    let token = described.token("sep_token", "[SEP]")?;
+    let none = || Error::mismatch(described.key("sep_token"), "a token of tokenizer.json", format!("{token:?}"));
+    inner.token_to_id(&token).ok_or_else(none)
 }
 
 /// Lower-cases before everything else, character by character.
@@ -161,10 +185,10 @@ pub(in crate::model) fn missing(config: &ModelConfig, folder: &Path) -> Error {
     let path = folder.join(JSON);
     let library = config.open_clip_tokenizer.as_ref().map(|tokenizer| &tokenizer.library);
     match (config.layout, library) {
-        (Layout::OpenClip | Layout::OpenClipTimm, Some(Some(name))) => {
+        (Layout::OpenClip | Layout::OpenClipTimm(_), Some(Some(name))) => {
             Error::mismatch(path.display(), format!("the tokenizer.json of `{name}`"), "no such file")
         }
-        (Layout::OpenClip | Layout::OpenClipTimm, _) => {
+        (Layout::OpenClip | Layout::OpenClipTimm(_), _) => {
             let expected = "CLIP's tokenizer, which OpenCLIP carries in its code: the tokenizer.json, or vocab.json and merges.txt, \
                             of openai/clip-vit-base-patch32";
             Error::mismatch(path.display(), expected, "no such file")

@@ -6,6 +6,7 @@
 //! `clean`, less two steps: ftfy's repairs and HTML entities. Texts with mojibake, curly quotes, ligatures, full-width letters or
 //! `&amp;` therefore get other ids than in OpenCLIP.
 
+mod bert;
 mod bpe;
 mod charsmap;
 mod choose;
@@ -15,6 +16,7 @@ mod protobuf;
 mod siglip;
 mod spiece;
 mod unigram;
+mod xlm_roberta;
 
 use super::TextConfig;
 use super::config::{Cleaning, TextPooling};
@@ -33,6 +35,8 @@ pub struct Tokenizer {
     reader: Reader,
     cleaning: Option<Cleaning>,
     padding: Padding,
+    /// The id that becomes 0.
+    stripped: Option<u32>,
     path: PathBuf,
     text: TextConfig,
     /// BLAKE3, in hexadecimal.
@@ -148,7 +152,7 @@ impl Tokenizer {
         config: &TextConfig,
     ) -> Self {
         let hash = blake3::hash(bytes).to_hex().to_string();
-        Self { reader, cleaning, padding, path: path.to_owned(), text: config.clone(), hash }
+        Self { reader, cleaning, padding, stripped: None, path: path.to_owned(), text: config.clone(), hash }
     }
 
     /// BLAKE3, in hexadecimal, of the file that ids are made by: `tokenizer.json` or `spiece.model`; of `vocab.json` and `merges.txt`,
@@ -203,6 +207,9 @@ impl Tokenizer {
         }
         let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
         let mask = self.padding.apply(&mut rows, self.text.positions);
+        if let Some(stripped) = self.stripped {
+            rows.iter_mut().flatten().filter(|id| **id == stripped).for_each(|id| *id = 0);
+        }
         let tokens = Tokens::masked(&rows, mask.as_deref(), &self.text, &self.path.display().to_string())?;
         let own = counts.into_iter().map(|count| self.padding.span(count, tokens.length)).collect();
         Ok(Tokens { own, ..tokens })

@@ -31,6 +31,35 @@ fn all() -> Vec<(&'static str, Preprocessing)> {
     ]
 }
 
+#[test]
+fn pictures_of_any_shape_become_the_patches_of_the_library() {
+    let file = super::folder().parent().unwrap().join("patch_grids.json");
+    let sizes: Vec<[usize; 6]> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert!(sizes.len() > 400);
+    for [patch, most, height, width, rows, columns] in sizes {
+        let json =
+            json!({"image_processor_type": "Siglip2ImageProcessorFast", "patch_size": patch, "max_num_patches": most});
+        let preprocessing = parse(&json).unwrap();
+        assert_eq!(preprocessing.grid([height, width]), Some([rows, columns]), "{height} x {width}, {most} of {patch}");
+        let region = preprocessing.region(width, height);
+        assert_eq!([region.x, region.y, region.width, region.height], [0.0, 0.0, width as f64, height as f64]);
+    }
+    for (name, preprocessing) in all() {
+        assert_eq!(preprocessing.grid([30, 40]), None, "{name}");
+    }
+    let refused = |key: &str, value: Value| {
+        let error =
+            parse(&json!({"image_processor_type": "Siglip2ImageProcessor", key: value})).unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    };
+    refused("do_resize", json!(false));
+    refused("max_num_patches", json!(0));
+    refused("max_num_patches", json!(1_u64 << 40));
+    refused("patch_size", json!("large"));
+    let huge = json!({"image_processor_type": "Siglip2ImageProcessor", "patch_size": 16384, "max_num_patches": 16384});
+    assert!(parse(&huge).unwrap_err().to_string().contains("max_num_patches"));
+}
+
 /// A dark block on white comes out where `region` says that it is.
 #[test]
 fn the_region_is_where_the_result_shows_the_picture() {

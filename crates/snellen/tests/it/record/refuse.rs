@@ -145,7 +145,7 @@ fn alpha_is_dropped_and_endings_do_not_matter() {
     let png_called_jpg = home.path().join("wrong.jpg");
     fs::copy(&opaque, &png_called_jpg).unwrap();
     let pixels = read_pixels(&[opaque, clear, png_called_jpg], &preprocessing).unwrap();
-    let images: Vec<&[f32]> = pixels.data().chunks(pixels.data().len() / 3).collect();
+    let images: Vec<&[f32]> = pixels.values.data().chunks(pixels.values.data().len() / 3).collect();
     assert_eq!(images[0], preprocessing.apply(&(&picture).into()).unwrap());
     assert_eq!(images[0], images[1]);
     assert_eq!(images[0], images[2]);

@@ -86,6 +86,11 @@ impl Row {
     fn of(family: &str, ids: &[i64]) -> Self {
         let text = fs::read_to_string(families::folder(family).join("open_clip_config.json"));
         let text: serde_json::Value = text.map(|text| serde_json::from_str(&text).unwrap()).unwrap_or_default();
+        if family == "metaclip2" {
+            // XLM-RoBERTa's tokens: 0 begins a text, 2 ends it, 1 is padding.
+            let end = ids.iter().position(|id| *id == 2).unwrap();
+            return Self { pooled: end, kept: 0..end + 1, own: 0..end + 1 };
+        }
         let clip = ids.contains(&575) && text["model_cfg"]["text_cfg"]["pool_type"] != "last";
         let end = ids.iter().position(|id| *id == if ids.contains(&575) { 575 } else { 1 }).unwrap();
         let start = ids.iter().take_while(|id| **id == 0).count();
