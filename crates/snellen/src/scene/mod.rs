@@ -5,33 +5,41 @@
 //! with a seed (a [`Series`] one by one), [`render()`] draws them on a [`Canvas`], [`mask`] says exactly which pixels belong to which object, [`caption`]
 //! says them in words, [`labels`] and [`folder`] carry them to disk and back.
 
+mod background;
 mod canvas;
 pub mod caption;
 mod check;
 mod combinations;
 mod coverage;
 mod factor;
+mod file;
+pub mod foils;
 pub mod folder;
 mod free;
 pub mod generate;
 pub mod labels;
 pub mod labels_csv;
+mod latin;
 mod look;
 pub mod mask;
 mod object;
 mod outline;
+pub mod relation;
 mod render;
 mod series;
 mod swappable;
 mod world;
 
+pub use background::Background;
 pub use canvas::{Canvas, MAX_SIDE};
 pub use check::MAX_NAME;
 pub use combinations::{Combination, Combinations};
 pub use factor::{Concept, Factor};
+pub(crate) use file::toml_error;
+pub use file::{MAX_WORLD_BYTES, NamedWorld, WORLDS};
 pub use free::Free;
 pub use look::{Figure, Look, Outline, Texture};
 pub use object::{Object, Scene};
 pub use render::render;
-pub use series::{SceneKind, Series};
+pub use series::{MARGIN, SceneKind, Series};
 pub use world::{Said, World, WorldFactor, WorldValue};
