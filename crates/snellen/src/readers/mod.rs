@@ -25,7 +25,7 @@ mod split;
 mod task;
 
 pub use compare::{Against, Comparison, against};
-pub use curve::{Answers, Code, Curve, Point, curves};
+pub use curve::{Answers, Code, Coded, Curve, Point, curves};
 pub use ladder::Ladder;
 pub use logistic::{Fit, Validated, fit_logistic, validate_logistic};
 pub use mlp::Mlp;
