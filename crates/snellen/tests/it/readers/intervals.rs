@@ -97,7 +97,7 @@ fn curves_hold_the_truth_as_often_as_they_say() {
             let truth = intervals.iter().map(|i| i[0]).sum::<f64>() / 200.0;
             let share = intervals.iter().filter(|i| i[1] <= truth && truth <= i[2]).count() as f64 / 200.0;
             eprintln!("coverage of the {what} at {size} rows: {share:.3}, truth {truth:.3}");
-            assert!((0.92..=0.985).contains(&share), "{what} at {size} rows: {share}");
+            assert!((0.92..=0.98).contains(&share), "{what} at {size} rows: {share}");
         }
     }
     let of_code = |(_, beside): &(Curve, Vec<Comparison>)| beside[3].best().difference;
@@ -105,5 +105,5 @@ fn curves_hold_the_truth_as_often_as_they_say() {
     let holds = |one: &&(Curve, Vec<Comparison>)| of_code(one).lo <= truth && truth <= of_code(one).hi;
     let share = found.iter().filter(holds).count() as f64 / 200.0;
     eprintln!("coverage of the code's difference: {share:.3}, truth {truth:.3}");
-    assert!((0.92..=0.985).contains(&share), "code: {share}");
+    assert!((0.92..=0.98).contains(&share), "code: {share}");
 }
