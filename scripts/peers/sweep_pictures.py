@@ -159,7 +159,11 @@ def main():
             rng = np.random.default_rng([args.seed, case])
             image, form, save = picture(rng)
             path = Path(folder) / f"picture.{form.lower()}"
-            image.save(path, form, **save)
+            try:
+                image.save(path, form, **save)
+            except OSError:
+                counts["not written by Pillow"] += 1
+                continue
             backend = str(rng.choice(["pil", "torchvision", "open_clip"], p=[0.4, 0.4, 0.2]))
             stem, options = processor(rng)
             what = f"case {case}: {form} {image.mode} {image.size} {save}, {backend}, {stem} {options}"
