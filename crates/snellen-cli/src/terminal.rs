@@ -114,7 +114,8 @@ impl Download for Downloads {
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("━╸ "));
             }
-            bar.set_message(file.to_owned());
+            // The server says what it is called.
+            bar.set_message(line(file));
             *current = Some((file.to_owned(), bar));
         }
         if let Some((_, bar)) = current.as_ref() {

@@ -14,8 +14,7 @@ type Files = BTreeMap<String, Option<Vec<u8>>>;
 /// More points than any of these commands passes.
 const MOST: usize = 1_000;
 
-const RECORD: &str =
-    "record --model model --scenes toy --count 7 --batch 2 --seed 3 --sites blocks.0.*,image_embeds --out run";
+const RECORD: &str = "record --model model --scenes toy --count 7 --batch 2 --seed 3 --sites blocks.0.mlp.hook_post,image_embeds --out run";
 
 /// What happens at which points: every so many.
 const ALL: [(&str, usize); 3] = [("kill", 1), ("full", 1), ("refuse", 1)];
@@ -122,7 +121,7 @@ fn tables(home: &Home) -> Files {
 
 fn measures(faults: [(&str, usize); 3]) {
     let home = home();
-    home.succeed(&RECORD.replace("--count 7", "--count 30").replace("blocks.0.*,", ""));
+    home.succeed(&RECORD.replace("--count 7", "--count 30").replace("blocks.0.mlp.hook_post,", ""));
     let measured = [1, 2].map(|seed| {
         home.succeed(&format!("measure --run run --seed {seed}"));
         tables(&home)

@@ -134,10 +134,12 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    for _ in 0..500 {
+                    for _ in 0..200 {
                         if let Ok(_claim) = Claim::on(&out) {
                             most.fetch_max(held.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                             taken.fetch_add(1, Ordering::SeqCst);
+                            // Long enough for others to try.
+                            std::thread::sleep(std::time::Duration::from_micros(200));
                             held.fetch_sub(1, Ordering::SeqCst);
                         }
                     }

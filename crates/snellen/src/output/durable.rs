@@ -7,6 +7,9 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// With more files than these, the file system is asked to make durable all that it holds.
+const MANY: usize = 16;
+
 /// The folder that `path` stands in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -28,9 +31,30 @@ pub(crate) fn folder(folder: &Path) -> Result<()> {
 /// Makes durable all that is in `root`, however deep, and `root` itself.
 pub(crate) fn tree(root: &Path) -> Result<()> {
     let (folders, files) = below(root)?;
+    // One by one they would take longer than what they hold took to make.
+    if files.len() > MANY && whole_file_system(root)? {
+        return Ok(());
+    }
     let sync = |path: &PathBuf| File::open(path).and_then(|file| file.sync_all()).map_err(Error::io(path));
     files.par_iter().try_for_each(sync)?;
     folders.par_iter().try_for_each(|path| folder(path))
+}
+
+/// Makes durable all of the file system that `root` is on; whether it can be asked for that.
+fn whole_file_system(root: &Path) -> Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        let file = File::open(root).map_err(Error::io(root))?;
+        match rustix::fs::syncfs(&file) {
+            Err(rustix::io::Errno::NOSYS) => Ok(false),
+            result => result.map(|()| true).map_err(|errno| Error::io(root)(errno.into())),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = root;
+        Ok(false)
+    }
 }
 
 /// The same where the files are durable already.

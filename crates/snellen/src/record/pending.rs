@@ -25,6 +25,9 @@ const SCHEMA: u32 = 1;
 /// Bytes of a value.
 const VALUE: usize = size_of::<f32>();
 
+/// Bytes of a file that are read at a time.
+const PIECE: usize = 1 << 16;
+
 /// Rows of every array, in memory and in files.
 pub(super) struct Pending {
     folder: PathBuf,
@@ -122,12 +125,17 @@ impl Pending {
         let mut values = Vec::with_capacity(filed + held.len() + more);
         if *filed > 0 {
             let path = self.path(array, *first);
-            let bytes = fs::read(&path).map_err(Error::io(&path))?;
-            if bytes.len() != filed * VALUE {
-                let got = format!("{} bytes", bytes.len());
-                return Err(Error::mismatch(path.display(), format!("{filed} values"), got));
+            let mut file = File::open(&path).map_err(Error::io(&path))?;
+            let length = file.metadata().map_err(Error::io(&path))?.len();
+            if length != (filed * VALUE) as u64 {
+                return Err(Error::mismatch(path.display(), format!("{filed} values"), format!("{length} bytes")));
             }
-            values.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+            let mut piece = vec![0; PIECE];
+            while values.len() < *filed {
+                let bytes = &mut piece[..((filed - values.len()) * VALUE).min(PIECE)];
+                file.read_exact(bytes).map_err(Error::io(&path))?;
+                values.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+            }
         }
         values.extend(held);
         Ok(values)

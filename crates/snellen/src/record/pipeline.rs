@@ -222,3 +222,48 @@ fn prepare(image: Image<'_>, with: Preparation<'_>, pixels: &mut [f32]) -> Resul
     let (width, height) = (picture.width as u32, picture.height as u32);
     Ok(Prepared { row: ImageRow { filename: name, width, height, hash }, cover })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{GROUP_BYTES, PIXEL_BYTES, read_group, size};
+    use crate::Error;
+    use crate::record::source::{Content, Image};
+
+    /// A PNG file of that side, of which no more is there than its header.
+    fn picture(side: u32) -> Vec<u8> {
+        let size = [side.to_be_bytes(), side.to_be_bytes()].concat();
+        [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", size.as_slice(), b"\x08\x02\0\0\0\0\0\0\0"].concat()
+    }
+
+    #[test]
+    fn pictures_are_prepared_together_as_far_as_they_fit() {
+        let image = |side: u32| Image {
+            name: side.to_string(),
+            place: String::new(),
+            content: Content::File { bytes: picture(side), mask: None },
+        };
+        let most = ((GROUP_BYTES / PIXEL_BYTES) as f64).sqrt() as u32;
+        assert_eq!(size(&image(100).content), 100 * 100 * PIXEL_BYTES + picture(100).len() as u64);
+        // One that is too large by itself, two that are too large together, an error behind small ones.
+        let sides = [10, 20, most + 100, 30, most / 2, most / 2, most / 2, most, 10, 10];
+        let bad = Err(Error::mismatch("here", "a picture", "none"));
+        let mut images = sides.into_iter().map(|side| Ok(image(side))).chain([bad, Ok(image(10))]);
+        let mut next = None;
+        let mut groups = Vec::new();
+        loop {
+            let group = read_group(&mut images, &mut next, 4);
+            if group.is_empty() {
+                break;
+            }
+            groups.push(
+                group.iter().map(|image| image.as_ref().map_or(0, |i| i.name.parse().unwrap())).collect::<Vec<u32>>(),
+            );
+        }
+        let half = most / 2;
+        assert_eq!(
+            groups,
+            [vec![10, 20], vec![most + 100], vec![30, half, half, half], vec![most], vec![10, 10, 0], vec![10]]
+        );
+    }
+}
