@@ -15,10 +15,13 @@ pub enum Kind {
     Swap,
 }
 
-/// `count` scenes (or twins, or repeats) of `kind`, `size` pixels a side unless they are the study's.
-pub fn series(kind: Kind, count: u32, size: u32, study: bool, seed: u64) -> Result<Series> {
-    let (world, canvas) =
-        if study { (World::study(), Canvas::study()) } else { (World::toy(), Canvas::plain(size, size)) };
+/// `count` scenes (or twins, or repeats) of `kind` of `world`, `size` pixels a side unless they are the study's.
+pub fn series(kind: Kind, count: u32, size: u32, world: Option<World>, study: bool, seed: u64) -> Result<Series> {
+    let (world, canvas) = match world {
+        Some(world) => (world, Canvas::plain(size, size)),
+        None if study => (World::study(), Canvas::study()),
+        None => (World::toy(), Canvas::plain(size, size)),
+    };
     let kind = match kind {
         Kind::Toy => SceneKind::Toy,
         Kind::Factorial => SceneKind::Factorial,

@@ -10,6 +10,7 @@ use snellen::model::Model;
 use snellen::record::{LabelsFrom, RunManifest};
 use snellen::report::verdict::{Cell, CellAnswer, Verdict};
 use snellen::report::{Rate, Report};
+use snellen::scene::World;
 use snellen::{Error, Result};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,10 @@ pub struct Exam {
     model: Option<String>,
     #[command(flatten)]
     load: Load,
+    /// What scenes are made of: name of a world (`snellen scenes worlds`), or a TOML file of one; what a model of the lab was trained on, toy
+    /// for any other, where not given
+    #[arg(long, value_name = "FILE|NAME")]
+    world: Option<String>,
     /// Folder of labelled images for the unit measures; generated scenes where not given
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
@@ -64,6 +69,7 @@ pub fn run(args: Exam) -> Result<()> {
         return Err(Error::Exists { path: out });
     }
     let mut config = ExamConfig::standard(args.seed)?;
+    config.world = args.world.as_deref().map(World::named_or_read).transpose()?;
     config.images = args.images;
     config.labels = args.labels;
     config.controls = args.controls;

@@ -11,7 +11,7 @@ use snellen::record::{
     IMAGE_COLUMN, LabelsFrom, Only, Part, RecordConfig, RunManifest, SceneSource, Source, SourceConfig, Texts,
     TokenPolicy, Unfinished, open_source, record, record_texts,
 };
-use snellen::scene::Series;
+use snellen::scene::{Series, World};
 use snellen::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -130,11 +130,18 @@ struct Drawn {
     /// Draw on the canvas of arXiv 2508.16652 (232 x 231 pixels), objects of one size at fixed places
     #[arg(long, conflicts_with = "images")]
     study: bool,
+    /// Name of a world (`snellen scenes worlds`), or a TOML file of one; toy where not given
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["images", "study"])]
+    world: Option<String>,
 }
 
 impl Drawn {
+    fn world(&self) -> Result<Option<World>> {
+        self.world.as_deref().map(World::named_or_read).transpose()
+    }
+
     fn series(&self, kind: Kind, size: u32, seed: u64) -> Result<Series> {
-        series(kind, self.count, size, self.study, seed)
+        series(kind, self.count, size, self.world()?, self.study, seed)
     }
 }
 
@@ -186,6 +193,7 @@ pub fn run(mut args: Record) -> Result<()> {
         return run_texts(&args, &config);
     }
     // Before the model is loaded.
+    args.drawn.world()?;
     let images = args.given.open(args.skip_bad)?;
     let model = args.load.open(&args.model)?;
     let source: Box<dyn Source> = match (images, args.drawn.scenes) {

@@ -2,20 +2,24 @@
 
 use crate::drawn::{Kind, series};
 use crate::terminal;
-use clap::Args;
-use snellen::Result;
+use clap::{Args, Subcommand};
 use snellen::scene::folder::write_folder;
+use snellen::scene::{WORLDS, World};
+use snellen::{Error, Result};
 use std::path::PathBuf;
 
 /// Arguments of `scenes`.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Scenes {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Which scenes
-    #[arg(long, value_enum)]
-    kind: Kind,
+    #[arg(long, value_enum, required = true)]
+    kind: Option<Kind>,
     /// New folder: images/, masks/, labels.csv, captions.csv, scenes.json
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required = true)]
+    out: Option<PathBuf>,
     /// How many: toy scenes, or swap twins (two images each), or repeats of the factorial grid
     #[arg(long, default_value_t = 500, default_value_if("kind", "factorial", "1"), value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
@@ -25,15 +29,48 @@ pub struct Scenes {
     /// Of what is drawn
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Name of a world (`snellen scenes worlds`), or a TOML file of one; toy where not given
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "study")]
+    world: Option<String>,
     /// Draw on the canvas of arXiv 2508.16652 (232 x 231 pixels), objects of one size at fixed places
     #[arg(long)]
     study: bool,
 }
 
+/// What to do but draw.
+#[derive(Subcommand)]
+enum What {
+    /// List the worlds that come with the program, or print one as TOML, to start a world of your own from
+    Worlds {
+        /// Which one to print
+        name: Option<String>,
+    },
+}
+
 /// Runs `snellen scenes`.
 pub fn run(args: &Scenes) -> Result<()> {
-    let series = series(args.kind, args.count, args.size, args.study, args.seed)?;
+    if let Some(What::Worlds { name }) = &args.what {
+        return worlds(name.as_deref());
+    }
+    let (Some(kind), Some(out)) = (args.kind, &args.out) else {
+        return Err(Error::mismatch("scenes", "--kind and --out", "neither"));
+    };
+    let world = args.world.as_deref().map(World::named_or_read).transpose()?;
+    let series = series(kind, args.count, args.size, world, args.study, args.seed)?;
     let scenes = (0..series.len()).map(|i| series.scene(i)).collect::<Result<Vec<_>>>()?;
-    write_folder(&args.out, series.world(), &scenes, series.canvas())?;
-    terminal::say(format!("{} images in {}", scenes.len(), args.out.display()))
+    write_folder(out, series.world(), &scenes, series.canvas())?;
+    terminal::say(format!("{} images in {}", scenes.len(), out.display()))
+}
+
+fn worlds(name: Option<&str>) -> Result<()> {
+    let Some(name) = name else {
+        return WORLDS.iter().try_for_each(|world| terminal::say(format!("{:<12} {}", world.name, world.about)));
+    };
+    match WORLDS.iter().find(|world| world.name == name) {
+        Some(world) => terminal::say(world.text.trim_end()),
+        None => {
+            let names = WORLDS.map(|world| world.name).join(", ");
+            Err(Error::mismatch("world", format!("one of {names}"), format!("`{name}`")))
+        }
+    }
 }

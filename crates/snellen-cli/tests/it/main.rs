@@ -23,3 +23,4 @@ mod study;
 mod texts;
 #[path = "../../../snellen/tests/it/weights.rs"]
 mod weights;
+mod worlds;

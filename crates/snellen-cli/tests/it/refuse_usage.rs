@@ -28,6 +28,9 @@ fn usage_errors() {
         ("scenes --kind toy --out x --count 0", "'0' for '--count <COUNT>'"),
         ("scenes --kind toy --out x --size 9000", "'9000' for '--size <SIZE>'"),
         ("scenes --kind maze --out x", "[possible values: toy, factorial, swap]"),
+        ("scenes --out x", "--kind <KIND>"),
+        ("scenes", "--kind <KIND>"),
+        ("record --model x --images x --world hard --out y", "'--images <PATH>'"),
         ("lab", "Usage: snellen lab"),
         ("measure --run x --q much", "'much' for '--q <Q>'"),
         ("bench-engine --dtype f64", "expected f32 or bf16, got `f64`"),
@@ -58,7 +61,11 @@ fn recipes() {
         fs::write(home.path("my.toml"), tiny.replace(from, to)).unwrap();
         home.refuse("lab train --recipe my.toml --out x", &[&["my.toml:"], says].concat());
     };
-    refuse("width = 24", "width = \"wide\"", &["my.toml:6: invalid type: string \"wide\", expected usize"]);
+    refuse(
+        "width = 24",
+        "width = \"wide\"",
+        &["my.toml:6, key `width`: invalid type: string \"wide\", expected usize"],
+    );
     refuse("width = 24", "wdith = 24", &["my.toml:6: unknown field `wdith`", "`width`"]);
     refuse("[training]", "[training", &["my.toml:21: unclosed table"]);
     refuse("heads = 2", "heads = 5", &["model.heads: expected a divisor of model.width, got 5"]);

@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 pub struct ExamConfig {
     /// Seed of scenes, halves and nulls.
     pub seed: u64,
+    /// What scenes are made of; where there is none, what a model of the lab was trained on, and the study's toy world for any other.
+    pub world: Option<World>,
     /// A folder of labelled images for the unit measures; generated scenes where there is none.
     pub images: Option<PathBuf>,
     /// What says what the images of that folder show.
@@ -55,6 +57,7 @@ impl ExamConfig {
     pub fn standard(seed: u64) -> Result<Self> {
         Ok(Self {
             seed,
+            world: None,
             images: None,
             labels: LabelsFrom::File,
             scenes: 1000,
@@ -89,8 +92,9 @@ const MOST_OBJECTS: usize = 5;
 /// Examines `examinee`, called `name`, into the new folder `out`: `report.json`, `report.html`, `answers.parquet`, and of a model `scenes/` (unless images
 /// are given) and `run/` with the recording and its tables.
 ///
-/// Where its `training` is known it is shown that world and asked in those templates, and is told apart on combinations it has seen
-/// and those held out; any other is shown the study's toy world. Templates that it has no room or no words for are left out.
+/// It is shown the world that the configuration names. Where that names none, one whose `training` is known is shown the world of that, any
+/// other the study's toy world. Where training is known it is asked in those templates; and, in a world with the same words,
+/// told apart on combinations it has seen and those held out. Templates that it has no room or no words for are left out.
 ///
 /// # Errors
 /// When it reads no template, a question cannot be asked or the images are refused; [`Error::Exists`] if `out` is there;
@@ -150,7 +154,8 @@ struct Measured<'a> {
 impl<'a> Plan<'a> {
     fn new(examinee: &'a dyn Examinee, training: Option<&'a Training>, config: &'a ExamConfig) -> Result<Self> {
         let given = config.images.as_deref().map(|folder| labelled(folder, config.labels)).transpose()?;
-        let world = training.map_or_else(World::toy, |training| training.world.clone());
+        let own = || training.map_or_else(World::toy, |training| training.world.clone());
+        let world = config.world.clone().unwrap_or_else(own);
         let templates: Vec<&str> = match training {
             Some(training) => training.templates.iter().map(String::as_str).collect(),
             None => TEMPLATES.to_vec(),
@@ -168,7 +173,7 @@ impl<'a> Plan<'a> {
             examinee: self.examinee,
             world: &self.world,
             templates: &self.templates,
-            seen: self.training.map(|training| &training.seen),
+            seen: self.training.filter(|training| training.speaks_of(&self.world)).map(|training| &training.seen),
             repeats: self.config.repeats,
             twins: self.config.twins,
             seed: self.config.seed,
@@ -306,7 +311,7 @@ impl<'a> Plan<'a> {
             confidence: self.config.confidence,
             name: name.to_owned(),
             model,
-            training: self.training.map(|training| training.card(&self.world)),
+            training: self.training.map(Training::card),
             scenes,
             templates: self.templates.iter().map(ToString::to_string).collect(),
             verdict: None,

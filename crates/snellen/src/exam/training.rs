@@ -23,10 +23,19 @@ pub struct Training {
 }
 
 impl Training {
+    /// Whether captions of `world` say the same values of the same factors as those of its own, so that its combinations are known there.
+    pub(super) fn speaks_of(&self, world: &World) -> bool {
+        let words = |world: &World| -> Vec<_> {
+            let factors = world.factors();
+            world.said().into_iter().map(|f| (f, factors[f].clone())).collect()
+        };
+        words(&self.world) == words(world)
+    }
+
     /// What a report says of it.
-    pub(super) fn card(&self, world: &World) -> TrainingCard {
+    pub(super) fn card(&self) -> TrainingCard {
         let held_out = self.seen.complement();
-        let name = |values: &Vec<u32>| world.combination_name(held_out.factors(), values);
+        let name = |values: &Vec<u32>| self.world.combination_name(held_out.factors(), values);
         TrainingCard {
             purpose: self.purpose.clone(),
             seed: self.seed,

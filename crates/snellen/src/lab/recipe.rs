@@ -4,7 +4,7 @@ use crate::engine::Activation;
 use crate::model::config::{Positions, TextPooling, TowerConfig};
 use crate::model::preprocess::{Backend, Colour, Crop, Filter, MODEL, Orientation, Resize, Rounding};
 use crate::model::{Layout, LeftAlone, ModelConfig, Preprocessing, TextConfig, VisionConfig, VisionPooling};
-use crate::scene::{Combinations, MAX_SIDE, World};
+use crate::scene::{Combinations, MAX_SIDE, World, toml_error};
 use crate::{Error, Result, memory};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -89,12 +89,6 @@ pub struct RecipeTraining {
 
 /// Recipes that come with the program, by name.
 const NAMED: [(&str, &str); 1] = [("toy", include_str!("../../recipes/toy.toml"))];
-
-/// The line and what is wrong there, without the excerpt that `toml` draws over several lines.
-pub(super) fn toml_error(text: &str, place: &str, error: &toml::de::Error) -> Error {
-    let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-    Error::malformed(format!("{place}:{line}"), error.message().replace('\n', " "))
-}
 
 impl Recipe {
     /// The names of the recipes that come with the program.

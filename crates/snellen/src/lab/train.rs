@@ -1,7 +1,6 @@
 //! The training loop.
 
 use super::adamw::{self, AdamW};
-use super::recipe::toml_error;
 use super::state::State;
 use super::{Recipe, batch, init, step, vocabulary};
 use crate::engine::{Memory, Precision};
@@ -10,7 +9,7 @@ use crate::measure::Confidence;
 use crate::model::checkpoint;
 use crate::model::{Model, ModelConfig, Preprocessing, Tokenizer, Towers};
 use crate::output::{Claim, StagedDir, fault};
-use crate::scene::Combinations;
+use crate::scene::{Combinations, toml_error};
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -58,6 +58,8 @@ pub enum Texture {
     Solid,
     /// In diagonal stripes, a fifth of the box apart; between them the background shows.
     Hatched,
+    /// Every other field of a chequerboard, a tenth of the box wide; between them the background shows.
+    Checkered,
 }
 
 /// How one value looks.

@@ -34,15 +34,20 @@ pub fn render(scene: &Scene, world: &World, canvas: &Canvas) -> RgbImage {
 
 /// The share of a pixel inside of `figure` that is painted.
 fn painted(figure: &Figure, canvas: &Canvas, [column, row]: [usize; 2]) -> f64 {
+    let period = (figure.size * canvas.frame[0] / 5.0).max(2.0);
+    // Eight lines across the pixel, so that edges are soft.
+    let lines = || (0..8).map(|k| (f64::from(k) + 0.5) / 8.0);
+    let first_half = |at: f64| at.rem_euclid(period) < period / 2.0;
     match figure.texture {
         Texture::Solid => 1.0,
         Texture::Hatched => {
-            let period = (figure.size * canvas.frame[0] / 5.0).max(2.0);
-            let in_stripe = |shift: f64| {
-                f64::from(u8::from((column as f64 + row as f64 + shift).rem_euclid(period) < period / 2.0))
-            };
-            // Eight lines across the pixel, so that edges of stripes are soft.
-            (0..8).map(|k| in_stripe((f64::from(k) + 0.5) / 4.0)).sum::<f64>() / 8.0
+            let in_stripe = |line: &f64| first_half(column as f64 + row as f64 + 2.0 * line);
+            lines().filter(in_stripe).count() as f64 / 8.0
+        }
+        Texture::Checkered => {
+            let share = |at: usize| lines().filter(|line| first_half(at as f64 + line)).count() as f64 / 8.0;
+            let (across, down) = (share(column), share(row));
+            across * down + (1.0 - across) * (1.0 - down)
         }
     }
 }

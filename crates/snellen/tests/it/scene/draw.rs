@@ -136,9 +136,10 @@ fn patches_take_their_part_of_border_pixels() {
 }
 
 #[test]
-fn hatching_paints_half_of_what_is_covered_and_masks_do_not_know_it() {
+fn textures_paint_half_of_what_is_covered_and_masks_do_not_know_it() {
     let mut world = World::study();
-    let textures = [("solid", Look::Texture(Texture::Solid)), ("hatched", Look::Texture(Texture::Hatched))];
+    let textures = [Texture::Solid, Texture::Hatched, Texture::Checkered];
+    let textures = textures.map(|texture| (format!("{texture:?}"), Look::Texture(texture)));
     world.factors.push(WorldFactor::new("texture", Said::No, textures));
     let canvas = Canvas::plain(200, 200);
     let scene = |texture| {
@@ -151,7 +152,10 @@ fn hatching_paints_half_of_what_is_covered_and_masks_do_not_know_it() {
         image.pixels().map(|pixel| f64::from(255 - pixel.0[1]) / 255.0).sum::<f64>()
     };
     assert!((ink(0) - 10_000.0).abs() < 1.0 && (ink(1) / 5_000.0 - 1.0).abs() < 0.02, "{} {}", ink(0), ink(1));
+    assert!((ink(2) / 5_000.0 - 1.0).abs() < 0.02, "{}", ink(2));
+    assert_ne!(render(&scene(1), &world, &canvas), render(&scene(2), &world, &canvas));
     assert_eq!(masks(&scene(0), &world, &canvas), masks(&scene(1), &world, &canvas));
+    assert_eq!(masks(&scene(0), &world, &canvas), masks(&scene(2), &world, &canvas));
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 use super::{COLOR, POSITION, SHAPE, grid_world};
-use snellen::scene::{Combinations, Look, Said, Scene, Texture, World, WorldFactor, WorldValue, generate};
+use snellen::scene::caption::{Wording, caption};
+use snellen::scene::generate::{self, most_objects};
+use snellen::scene::{Combinations, Look, Said, Scene, Texture, WORLDS, World, WorldFactor, WorldValue};
 
 fn refusal(change: impl FnOnce(&mut World)) -> String {
     let mut world = grid_world();
@@ -87,6 +89,27 @@ fn a_world_is_a_file() {
     );
     assert!(refused("paint = [255, 0, 0]", "pain = [255, 0, 0]").contains("unknown field `pain`"));
     assert!(refused("jitter", "jitters").contains("jitters"));
+}
+
+#[test]
+fn worlds_that_come_with_the_program_are_what_they_are_called() {
+    let named = |name: &str| World::named_or_read(name).unwrap();
+    assert_eq!((named("study"), named("toy")), (World::study(), World::toy()));
+    let json = |world: &World| serde_json::to_string(world).unwrap();
+    assert_eq!(json(&named("toy")), json(&World::toy()));
+    for known in WORLDS {
+        let world = named(known.name);
+        assert_eq!(toml::from_str::<World>(&toml::to_string(&world).unwrap()).unwrap(), world);
+        assert!(most_objects(&world) >= 5, "{}", known.name);
+    }
+    let hard = named("hard");
+    assert_eq!((hard.size, hard.places(), hard.room()), ([0.14, 0.24], None, 5));
+    assert_eq!(hard.factors[..], World::study().factors[..2]);
+    let said = |scene: &Scene, world: &World| caption(scene, world, &Wording::plain(1));
+    let rich = named("rich");
+    let scenes = generate::factorial(&rich, &Combinations::all(&rich), 1, 0).unwrap();
+    assert_eq!((scenes.len(), said(&scenes[0], &rich)), (120, "a small striped red circle".to_owned()));
+    assert_eq!(said(&scenes[119], &rich), "a large checkered black hexagon");
 }
 
 #[test]
