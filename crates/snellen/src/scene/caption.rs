@@ -1,6 +1,7 @@
 //! Scenes in words: what the text tower is shown. Swapped and replaced captions are those of [`Scene::swapped`] and
 //! [`Scene::replaced`].
 
+use super::generate::SwapTwin;
 use super::{Object, Said, Scene, World};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -82,6 +83,14 @@ impl<'a> Wording<'a> {
         }
         wording
     }
+
+    /// The wordings of a scene and its twin, objects of both in one random order; what only one of them has stands anywhere among them.
+    pub fn of_twins(twin: &SwapTwin, templates: &[&'a str], rng: &mut impl Rng) -> [Self; 2] {
+        let numbers = [&twin.scene, &twin.twin].map(|scene| scene.objects.len());
+        let both = Self::draw(numbers[0].max(numbers[1]), templates, rng);
+        numbers
+            .map(|number| Self { order: both.order.iter().copied().filter(|k| *k < number).collect(), ..both.clone() })
+    }
 }
 
 /// The caption of `scene`: `a photo of a red circle and a blue square`.
@@ -105,7 +114,12 @@ pub fn say(phrases: &[Phrase], template: &str) -> String {
             format!("{} and {last}", first.join(", "))
         }
     };
-    template.replacen("{}", &joined, 1)
+    put(&joined, template)
+}
+
+/// `said` in place of the `{}` of `template`.
+pub(super) fn put(said: &str, template: &str) -> String {
+    template.replacen("{}", said, 1)
 }
 
 /// Spelt with a vowel, spoken with a consonant.

@@ -1,5 +1,6 @@
 //! What a [`World`] has to be for its scenes to be drawn and told apart.
 
+use super::Background;
 use super::combinations::MAX_COMBINATIONS;
 use super::free::Free;
 use super::labels;
@@ -36,7 +37,7 @@ impl World {
         let mut kinds = BTreeSet::new();
         for (f, factor) in self.factors.iter().enumerate() {
             labels::check_factor(|| format!("world: factors[{f}].name"), &factor.name)?;
-            let kind = check_factor(factor)?;
+            let kind = check_factor(factor, self.background)?;
             if !kinds.insert(kind) {
                 let expected = format!("one factor of kind {kind}");
                 return Err(Error::mismatch(format!("world: factor `{}`", factor.name), expected, "a second one"));
@@ -68,7 +69,7 @@ impl World {
                 format!("{:?}", places.said).to_lowercase(),
             ));
         }
-        let largest = largest * self.largest_scale();
+        let largest = self.largest();
         if let Some(free) = self.free {
             return self.check_free(free, places, largest);
         }
@@ -81,15 +82,6 @@ impl World {
         };
         places.values.iter().try_for_each(|value| inside_frame(value, reach))?;
         self.check_distances(places, reach, largest)
-    }
-
-    /// The most that looks make of a size: the largest of each factor.
-    fn largest_scale(&self) -> f64 {
-        let largest = |factor: &WorldFactor| {
-            let scales = factor.values.iter().map(|value| self.scale_of(value.look));
-            scales.fold(0.0, f64::max)
-        };
-        self.factors.iter().map(largest).product()
     }
 
     /// Whether as many objects as asked for fit into the frame, the largest that there are.
@@ -163,7 +155,7 @@ fn distinct<'a>(field: &str, names: impl Iterator<Item = &'a str>) -> Result<()>
 }
 
 /// The kind of looks of a factor, whose values are sound and look each their own way.
-fn check_factor(factor: &WorldFactor) -> Result<&'static str> {
+fn check_factor(factor: &WorldFactor, background: Background) -> Result<&'static str> {
     let name = &factor.name;
     if factor.values.len() > MAX_VALUES {
         return Err(Error::mismatch(
@@ -184,7 +176,7 @@ fn check_factor(factor: &WorldFactor) -> Result<&'static str> {
             ));
         }
         match value.look {
-            Look::Paint([255, 255, 255]) => {
+            Look::Paint([255, 255, 255]) if background.is_plain() => {
                 return Err(Error::mismatch(place(), "a colour other than the white background", "[255, 255, 255]"));
             }
             Look::Scale(scale) if !(scale > 0.0 && scale <= 100.0) => {

@@ -111,7 +111,12 @@ impl Combinations {
     /// Whether it holds `values`.
     #[must_use]
     pub fn contains(&self, values: &[u32]) -> bool {
-        self.drawn.binary_search_by(|own| own.as_slice().cmp(values)).is_ok()
+        self.position(values).is_some()
+    }
+
+    /// Which of its combinations `values` are.
+    pub(super) fn position(&self, values: &[u32]) -> Option<usize> {
+        self.drawn.binary_search_by(|own| own.as_slice().cmp(values)).ok()
     }
 
     /// The combinations, sorted.

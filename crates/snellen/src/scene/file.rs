@@ -21,7 +21,7 @@ pub struct NamedWorld {
 }
 
 /// The worlds that come with the program.
-pub const WORLDS: [NamedWorld; 4] = [
+pub const WORLDS: [NamedWorld; 6] = [
     NamedWorld {
         name: "study",
         about: "5 shapes, 6 colours, 5 places, one size: the toy world of arXiv 2508.16652",
@@ -41,6 +41,16 @@ pub const WORLDS: [NamedWorld; 4] = [
         name: "rich",
         about: "as hard; captions say sizes and textures too",
         text: include_str!("../../worlds/rich.toml"),
+    },
+    NamedWorld {
+        name: "noise",
+        about: "as hard, before smooth noise of all colours",
+        text: include_str!("../../worlds/noise.toml"),
+    },
+    NamedWorld {
+        name: "photo",
+        about: "as hard, before areas as uneven as those of a photograph",
+        text: include_str!("../../worlds/photo.toml"),
     },
 ];
 

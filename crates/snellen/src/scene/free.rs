@@ -53,6 +53,27 @@ pub(super) fn settle(world: &World, objects: &mut [Object], room: &[f64], rng: &
     }
 }
 
+/// As [`settle`] for two objects of a world with free places whose centres are to be `margin` or more apart along `axis`; the one that comes
+/// to be left (or above) is the first then. Where they are not after many tries, they are as far apart as the frame allows.
+pub(super) fn settle_apart(world: &World, objects: &mut [Object], axis: usize, margin: f64, rng: &mut impl Rng) {
+    let (room, gap) = (sizes(objects), world.free.map_or(0.0, |free| free.gap));
+    let mut order = [0, 1];
+    order.shuffle(rng);
+    let far = |centres: &Vec<[f64; 2]>| (centres[0][axis] - centres[1][axis]).abs() >= margin;
+    let found = (0..ROUNDS * TRIES).find_map(|_| scattered(&room, &order, gap, rng).filter(far));
+    let centres = found.unwrap_or_else(|| {
+        let mut centres = in_cells(&room, gap, rng);
+        (centres[0][axis], centres[1][axis]) = (decimal(room[0] / 2.0), decimal(1.0 - room[1] / 2.0));
+        centres
+    });
+    for (object, [x, y]) in objects.iter_mut().zip(centres) {
+        (object.x, object.y) = (x, y);
+        label(world, object);
+    }
+    let along = |object: &Object| [object.x, object.y][axis];
+    objects.sort_by(|a, b| along(a).total_cmp(&along(b)));
+}
+
 /// The sizes of `objects`, as room for [`settle`].
 pub(super) fn sizes(objects: &[Object]) -> Vec<f64> {
     objects.iter().map(|object| object.size).collect()

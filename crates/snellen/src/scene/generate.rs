@@ -6,8 +6,8 @@
 
 use super::free::{settle, sizes};
 use super::object::decimal;
-use super::swappable::{Swappable, swappable};
-use super::{Combinations, Object, Scene, World};
+use super::swappable::{Rule, Swappable, swappable};
+use super::{Combination, Combinations, Object, Scene, World};
 use crate::{Error, Result, random};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -17,9 +17,10 @@ use std::ops::RangeInclusive;
 /// Two scenes with the same bag of concepts: two objects, and the same with their values of one factor exchanged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SwapTwin {
-    /// Two objects that differ in all that captions say, and in place.
+    /// Two objects that differ in all that captions say but what may repeat, and in place; of [`foils`](super::foils) and
+    /// [`relation`](super::relation) what these say.
     pub scene: Scene,
-    /// The same with the values of one factor exchanged.
+    /// The same with the values of one factor exchanged, or its other foil.
     pub twin: Scene,
 }
 
@@ -72,14 +73,10 @@ pub(super) fn toy_scene(
         let expected = format!("{number} in which no value comes twice");
         return Err(Error::mismatch("combinations", expected, drawn.len()));
     }
-    let places = spots(world, number, rng);
-    let others = others(world, combinations, number, rng);
-    let drawn = drawn.iter().zip(places).zip(others);
-    let placed = drawn.map(|((values, at), others)| place(world, (combinations, values), at, others, rng));
-    let mut objects: Vec<Object> = placed.collect();
+    let drawn: Vec<&Combination> = drawn.iter().collect();
+    let objects = arranged(world, combinations, &drawn, rng);
     let room = sizes(&objects);
-    settle(world, &mut objects, &room, rng);
-    Ok(Scene { objects })
+    Ok(settled(world, objects, &room, rng))
 }
 
 /// Every combination at every place (anywhere, where these are free) as a single object, `repeats` times, each time placed anew.
@@ -100,14 +97,13 @@ pub(super) fn factorial_scene(world: &World, combinations: &Combinations, i: usi
     let values = &combinations.as_slice()[i / places % combinations.as_slice().len()];
     let rng = &mut random::stream(seed, "factorial", i as u64);
     let others = others(world, combinations, 1, rng).swap_remove(0);
-    let mut objects = vec![place(world, (combinations, values), i % places, others, rng)];
+    let objects = vec![place(world, (combinations, values), i % places, others, rng)];
     let room = sizes(&objects);
-    settle(world, &mut objects, &room, rng);
-    Scene { objects }
+    settled(world, objects, &room, rng)
 }
 
 /// `count` pairs of two-object scenes that differ in nothing but which object has which value of `factor` (and what follows from it:
-/// of a factor of sizes, the sizes).
+/// of a factor of sizes, the sizes). The two objects differ in `factor` and in all that may not repeat in a scene, and share what may.
 ///
 /// The combinations of each scene come from `scenes`, those of its twin from `twins`: seen ones in both, or held-out ones in
 /// the scene and any in its twin.
@@ -122,9 +118,9 @@ pub fn swap_twins(
     count: usize,
     seed: u64,
 ) -> Result<Vec<SwapTwin>> {
-    let choices = swappable(world, factor, scenes, twins)?;
+    let choices = swappable(world, factor, Rule::Design, scenes, twins)?;
     if choices.is_empty() && count > 0 {
-        let expected = "two that differ in every value whose swap is allowed as well";
+        let expected = "two that differ in every value that may not repeat, whose swap is allowed as well";
         return Err(Error::mismatch("combinations", expected, "none"));
     }
     Ok((0..count).map(|i| swap_twin(world, &choices, i, seed)).collect())
@@ -133,16 +129,50 @@ pub fn swap_twins(
 /// Twin `i` of [`swap_twins`], of `choices` that are not empty.
 pub(super) fn swap_twin(world: &World, choices: &Swappable, i: usize, seed: u64) -> SwapTwin {
     let rng = &mut random::stream(seed, "swap twins", i as u64);
-    let combinations = choices.combinations();
-    let [a, b] = choices.draw(rng);
-    let at = spots(world, 2, rng);
-    let [for_a, for_b] = <[_; 2]>::try_from(others(world, combinations, 2, rng)).unwrap_or_default();
-    let a = place(world, (combinations, a), at[0], for_a, rng);
-    let mut scene = Scene { objects: vec![a, place(world, (combinations, b), at[1], for_b, rng)] };
-    let twin = |scene: &Scene| scene.swapped(choices.factor(), 0, 1).resized(scene, world);
-    let room = sizes(&scene.objects).into_iter().zip(sizes(&twin(&scene).objects)).map(|(a, b)| a.max(b));
-    settle(world, &mut scene.objects, &room.collect::<Vec<_>>(), rng);
-    SwapTwin { twin: twin(&scene), scene }
+    let drawn = choices.draw(rng);
+    let exchanged = |scene: &Scene| scene.swapped(choices.factor(), 0, 1).resized(scene, world);
+    twinned(world, choices.combinations(), &drawn, rng, exchanged)
+}
+
+/// A scene of the combinations `drawn`, and what `change` makes of it, whose objects are the first of the scene's and have room too.
+pub(super) fn twinned(
+    world: &World,
+    combinations: &Combinations,
+    drawn: &[&Combination],
+    rng: &mut impl Rng,
+    change: impl Fn(&Scene) -> Scene,
+) -> SwapTwin {
+    let objects = arranged(world, combinations, drawn, rng);
+    let mut room = sizes(&objects);
+    let changed = change(&Scene::from(objects.clone()));
+    room.iter_mut().zip(&changed.objects).for_each(|(room, object)| *room = room.max(object.size));
+    let scene = settled(world, objects, &room, rng);
+    SwapTwin { twin: change(&scene), scene }
+}
+
+/// Objects of the combinations `drawn`, at places; where these are free, [`settled`] comes later.
+pub(super) fn arranged(
+    world: &World,
+    combinations: &Combinations,
+    drawn: &[&Combination],
+    rng: &mut impl Rng,
+) -> Vec<Object> {
+    let places = spots(world, drawn.len(), rng);
+    let others = others(world, combinations, drawn.len(), rng);
+    let drawn = drawn.iter().zip(places).zip(others);
+    drawn.map(|((values, at), others)| place(world, (combinations, values), at, others, rng)).collect()
+}
+
+/// The scene of `objects`: placed with as much `room` each, where places are free, before a background of its own, where the world has
+/// one.
+fn settled(world: &World, mut objects: Vec<Object>, room: &[f64], rng: &mut impl Rng) -> Scene {
+    settle(world, &mut objects, room, rng);
+    Scene { objects, background: backdrop(world, rng) }
+}
+
+/// The seed of a background.
+pub(super) fn backdrop(world: &World, rng: &mut impl Rng) -> u32 {
+    if world.background.is_plain() { 0 } else { rng.random_range(1..=u32::MAX) }
 }
 
 /// A scene for training: `objects` objects at different places, each of a combination drawn from `combinations` on its own, so
@@ -167,8 +197,7 @@ pub fn random(world: &World, combinations: &Combinations, objects: usize, rng: &
         placed.push(place(world, (combinations, values), at, others, rng));
     }
     let room = sizes(&placed);
-    settle(world, &mut placed, &room, rng);
-    Ok(Scene { objects: placed })
+    Ok(settled(world, placed, &room, rng))
 }
 
 /// `count` scenes in which concepts do not go together: beside the number of objects, what one object is says nothing of the others, but

@@ -5,6 +5,7 @@
 //! with a seed (a [`Series`] one by one), [`render()`] draws them on a [`Canvas`], [`mask`] says exactly which pixels belong to which object, [`caption`]
 //! says them in words, [`labels`] and [`folder`] carry them to disk and back.
 
+mod background;
 mod canvas;
 pub mod caption;
 mod check;
@@ -12,20 +13,24 @@ mod combinations;
 mod coverage;
 mod factor;
 mod file;
+pub mod foils;
 pub mod folder;
 mod free;
 pub mod generate;
 pub mod labels;
 pub mod labels_csv;
+mod latin;
 mod look;
 pub mod mask;
 mod object;
 mod outline;
+pub mod relation;
 mod render;
 mod series;
 mod swappable;
 mod world;
 
+pub use background::Background;
 pub use canvas::{Canvas, MAX_SIDE};
 pub use check::MAX_NAME;
 pub use combinations::{Combination, Combinations};

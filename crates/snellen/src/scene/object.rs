@@ -1,5 +1,6 @@
 //! Objects and scenes: a value for each factor of a [`World`], and where exactly it is drawn.
 
+use super::free::label;
 use super::{Concept, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,21 @@ pub struct Object {
 pub struct Scene {
     /// The objects, at least one.
     pub objects: Vec<Object>,
+    /// The seed of the background, 0 where the world has a plain one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub background: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+fn is_zero(seed: &u32) -> bool {
+    *seed == 0
+}
+
+impl From<Vec<Object>> for Scene {
+    /// The scene of these objects, its background of seed 0.
+    fn from(objects: Vec<Object>) -> Self {
+        Self { objects, background: 0 }
+    }
 }
 
 impl Object {
@@ -123,6 +139,19 @@ impl Scene {
             }
         }
         self
+    }
+
+    /// The same scene with every centre mirrored along `axis` (0: left and right, 1: top and bottom). Objects themselves and the background
+    /// stay as they are.
+    #[must_use]
+    pub fn mirrored(&self, axis: usize, world: &World) -> Self {
+        let mut scene = self.clone();
+        for object in &mut scene.objects {
+            let along = if axis == 0 { &mut object.x } else { &mut object.y };
+            *along = decimal(1.0 - *along);
+            label(world, object);
+        }
+        scene
     }
 
     /// The same scene with the value that object `k` has of `factor` replaced.

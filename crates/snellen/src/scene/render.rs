@@ -1,4 +1,4 @@
-//! Pictures of scenes: objects painted one after another on white, anti-aliased by exact area.
+//! Pictures of scenes: objects painted one after another on their background, anti-aliased by exact area.
 
 use super::coverage::coverage;
 use super::look::{Figure, Texture};
@@ -11,8 +11,9 @@ use image::RgbImage;
 /// # Panics
 /// If the scene is not of `world` ([`Scene::check`]) or the canvas is refused by [`Canvas::check`].
 pub fn render(scene: &Scene, world: &World, canvas: &Canvas) -> RgbImage {
-    let mut image = RgbImage::from_pixel(canvas.width, canvas.height, image::Rgb([255; 3]));
+    let mut image = RgbImage::new(canvas.width, canvas.height);
     let bytes: &mut [u8] = &mut image;
+    world.background.paint(scene.background, canvas, bytes);
     let stride = 3 * canvas.width as usize;
     for object in &scene.objects {
         let figure = world.figure(object);

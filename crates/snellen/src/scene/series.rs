@@ -3,7 +3,7 @@
 use super::generate::{check_toy, factorial_scene, most_objects, places, swap_twin, toy_scene};
 use super::labels::LabelRow;
 use super::labels_csv::LabelWriter;
-use super::swappable::{Swappable, swappable};
+use super::swappable::{Rule, Swappable, swappable};
 use super::{Canvas, Combinations, Scene, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ impl Series {
         let twins = match kind {
             SceneKind::Toy => check_toy(&world, &toy_objects(&world)).map(|()| None)?,
             SceneKind::Factorial => None,
-            SceneKind::Swap => Some(swappable(&world, swapped, &combinations, &combinations)?),
+            SceneKind::Swap => Some(swappable(&world, swapped, Rule::Design, &combinations, &combinations)?),
         };
         let each = match kind {
             SceneKind::Toy => 1,

@@ -3,7 +3,7 @@
 
 use super::free::Free;
 use super::look::{Figure, Look, Outline, Texture};
-use super::{Factor, Object};
+use super::{Background, Factor, Object};
 use serde::{Deserialize, Serialize};
 
 /// What scenes are made of.
@@ -19,6 +19,9 @@ pub struct World {
     /// a quarter wider. Else a size is that of the box, and how much of the picture has a colour tells something of the shape.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub equal_areas: bool,
+    /// What is behind the objects.
+    #[serde(default, skip_serializing_if = "Background::is_plain")]
+    pub background: Background,
     /// Where there is this, objects are anywhere in the frame; else each is at a place of the factor of places.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<Free>,
@@ -159,6 +162,7 @@ impl World {
             size: [0.2, 0.2],
             jitter: 0.0,
             equal_areas: false,
+            background: Background::Plain,
             free: None,
             factors: vec![
                 WorldFactor::new("shape", Said::Noun, shapes),
@@ -199,11 +203,14 @@ impl World {
         (0..self.factors.len()).filter(|f| self.factors[*f].said != Said::No).collect()
     }
 
-    /// The factor whose values swap twins exchange: the first that is said as an adjective, the noun where there is none.
+    /// The factor whose values swap twins exchange: colours, if captions say them as adjectives; else the first adjective, else the noun.
     #[must_use]
     pub fn swapped_factor(&self) -> Option<usize> {
         let by = |said: Said| self.factors.iter().position(|factor| factor.said == said);
-        by(Said::Adjective).or_else(|| by(Said::Noun))
+        let paints =
+            |factor: &WorldFactor| matches!(factor.values.first(), Some(WorldValue { look: Look::Paint(_), .. }));
+        let colours = self.factors.iter().position(|factor| factor.said == Said::Adjective && paints(factor));
+        colours.or_else(|| by(Said::Adjective)).or_else(|| by(Said::Noun))
     }
 
     /// The factor of places.
@@ -250,6 +257,16 @@ impl World {
     #[must_use]
     pub fn scale(&self, values: &[u32]) -> f64 {
         self.looks(values).map(|look| self.scale_of(look)).product()
+    }
+
+    /// The largest size of any object's box.
+    #[must_use]
+    pub fn largest(&self) -> f64 {
+        let largest = |factor: &WorldFactor| {
+            let scales = factor.values.iter().map(|value| self.scale_of(value.look));
+            scales.fold(0.0, f64::max)
+        };
+        self.size[1] * self.factors.iter().map(largest).product::<f64>()
     }
 
     /// What a look multiplies an object's size by.

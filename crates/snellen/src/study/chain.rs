@@ -209,7 +209,7 @@ pub fn study_scenes(world: &World) -> Result<Vec<Scene>> {
         Ok(Object { values, x, y, size: world.size[0] })
     };
     let scene =
-        |objects: &Vec<PublishedObject>| Ok(Scene { objects: objects.iter().map(object).collect::<Result<_>>()? });
+        |objects: &Vec<PublishedObject>| Ok(Scene::from(objects.iter().map(object).collect::<Result<Vec<_>>>()?));
     published::scenes()?.iter().map(scene).collect()
 }
 

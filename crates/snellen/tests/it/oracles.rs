@@ -40,7 +40,7 @@ impl Oracle {
         let world = World::toy();
         let look = |shape: u32| {
             let object = Object { values: vec![shape, 0, 0], x: 0.5, y: 0.5, size: 0.2 };
-            let image = render(&Scene { objects: vec![object.clone()] }, &world, &Canvas::plain(SIDE, SIDE));
+            let image = render(&Scene::from(vec![object.clone()]), &world, &Canvas::plain(SIDE, SIDE));
             look_of(&image, world.figure(&object).paint).unwrap()
         };
         let looks = (0..world.factors[SHAPE].values.len() as u32).map(look).collect();

@@ -1,7 +1,9 @@
 //! Scenes: made, drawn, masked, said, written and read.
 
 mod caption;
+mod controls;
 mod draw;
+mod foils;
 mod folder;
 mod free;
 mod generate;
@@ -40,5 +42,5 @@ fn object([shape, color, position]: [u32; 3], x: f64, y: f64, size: f64) -> Obje
 
 /// A scene of one object in the middle.
 fn alone(shape: u32, size: f64) -> Scene {
-    Scene { objects: vec![object([shape, 0, 0], 0.5, 0.5, size)] }
+    Scene::from(vec![object([shape, 0, 0], 0.5, 0.5, size)])
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 fn scene() -> Scene {
     let object = |shape, color| object([shape, color, 0], 0.5, 0.5, 0.2);
-    Scene { objects: vec![object(0, 0), object(1, 2), object(4, 4)] }
+    Scene::from(vec![object(0, 0), object(1, 2), object(4, 4)])
 }
 
 fn phrase(adjectives: &[&'static str], noun: Option<&'static str>) -> String {

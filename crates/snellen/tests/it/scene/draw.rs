@@ -48,7 +48,7 @@ fn areas_are_those_of_the_shapes() {
 #[test]
 fn a_square_between_pixels_covers_them_in_parts() {
     // From 1.25 to 3.75 in both axes of an 8 x 8 picture.
-    let scene = Scene { objects: vec![object(1, 2.5 / 8.0, 2.5 / 8.0, 2.5 / 8.0)] };
+    let scene = Scene::from(vec![object(1, 2.5 / 8.0, 2.5 / 8.0, 2.5 / 8.0)]);
     let mask = drawn(&scene, &Canvas::plain(8, 8)).remove(0);
     let sides = [0.0, 0.75, 1.0, 0.75, 0.0, 0.0, 0.0, 0.0];
     for (i, share) in mask.shares.iter().enumerate() {
@@ -92,7 +92,7 @@ fn squares_of_the_study_lie_on_whole_pixels() {
 #[test]
 fn later_objects_hide_earlier_ones() {
     let objects = vec![object(1, 0.5, 0.5, 0.5), of([SQUARE, 2, 0], 0.75, 0.5, 0.5)];
-    let scene = Scene { objects };
+    let scene = Scene::from(objects);
     let canvas = Canvas::plain(16, 16);
     let [below, above] = drawn(&scene, &canvas).try_into().unwrap();
     assert!((area(&below) - 32.0).abs() < 1e-9 && (area(&above) - 64.0).abs() < 1e-9);
@@ -108,12 +108,12 @@ fn later_objects_hide_earlier_ones() {
 fn what_leaves_the_picture_is_cut() {
     for (x, y) in [(0.0, 0.5), (1.0, 0.5), (0.5, 0.0), (0.5, 1.0)] {
         for canvas in [Canvas::plain(20, 20), Canvas { outline: 1.0, ..Canvas::plain(20, 20) }] {
-            let whole = area(&drawn(&Scene { objects: vec![object(1, 0.5, 0.5, 0.5)] }, &canvas)[0]);
-            let half = area(&drawn(&Scene { objects: vec![object(1, x, y, 0.5)] }, &canvas)[0]);
+            let whole = area(&drawn(&Scene::from(vec![object(1, 0.5, 0.5, 0.5)]), &canvas)[0]);
+            let half = area(&drawn(&Scene::from(vec![object(1, x, y, 0.5)]), &canvas)[0]);
             assert!((half - whole / 2.0).abs() < 1e-9, "{x}, {y}: {half} of {whole}");
         }
     }
-    let corner = Scene { objects: vec![object(0, 0.0, 0.0, 1.0)] };
+    let corner = Scene::from(vec![object(0, 0.0, 0.0, 1.0)]);
     let quarter = drawn(&corner, &Canvas::plain(20, 20)).remove(0);
     assert!((area(&quarter) - std::f64::consts::PI * 25.0).abs() < 0.2, "{}", area(&quarter));
     assert!(quarter.shares[0] > 0.999 && quarter.shares[9] < 0.999 && quarter.shares[10] == 0.0);
@@ -121,7 +121,7 @@ fn what_leaves_the_picture_is_cut() {
 
 #[test]
 fn patches_take_their_part_of_border_pixels() {
-    let scene = Scene { objects: vec![object(1, 0.25, 0.25, 0.5)] };
+    let scene = Scene::from(vec![object(1, 0.25, 0.25, 0.5)]);
     let canvas = Canvas::plain(10, 10);
     let mask = drawn(&scene, &canvas).remove(0);
     let grid = mask.patches(mask.whole(), 4, 4);

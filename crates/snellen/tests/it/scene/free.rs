@@ -26,7 +26,7 @@ fn sized_world() -> World {
 }
 
 /// Whether boxes stay in the frame and `gap` apart.
-fn apart(scene: &Scene, gap: f64) -> bool {
+pub fn apart(scene: &Scene, gap: f64) -> bool {
     let inside = |o: &Object| [o.x, o.y].iter().all(|c| (o.size / 2.0 - 1e-9..=1.0 - o.size / 2.0 + 1e-9).contains(c));
     let clear =
         |a: &Object, b: &Object| (a.x - b.x).abs().max((a.y - b.y).abs()) >= f64::midpoint(a.size, b.size) + gap - 2e-9;

@@ -22,7 +22,7 @@ fn scene(table: &LabelTable, row: usize, world: &World) -> Scene {
         let [x, y] = world.place(values[2]);
         Object { values, x, y, size: world.size[0] }
     };
-    Scene { objects: table.rows[row].objects.iter().map(object).collect() }
+    Scene::from(table.rows[row].objects.iter().map(object).collect::<Vec<_>>())
 }
 
 /// Centroid of the ink (distance from white) in the quarter of the frame around an object.
