@@ -13,6 +13,10 @@ pub enum Kind {
     Factorial,
     /// Two objects, and the same with their colours exchanged
     Swap,
+    /// Two objects side by side, and their mirror image, of a world with free places; captions say which is left of the other
+    LeftOf,
+    /// The same of two objects one above the other
+    Above,
 }
 
 /// `count` scenes (or twins, or repeats) of `kind` of `world`, `size` pixels a side unless they are the study's.
@@ -26,6 +30,8 @@ pub fn series(kind: Kind, count: u32, size: u32, world: Option<World>, study: bo
         Kind::Toy => SceneKind::Toy,
         Kind::Factorial => SceneKind::Factorial,
         Kind::Swap => SceneKind::Swap,
+        Kind::LeftOf => SceneKind::LeftOf,
+        Kind::Above => SceneKind::Above,
     };
     Series::new(kind, world, canvas, count as usize, seed)
 }

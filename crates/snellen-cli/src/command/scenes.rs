@@ -3,7 +3,7 @@
 use crate::drawn::{Kind, series};
 use crate::terminal;
 use clap::{Args, Subcommand};
-use snellen::scene::folder::write_folder;
+use snellen::scene::folder::write_series;
 use snellen::scene::{WORLDS, World};
 use snellen::{Error, Result};
 use std::path::PathBuf;
@@ -57,9 +57,8 @@ pub fn run(args: &Scenes) -> Result<()> {
     };
     let world = args.world.as_deref().map(World::named_or_read).transpose()?;
     let series = series(kind, args.count, args.size, world, args.study, args.seed)?;
-    let scenes = (0..series.len()).map(|i| series.scene(i)).collect::<Result<Vec<_>>>()?;
-    write_folder(out, series.world(), &scenes, series.canvas())?;
-    terminal::say(format!("{} images in {}", scenes.len(), out.display()))
+    let images = write_series(out, &series)?;
+    terminal::say(format!("{images} images in {}", out.display()))
 }
 
 fn worlds(name: Option<&str>) -> Result<()> {

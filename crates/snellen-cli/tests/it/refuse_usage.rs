@@ -27,7 +27,7 @@ fn usage_errors() {
         ("merge --out x", "<PART>..."),
         ("scenes --kind toy --out x --count 0", "'0' for '--count <COUNT>'"),
         ("scenes --kind toy --out x --size 9000", "'9000' for '--size <SIZE>'"),
-        ("scenes --kind maze --out x", "[possible values: toy, factorial, swap]"),
+        ("scenes --kind maze --out x", "[possible values: toy, factorial, swap, left-of, above]"),
         ("scenes --out x", "--kind <KIND>"),
         ("scenes", "--kind <KIND>"),
         ("record --model x --images x --world hard --out y", "'--images <PATH>'"),

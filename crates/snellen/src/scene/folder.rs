@@ -4,7 +4,7 @@ use super::caption::{Wording, caption};
 use super::labels::LabelTable;
 use super::labels_csv::{read_labels, write_labels};
 use super::mask::index_mask;
-use super::{Canvas, Scene, World, render};
+use super::{Canvas, Scene, Series, World, render};
 use crate::output::StagedDir;
 use crate::{Error, Result};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
@@ -66,6 +66,18 @@ pub fn write_folder(dir: &Path, world: &World, scenes: &[Scene], canvas: &Canvas
     write_named_folder(dir, world, scenes, canvas, &names)
 }
 
+/// Draws the scenes of `series` into the new folder `dir`, with its captions, and says how many.
+///
+/// # Errors
+/// As [`write_folder`] and [`Series::scene`].
+pub fn write_series(dir: &Path, series: &Series) -> Result<usize> {
+    let scenes = (0..series.len()).map(|i| series.scene(i)).collect::<Result<Vec<_>>>()?;
+    let names: Vec<String> = (0..scenes.len()).map(|i| format!("{i:06}.png")).collect();
+    let captions: Vec<String> = scenes.iter().map(|scene| series.caption(scene)).collect();
+    write(dir, (series.world(), series.canvas()), &scenes, &names, &captions)?;
+    Ok(scenes.len())
+}
+
 /// The same with pictures called `names`, which end in `.png`.
 ///
 /// # Errors
@@ -76,6 +88,22 @@ pub fn write_named_folder(
     scenes: &[Scene],
     canvas: &Canvas,
     names: &[String],
+) -> Result<()> {
+    // Of scenes that are of another world there is nothing to say, and they are refused below.
+    let said = |scene: &Scene| match scene.check(world) {
+        Ok(()) => caption(scene, world, &Wording::plain(scene.objects.len())),
+        Err(_) => String::new(),
+    };
+    let captions: Vec<String> = scenes.iter().map(said).collect();
+    write(dir, (world, canvas), scenes, names, &captions)
+}
+
+fn write(
+    dir: &Path,
+    (world, canvas): (&World, &Canvas),
+    scenes: &[Scene],
+    names: &[String],
+    captions: &[String],
 ) -> Result<()> {
     let staged = StagedDir::begin(dir)?;
     canvas.check()?;
@@ -96,7 +124,7 @@ pub fn write_named_folder(
     })?;
     let file = new.join("labels.csv");
     write_labels(&labels, File::create(&file).map_err(Error::io(&file))?)?;
-    write_captions(&new.join("captions.csv"), world, scenes, &images)?;
+    write_captions(&new.join("captions.csv"), captions, &images)?;
     let contents = SceneFile { schema: SCHEMA, world: world.clone(), canvas: *canvas, scenes: scenes.to_vec() };
     let file = new.join("scenes.json");
     let json = serde_json::to_vec(&contents).map_err(|source| Error::malformed(file.display(), source))?;
@@ -190,13 +218,12 @@ fn write_png(path: &Path, pixels: &[u8], [width, height]: [u32; 2], color: Exten
     fs::write(path, bytes).map_err(Error::io(path))
 }
 
-fn write_captions(path: &Path, world: &World, scenes: &[Scene], images: &[String]) -> Result<()> {
+fn write_captions(path: &Path, captions: &[String], images: &[String]) -> Result<()> {
     let failed = |source| Error::malformed(path.display(), source);
     let mut writer = csv::Writer::from_path(path).map_err(failed)?;
     writer.write_record(["filename", "caption"]).map_err(failed)?;
-    for (scene, image) in scenes.iter().zip(images) {
-        let said = caption(scene, world, &Wording::plain(scene.objects.len()));
-        writer.write_record([image, &said]).map_err(failed)?;
+    for (caption, image) in captions.iter().zip(images) {
+        writer.write_record([image, caption]).map_err(failed)?;
     }
     writer.flush().map_err(Error::io(path))
 }

@@ -41,5 +41,5 @@ pub use free::Free;
 pub use look::{Figure, Look, Outline, Texture};
 pub use object::{Object, Scene};
 pub use render::render;
-pub use series::{SceneKind, Series};
+pub use series::{MARGIN, SceneKind, Series};
 pub use world::{Said, World, WorldFactor, WorldValue};

@@ -54,6 +54,12 @@ pub fn relation_twins(
     count: usize,
     seed: u64,
 ) -> Result<Vec<SwapTwin>> {
+    check_relation(world, margin)?;
+    (0..count).map(|i| relation_twin(world, relation, margin, combinations, i, seed)).collect()
+}
+
+/// Whether two objects of `world` can be so far apart.
+pub(super) fn check_relation(world: &World, margin: f64) -> Result<()> {
     world.check()?;
     if world.free.is_none() || world.room() < 2 {
         return Err(Error::mismatch("world: free", "free places for two objects, for relations", "none"));
@@ -62,10 +68,11 @@ pub fn relation_twins(
     if !(0.0..=most).contains(&margin) {
         return Err(Error::mismatch("relations: margin", format!("a share of the frame from 0 to {most:.6}"), margin));
     }
-    (0..count).map(|i| relation_twin(world, relation, margin, combinations, i, seed)).collect()
+    Ok(())
 }
 
-fn relation_twin(
+/// Twin `i` of [`relation_twins`], of arguments that [`check_relation`] accepts.
+pub(super) fn relation_twin(
     world: &World,
     relation: Relation,
     margin: f64,

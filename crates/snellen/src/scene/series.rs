@@ -1,8 +1,10 @@
 //! Generated scenes one by one, so that however many there are, they are never in memory at once.
 
+use super::caption::{TEMPLATES, Wording, caption};
 use super::generate::{check_toy, factorial_scene, most_objects, places, swap_twin, toy_scene};
 use super::labels::LabelRow;
 use super::labels_csv::LabelWriter;
+use super::relation::{Relation, check_relation, related, relation_twin};
 use super::swappable::{Rule, Swappable, swappable};
 use super::{Canvas, Combinations, Scene, World};
 use crate::{Error, Result};
@@ -11,6 +13,9 @@ use std::fmt;
 use std::io::Write;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+/// How far the centres of two objects in a relation are apart along its axis at least, as a share of the frame.
+pub const MARGIN: f64 = 0.2;
 
 /// The most objects in a toy scene of a world with fixed places.
 const TOY_OBJECTS: usize = 5;
@@ -30,17 +35,32 @@ pub enum SceneKind {
     Factorial,
     /// `swap`: [`generate::swap_twins`](super::generate::swap_twins), each scene followed by its twin.
     Swap,
+    /// `left_of`: [`relation_twins`](super::relation::relation_twins) of two objects side by side, their centres [`MARGIN`] or more apart.
+    LeftOf,
+    /// `above`: the same of two objects one above the other.
+    Above,
 }
 
 impl SceneKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Toy, Self::Factorial, Self::Swap];
+    pub const ALL: [Self; 5] = [Self::Toy, Self::Factorial, Self::Swap, Self::LeftOf, Self::Above];
+
+    /// What its twins mirror and its captions say.
+    fn relation(self) -> Option<Relation> {
+        match self {
+            Self::LeftOf => Some(Relation::LeftOf),
+            Self::Above => Some(Relation::Above),
+            Self::Toy | Self::Factorial | Self::Swap => None,
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
             Self::Toy => "toy",
             Self::Factorial => "factorial",
             Self::Swap => "swap",
+            Self::LeftOf => "left_of",
+            Self::Above => "above",
         }
     }
 }
@@ -75,7 +95,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// `count` toy scenes, or swap twins (two scenes each), or repeats of the factorial grid, with every combination of `world`,
+    /// `count` toy scenes, or twins (two scenes each), or repeats of the factorial grid, with every combination of `world`,
     /// on `canvas`.
     ///
     /// # Errors
@@ -90,11 +110,13 @@ impl Series {
             SceneKind::Toy => check_toy(&world, &toy_objects(&world)).map(|()| None)?,
             SceneKind::Factorial => None,
             SceneKind::Swap => Some(swappable(&world, swapped, Rule::Design, &combinations, &combinations)?),
+            SceneKind::LeftOf | SceneKind::Above => check_relation(&world, MARGIN).map(|()| None)?,
         };
         let each = match kind {
             SceneKind::Toy => 1,
             SceneKind::Factorial => combinations.as_slice().len() * places(&world),
             SceneKind::Swap => twins.as_ref().map_or(0, |twins| if twins.is_empty() { 0 } else { 2 }),
+            SceneKind::LeftOf | SceneKind::Above => 2,
         };
         let number = count.checked_mul(each).filter(|number| (1..=u32::MAX as usize).contains(number));
         let expected = format!("1 to {} scenes", u32::MAX);
@@ -137,9 +159,24 @@ impl Series {
             let twins = swap_twin(&self.world, twins, i / 2, self.seed);
             return Ok(if i.is_multiple_of(2) { twins.scene } else { twins.twin });
         }
+        if let Some(relation) = self.kind.relation() {
+            let twins = relation_twin(&self.world, relation, MARGIN, &self.combinations, i / 2, self.seed)?;
+            return Ok(if i.is_multiple_of(2) { twins.scene } else { twins.twin });
+        }
         match self.kind {
             SceneKind::Factorial => Ok(factorial_scene(&self.world, &self.combinations, i, self.seed)),
             _ => toy_scene(&self.world, &self.combinations, &toy_objects(&self.world), i, self.seed),
+        }
+    }
+
+    /// What is said of a scene of this series: its relation, where that is what it is about, or its objects in their order.
+    ///
+    /// # Panics
+    /// If the scene is none of this series.
+    pub fn caption(&self, scene: &Scene) -> String {
+        match self.kind.relation() {
+            Some(relation) => related(scene, &self.world, relation, false, TEMPLATES[0]),
+            None => caption(scene, &self.world, &Wording::plain(scene.objects.len())),
         }
     }
 
@@ -156,7 +193,7 @@ impl Series {
         let most = match self.kind {
             SceneKind::Toy => self.count.min(*toy_objects(&self.world).end()),
             SceneKind::Factorial => 1,
-            SceneKind::Swap => 2,
+            SceneKind::Swap | SceneKind::LeftOf | SceneKind::Above => 2,
         };
         let factors = self.world.factors();
         let mut writer = LabelWriter::begin(&factors, most, to)?;

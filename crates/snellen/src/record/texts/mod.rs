@@ -16,7 +16,6 @@ pub use recording::record_texts;
 use super::run::ScenesRecord;
 use super::source::{LabelsFrom, PassedOver};
 use crate::scene::Series;
-use crate::scene::caption::{Wording, caption};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -78,7 +77,7 @@ impl Texts {
     pub fn of_scenes(series: &Series) -> Result<Self> {
         let said = |i: usize| {
             let scene = series.scene(i)?;
-            let text = caption(&scene, series.world(), &Wording::plain(scene.objects.len()));
+            let text = series.caption(&scene);
             Ok(TextRow { filename: Some(Series::filename(i)), text, line: 0 })
         };
         let rows = (0..series.len()).map(said).collect::<Result<_>>()?;

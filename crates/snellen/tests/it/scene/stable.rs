@@ -24,7 +24,7 @@ fn scenes_of_fixed_places_stay_what_they_were() {
         hash(series.world(), &scenes, &canvas)
     };
     let mut found = Vec::new();
-    for kind in SceneKind::ALL {
+    for kind in [SceneKind::Toy, SceneKind::Factorial, SceneKind::Swap] {
         found.push(series(kind, World::toy(), Canvas::plain(64, 64)));
         found.push(series(kind, World::study(), Canvas::study()));
         found.push(series(kind, super::grid_world(), Canvas::plain(56, 56)));
