@@ -98,7 +98,10 @@ impl Search {
         let first = self.value.is_infinite();
         // Near the minimum the value is known no better than its rounding.
         let slack = 4.0 * f64::EPSILON * self.value.abs();
-        if !first && !(found.value <= self.value + 1e-4 * self.length * self.slope + slack) {
+        let bound = self.value + 1e-4 * self.length * self.slope + slack;
+        // What is not a number is no fall either.
+        let falls = found.value <= bound;
+        if !first && !falls {
             let fall = found.value - self.value - self.length * self.slope;
             let best = -self.slope * self.length / (2.0 * fall);
             self.length *= if best.is_finite() { best.clamp(0.1, 0.5) } else { 0.1 };
@@ -146,7 +149,8 @@ impl Search {
         along.iter_mut().for_each(|along| *along = -*along);
         self.slope = dot(&along, &self.gradient);
         self.direction = along;
-        if !(self.slope < 0.0) {
+        let descends = self.slope < 0.0;
+        if !descends {
             self.updates.clear();
             self.direction = self.gradient.iter().zip(curvature).map(|(slope, by)| -slope / by).collect();
             self.slope = dot(&self.direction, &self.gradient);

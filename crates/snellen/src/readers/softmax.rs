@@ -22,7 +22,7 @@ pub(super) struct Rows<'a> {
     /// `[row, component + 1]`, the last column ones.
     pub x: Mat<f64>,
     /// Which rows of the task these are.
-    pub rows: &'a [usize],
+    pub places: &'a [usize],
     /// The task.
     pub task: &'a Task,
     /// The fold of each.
@@ -64,7 +64,7 @@ impl<'a> Rows<'a> {
         let limited = outputs(task) > 1 && rows.iter().any(|row| task.choices(*row) < task.classes());
         let blocked =
             limited.then(|| (0..task.classes()).flat_map(|k| rows.iter().map(move |row| blocked(k, *row))).collect());
-        Self { x, rows, task, folds, squares, labels, blocked }
+        Self { x, places: rows, task, folds, squares, labels, blocked }
     }
 
     /// Outputs of a problem.
@@ -111,7 +111,7 @@ impl<'a> Rows<'a> {
 
     /// Turns outputs `[row, output]` into the derivatives of the loss by them, eight rows at a time.
     fn residuals(&self, problem: Problem, z: &mut [f64]) -> Pass {
-        let (n, o) = (self.rows.len(), self.outputs());
+        let (n, o) = (self.places.len(), self.outputs());
         let mut sums = Sums::new(o);
         let mut p = vec![[0.0; LANES]; o];
         for first in (0..n).step_by(LANES) {
@@ -129,9 +129,9 @@ impl<'a> Rows<'a> {
             }
             let block = Block { many, learnt, labels };
             if o == 1 {
-                sums.two_classes(&mut p[0], &block)
+                sums.two_classes(&mut p[0], &block);
             } else {
-                sums.many_classes(&mut p, &block)
+                sums.many_classes(&mut p, &block);
             }
             for (k, p) in p.iter().enumerate() {
                 z[k * n + first..][..many].copy_from_slice(&p[..many]);

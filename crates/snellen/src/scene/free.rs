@@ -111,7 +111,7 @@ fn scattered(room: &[f64], order: &[usize], gap: f64, rng: &mut impl Rng) -> Opt
 
 /// Centres in different cells of the coarsest grid that has enough.
 fn in_cells(room: &[f64], gap: f64, rng: &mut impl Rng) -> Vec<[f64; 2]> {
-    let side = (1..).find(|side: &usize| side * side >= room.len()).unwrap_or(1);
+    let side = (1..=room.len()).find(|side| side * side >= room.len()).unwrap_or(1);
     let pitch = (1.0 + gap) / side as f64;
     let mut cells: Vec<usize> = (0..side * side).collect();
     cells.shuffle(rng);

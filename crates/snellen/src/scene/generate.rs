@@ -235,7 +235,7 @@ fn coprime(n: usize) -> usize {
         a
     };
     let from = (n as f64 * 0.618) as usize;
-    (from.max(1)..).find(|step| divisor(n, *step) == 1).unwrap_or(1)
+    (from.max(1)..=n.max(1)).find(|step| divisor(n, *step) == 1).unwrap_or(1)
 }
 
 /// Number of places.

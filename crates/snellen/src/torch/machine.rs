@@ -336,13 +336,11 @@ impl<'a> Machine<'a> {
             (text(module)?, text(name)?)
         };
         self.copy(module.len() + name.len())?;
-        match known(&module, &name, self.script) {
-            Some(known) => self.push(Node::Name(known)),
-            None => {
-                let got: String = format!("{module}.{name}").chars().take(200).flat_map(char::escape_debug).collect();
-                Err(self.error("a name that data is written with (nothing in a file is run)", format!("`{got}`")))
-            }
+        if let Some(known) = known(&module, &name, self.script) {
+            return self.push(Node::Name(known));
         }
+        let got: String = format!("{module}.{name}").chars().take(200).flat_map(char::escape_debug).collect();
+        Err(self.error("a name that data is written with (nothing in a file is run)", format!("`{got}`")))
     }
 
     /// Applies a name to values, or gives an object its state.

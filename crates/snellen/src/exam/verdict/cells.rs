@@ -87,7 +87,7 @@ impl Reading<'_> {
         let found = self.curves(&rows, &ladder, &Reader::logistic())?;
         let compared = against(&found[0], &found[1..].iter().collect::<Vec<_>>(), self.task, self.confidence)?;
         let (accuracy, chance) = last(&found[0]);
-        let few = compared.iter().filter(|of| of.size.is_some_and(|size| size <= FEW)).next_back();
+        let few = compared.iter().rfind(|of| of.size.is_some_and(|size| size <= FEW));
         let code = compared.iter().find(|of| of.size.is_none());
         let share = if self.kind == ContentKind::Attribute { ATTRIBUTE_ACCESSIBLE } else { BINDING_READ };
         let mut cell = by_share(accuracy, chance, share, &format!("a linear reader with {}", size(&found[0])));

@@ -161,7 +161,7 @@ impl Ward<'_> {
             matched: self.recognised(&factor.name)?,
             new_combinations: self.carried_over(k, &factor.name)?,
         };
-        self.row(factor.name.clone(), cells, &reading, shown)
+        Self::row(factor.name.clone(), cells, &reading, shown)
     }
 
     /// Zero-shot accuracy on the combinations that it knows.
@@ -269,10 +269,10 @@ impl Ward<'_> {
             matched: swapped(&known, &map),
             new_combinations: carried,
         };
-        self.row(content.clone(), cells, &reading, &shown)
+        Self::row(content.clone(), cells, &reading, &shown)
     }
 
-    fn row(&self, content: String, cells: Cells, reading: &Reading<'_>, shown: &Shown) -> Result<VerdictRow> {
+    fn row(content: String, cells: Cells, reading: &Reading<'_>, shown: &Shown) -> Result<VerdictRow> {
         let layer = |(site, matrix): &(crate::model::Site, crate::measure::Matrix)| {
             let (accuracy, chance) = reading.layer(matrix)?;
             let Proportion { estimate, lo, hi, .. } = accuracy;
