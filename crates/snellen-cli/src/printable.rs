@@ -13,11 +13,11 @@ const END: usize = 500;
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if !obeyed(c) {
-            shown.push(c);
-        } else {
+        if obeyed(c) {
             // None of them is beyond 16 bits.
             let _ = write!(shown, "\\u{:04x}", u32::from(c));
+        } else {
+            shown.push(c);
         }
     }
     shown

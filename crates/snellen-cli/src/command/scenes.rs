@@ -65,11 +65,9 @@ fn worlds(name: Option<&str>) -> Result<()> {
     let Some(name) = name else {
         return WORLDS.iter().try_for_each(|world| terminal::say(format!("{:<12} {}", world.name, world.about)));
     };
-    match WORLDS.iter().find(|world| world.name == name) {
-        Some(world) => terminal::say(world.text.trim_end()),
-        None => {
-            let names = WORLDS.map(|world| world.name).join(", ");
-            Err(Error::mismatch("world", format!("one of {names}"), format!("`{name}`")))
-        }
+    if let Some(world) = WORLDS.iter().find(|world| world.name == name) {
+        return terminal::say(world.text.trim_end());
     }
+    let names = WORLDS.map(|world| world.name).join(", ");
+    Err(Error::mismatch("world", format!("one of {names}"), format!("`{name}`")))
 }

@@ -38,7 +38,7 @@ fn relations_are_drawn_and_said() {
     let home = Home::new();
     home.succeed("scenes --kind left-of --count 4 --size 40 --world hard --out beside");
     let captions = fs::read_to_string(home.path("beside/captions.csv")).unwrap();
-    let said: Vec<_> = captions.lines().skip(1).filter_map(|line| line.split_once(",")).map(|(_, said)| said).collect();
+    let said: Vec<_> = captions.lines().skip(1).filter_map(|line| line.split_once(',')).map(|(_, said)| said).collect();
     assert!(said.len() == 8 && said.iter().all(|said| said.contains(" left of a")), "{captions}");
     let turned = said[0].split_once(" left of ").map(|(a, b)| format!("{b} left of {a}"));
     assert_eq!(turned.as_deref(), Some(said[1]), "the twin is the mirror image");

@@ -125,7 +125,7 @@ fn in_units(prepared: &Prepared<'_>, rows: &Rows<'_>, found: &Minimum) -> Fit {
         weights: (0..o).map(|k| weights.col(k).iter().copied().collect()).collect(),
         constants,
         objective: found.value,
-        gradient: found.gradient / rows.rows.len() as f64,
+        gradient: found.gradient / rows.places.len() as f64,
     }
 }
 
@@ -146,7 +146,7 @@ fn choose(rows: &Rows<'_>, folds: usize, strengths: &[f64], tolerance: f64, wors
         let problems: Vec<Problem> = (0..folds).map(|held| Problem { held, c: *c }).collect();
         let (found, held) = solve(rows, &problems, ends, tolerance);
         ends = found.into_iter().map(|found| found.at).collect();
-        let loss = held.iter().sum::<f64>() / rows.rows.len() as f64;
+        let loss = held.iter().sum::<f64>() / rows.places.len() as f64;
         losses.push(loss);
         if loss < best.0 {
             let mean = |j: usize| ends.iter().map(|end| end[j]).sum::<f64>() / folds as f64;
@@ -167,7 +167,7 @@ fn solve(rows: &Rows<'_>, problems: &[Problem], starts: Vec<Vec<f64>>, tolerance
     for first in (0..problems.len()).step_by(at_once) {
         let batch = &problems[first..(first + at_once).min(problems.len())];
         let of_batch = starts.by_ref().take(batch.len()).collect();
-        minima.extend(minimise(of_batch, tolerance * rows.rows.len() as f64, PASSES, |active, points| {
+        minima.extend(minimise(of_batch, tolerance * rows.places.len() as f64, PASSES, |active, points| {
             let active_problems: Vec<Problem> = active.iter().map(|k| batch[*k]).collect();
             let (found, held) = rows.evaluate(&active_problems, points);
             active.iter().zip(held).for_each(|(k, held)| losses[first + k] = held);

@@ -64,7 +64,7 @@ fn pure(labels: &LabelTable, units: usize, strength: f64, seed: u64) -> [f64; 2]
     let mut rng = stream(seed, "pure", 0);
     let acts = matrix(design.images(), units, |image, unit| {
         let held = f64::from(u8::from(design.present(unit % concepts)[image]));
-        let sign = if unit / concepts % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if (unit / concepts).is_multiple_of(2) { 1.0 } else { -1.0 };
         gauss(&mut rng) + sign * strength * held
     });
     let found = encodes(&acts, &design, &criterion()).unwrap();

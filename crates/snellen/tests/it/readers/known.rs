@@ -47,7 +47,7 @@ fn logistic_regressions_have_the_answers_of_scikit_learn() {
             let fit = fit_logistic(&matrix(&x), &task, &rows, c).unwrap();
             let far = apart(&fit.weights, &table(&expected["weights"]));
             assert!(far < 1e-6, "{name}, C {c}: weights {far:e} apart, gradient {:e}", fit.gradient);
-            let far = apart(&[fit.constants.clone()], &[floats(&expected["constants"])]);
+            let far = apart(std::slice::from_ref(&fit.constants), &[floats(&expected["constants"])]);
             assert!(far < 1e-6, "{name}, C {c}: constants {far:e} apart");
             let objective = expected["objective"].as_f64().unwrap();
             assert!((fit.objective / objective - 1.0).abs() < 1e-10, "{name}, C {c}: {} {objective}", fit.objective);

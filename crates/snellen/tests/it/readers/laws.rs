@@ -154,7 +154,8 @@ fn shuffling_keeps_strata_and_candidates() {
     for stratum in 0..2 {
         let [mut a, mut b] = [&task, &other]
             .map(|task| (0..120).filter(|i| strata[*i] == stratum).map(|i| task.labels()[i]).collect::<Vec<_>>());
-        (a.sort_unstable(), b.sort_unstable());
+        a.sort_unstable();
+        b.sort_unstable();
         assert_eq!(a, b);
     }
     let candidates: Vec<Vec<usize>> =

@@ -178,7 +178,7 @@ fn latin_splits_hold_every_value_out_equally_often() {
     {
         let splits = Combinations::latin_splits(&world, pair, 7).unwrap();
         let sizes = pair.map(|f| world.factors[f].values.len());
-        assert!(splits.len() >= 5 && splits.len() % sizes[0].max(sizes[1]) == 0, "{}", splits.len());
+        assert!(splits.len() >= 5 && splits.len().is_multiple_of(sizes[0].max(sizes[1])), "{}", splits.len());
         let at = pair.map(|f| world.said().iter().position(|own| *own == f).unwrap());
         let mut times = [vec![0; sizes[0]], vec![0; sizes[1]]];
         let every = Combinations::all(&world).as_slice().len();

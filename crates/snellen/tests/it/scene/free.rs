@@ -202,7 +202,7 @@ fn what_can_not_be_placed_is_refused() {
         ),
         (
             refused(&|w| {
-                w.factors.push(WorldFactor::new("side", Said::Adjective, [("left", Look::Place([0.5, 0.5]))]))
+                w.factors.push(WorldFactor::new("side", Said::Adjective, [("left", Look::Place([0.5, 0.5]))]));
             }),
             "world: factor `side`, said: expected no (captions do not say places), got adjective",
         ),
