@@ -26,7 +26,7 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
         let words: Vec<&str> = row.content.split(" x ").map(word).collect();
         match row.kind {
             ContentKind::Attribute => format!("the {}", words.concat()),
-            ContentKind::Binding => format!("which {} has which", words.join(" ")),
+            ContentKind::Binding => format!("which {}", words.join(" has which ")),
         }
     };
     let Some(row) = rows.iter().find(told) else {
@@ -73,10 +73,10 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
                 (true, true) => "Both sides hold",
                 (true, false) => "The image side holds",
                 (false, true) => "The text side holds",
-                (false, false) => "Its embeddings may hold",
+                (false, false) => "Both sides may hold",
             };
             format!(
-                "{held} {name}, and the match does not use it: {} of its answers are right ({}).",
+                "{held} {name}, and the match does not use it: it is right in {}; {}.",
                 percent(&cells.matched),
                 cells.matched.why
             )
