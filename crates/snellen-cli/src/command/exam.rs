@@ -39,9 +39,16 @@ pub struct Exam {
     /// Of scenes, halves and nulls
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Untrained models of each kind (weights drawn anew, weights shuffled) beside which the units are counted; 0 for none
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    controls: usize,
+    /// Fewer scenes and controls: wider intervals, in a third of the time
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// More scenes and controls: narrower intervals, in three times the time
+    #[arg(long)]
+    full: bool,
+    /// Untrained models of each kind (weights drawn anew, weights shuffled) beside which the units are counted; 0 for none [default: 3,
+    /// with --quick 2, with --full 5]
+    #[arg(long, value_name = "N")]
+    controls: Option<usize>,
     /// Print report.json, nothing else
     #[arg(long)]
     json: bool,
@@ -68,11 +75,15 @@ pub fn run(args: Exam) -> Result<()> {
     if out.symlink_metadata().is_ok() {
         return Err(Error::Exists { path: out });
     }
-    let mut config = ExamConfig::standard(args.seed)?;
+    let mut config = match (args.quick, args.full) {
+        (true, _) => ExamConfig::quick(args.seed)?,
+        (_, true) => ExamConfig::full(args.seed)?,
+        _ => ExamConfig::standard(args.seed)?,
+    };
     config.world = args.world.as_deref().map(World::named_or_read).transpose()?;
     config.images = args.images;
     config.labels = args.labels;
-    config.controls = args.controls;
+    config.controls = args.controls.unwrap_or(config.controls);
     let report = match &args.model {
         Some(model) => {
             let model = args.load.open(model)?;

@@ -95,8 +95,11 @@ fn concepts_pairs_and_sites_have_tables_of_their_own() {
     let expected = "site units silent count monosemantic factor polysemantic conjunction mixed constant non_finite images \
                     participation_ratio k95 decodable_concepts decodable_by_chance count_r2 count_r2_lo count_r2_hi \
                     linear_r2 linear_r2_lo linear_r2_hi linear_r2_white linear_r2_white_lo linear_r2_white_hi \
-                    conjunction_gain conjunction_gain_lo conjunction_gain_hi conjunction_factors ms_by_chance";
-    assert_eq!(names.join(" "), expected);
+                    conjunction_gain conjunction_gain_lo conjunction_gain_hi conjunction_factors ms_by_chance encoding";
+    let own: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.contains("_untrained")).collect();
+    assert_eq!(own.join(" "), expected);
+    let beside = names.iter().position(|name| name == "encoding_untrained").unwrap();
+    assert!(rows[0].get_double(beside).is_err(), "nothing beside it without --control");
     assert_eq!((rows.len(), rows[0].get_string(0).unwrap().as_str(), rows[0].get_uint(11).unwrap()), (1, "mlp", 120));
     let ratio = rows[0].get_double(12).unwrap();
     assert!(ratio > 1.0 && ratio < 2.5, "two units: {ratio}");
@@ -108,13 +111,28 @@ fn concepts_pairs_and_sites_have_tables_of_their_own() {
     assert_eq!(rows[0].get_string(1).unwrap(), "texture=felt");
     let (names, rows) = columns(&home, "out/concepts.parquet");
     let expected = "site concept units probe_auroc probe_auroc_lo probe_auroc_hi probe_p probe_q decodable d_prime \
-                    d_prime_lo d_prime_hi interference interference_null dimensionality";
+                    d_prime_lo d_prime_hi interference interference_null dimensionality units_untrained \
+                    units_untrained_lo units_untrained_hi";
     assert_eq!((names.join(" ").as_str(), rows.len()), (expected, 5));
     let (_, rows) = columns(&home, "out/units.parquet");
     assert!(rows.iter().all(|row| row.get_double(9).unwrap().abs() <= 1.0), "{rows:?}");
     // The same without it, and other images.
     home.succeed("measure --acts mlp.npy --labels labels.csv --out plain");
     assert!(columns(&home, "plain/units.parquet").1[0].get_double(9).is_err());
+    // Beside itself, three times: as many, and no more than a few others might have.
+    home.succeed(
+        "measure --acts mlp.npy --labels labels.csv --out beside --control mlp.npy --control mlp.npy --control mlp.npy",
+    );
+    let (names, rows) = columns(&home, "beside/sites.parquet");
+    let at = |name: &str| names.iter().position(|own| own == name).unwrap();
+    let own = f64::from(rows[0].get_uint(at("encoding")).unwrap());
+    let [mean, lo, hi] =
+        ["", "_lo", "_hi"].map(|end| rows[0].get_double(at(&format!("encoding_untrained{end}"))).unwrap());
+    assert!((mean - own).abs() < 1e-12 && lo <= own && own <= hi && hi <= 2.0, "{own} {mean} {lo} {hi}");
+    home.refuse(
+        "measure --acts mlp.npy --labels labels.csv --out other --control second.safetensors",
+        &["second.safetensors", "mlp"],
+    );
     write(&home, &[("second", &embeddings[3..], 3)]);
     let wrong = "measure --acts mlp.npy --labels labels.csv --embeddings acts.safetensors --out wrong";
     home.refuse(wrong, &["acts.safetensors", "\"second\"", "[120, width]", "[119, 3]"]);

@@ -37,7 +37,7 @@ fn checkpoints_of_transformers_pass_through() {
     for (name, templates) in positions {
         let home = Home::new();
         copy_fixture(name, &home.path(name));
-        let printed = home.succeed(&format!("exam --model {name} --out out --json"));
+        let printed = home.succeed(&format!("exam --quick --model {name} --out out --json"));
         let [json, html] = report(&home, "out");
         assert_eq!(printed.as_bytes(), json, "{name}");
         assert_needs_no_network(std::str::from_utf8(&html).unwrap());
@@ -56,10 +56,10 @@ fn checkpoints_of_transformers_pass_through() {
 fn only_the_seed_changes_a_report() {
     let home = Home::new();
     copy_fixture("quick_gelu", &home.path("model"));
-    home.succeed("--threads 1 exam --model model --out one --json");
-    home.succeed("--threads 2 exam --model model --out two --json");
+    home.succeed("--threads 1 exam --quick --model model --out one --json");
+    home.succeed("--threads 2 exam --quick --model model --out two --json");
     assert_eq!(files(&home.path("one")), files(&home.path("two")));
-    home.succeed("exam --model model --out other --seed 1 --json");
+    home.succeed("exam --quick --model model --out other --seed 1 --json");
     let read = |out| serde_json::from_slice::<Value>(&report(&home, out)[0]).unwrap();
     let (one, other) = (read("one"), read("other"));
     assert_eq!((&one["seed"], &other["seed"]), (&0.into(), &1.into()));
@@ -75,9 +75,9 @@ fn only_the_seed_changes_a_report() {
 #[test]
 fn the_bundled_model_needs_nothing_and_repeats_itself() {
     let home = Home::new();
-    let printed = home.succeed("--threads 1 exam --out one");
+    let printed = home.succeed("--threads 1 exam --quick --out one");
     assert!(printed.starts_with("Eye exam of toy (bundled)\n") && printed.ends_with("one/report.html\n"), "{printed}");
-    home.succeed("--threads 2 exam --out two --json");
+    home.succeed("--threads 2 exam --quick --out two --json");
     assert_eq!(files(&home.path("one")), files(&home.path("two")));
     assert_eq!(fs::read_dir(home.path("tmp")).unwrap().count(), 0, "temporary files");
     let [json, html] = report(&home, "one");
@@ -94,7 +94,7 @@ fn templates_with_unknown_words_are_left_out() {
     let home = Home::new();
     // Without its recipe nothing says in which words the model was trained; its tokenizer refuses those that it does not know.
     copy("../models/toy", &home.path("model"), &["recipe.toml"]);
-    home.succeed("exam --model model --out out --json");
+    home.succeed("exam --quick --model model --out out --json");
     let report: Value = serde_json::from_slice(&report(&home, "out")[0]).unwrap();
     assert_eq!(report["templates"], serde_json::json!(["{}", "a photo of {}", "a picture of {}"]));
     assert_eq!(report["training"], Value::Null);

@@ -20,7 +20,7 @@ fn parse(json: &str) -> Value {
 #[test]
 fn an_exam_on_a_folder_measures_what_record_and_measure_do() {
     let home = home();
-    let report = parse(&home.succeed("exam --model model --images scenes --out out --json"));
+    let report = parse(&home.succeed("exam --quick --model model --images scenes --out out --json"));
     let shown = report["scenes"].as_array().unwrap().last().unwrap();
     assert_eq!((&shown["name"], &shown["images"]), (&json!("images"), &json!(60)));
     assert!(!home.path("out/scenes").exists(), "images that were given are not copied");
@@ -66,7 +66,7 @@ fn labels_of_other_factors_are_measured() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), note));
     let measured = parse(&home.succeed("measure --run run --json"));
     assert_eq!((&measured["concepts"], &measured["images"]), (&expected, &json!(60)));
-    let ran = home.run("exam --model model --images photos --out out --json");
+    let ran = home.run("exam --quick --model model --images photos --out out --json");
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), note));
     let report = parse(&ran.stdout);
     assert_eq!(report["units"], measured);
@@ -84,6 +84,6 @@ fn a_picture_is_known_by_its_bytes_and_not_by_its_name() {
     let labels = fs::read_to_string(home.path("scenes/labels.csv")).unwrap();
     fs::write(home.path("scenes/labels.csv"), labels.replace(".png", ".jpg")).unwrap();
     // The bundled model has units that encode something even in 60 pictures.
-    let report = parse(&home.succeed("exam --images scenes --out out --json"));
+    let report = parse(&home.succeed("exam --quick --images scenes --out out --json"));
     assert!(!report["units"]["strongest"].as_array().unwrap().is_empty());
 }

@@ -56,10 +56,10 @@ fn class_folders_are_measured() {
     assert!(labels.starts_with("filename,class_0\ncat/0.png,cat\n"), "{labels}");
     home.succeed("measure --run run");
     home.refuse(
-        "exam --model model --images photos --out out",
+        "exam --quick --model model --images photos --out out",
         &["--labels folders where each is a class", "images alone"],
     );
-    home.succeed("exam --model model --images photos --labels folders --out out --json");
+    home.succeed("exam --quick --model model --images photos --labels folders --out out --json");
     assert_eq!(fs::read_to_string(home.path("out/run/labels.csv")).unwrap(), labels);
     let ran = home.run("record --model model --images photos --labels rows --out other");
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);

@@ -66,7 +66,7 @@ fn an_interrupted_exam_leaves_nothing() {
     for (stage, later) in stages {
         let home = Home::new();
         let before = home.names();
-        let mut child = home.start("exam --out out");
+        let mut child = home.start("exam --quick --out out");
         wait(&home, &mut child, |name| name.contains(stage));
         interrupt(&child);
         // It does not first do what comes next.

@@ -388,7 +388,7 @@ fn the_backend_of_preprocessing_is_chosen_and_recorded() {
     let refuse = |more: &str, says: &[&str]| home.refuse(&format!("{args} {more}"), says);
     refuse("--preprocessing pil --preprocessing torchvision", &["--preprocessing", "pil and torchvision"]);
     refuse("--preprocessing study --preprocessing torchvision", &["`study`", "torchvision"]);
-    let exam = home.succeed("exam --model model --images scenes --out exam --preprocessing torchvision --json");
+    let exam = home.succeed("exam --quick --model model --images scenes --out exam --preprocessing torchvision --json");
     assert_eq!(parse(&exam)["model"]["preprocessing"]["backend"], "torchvision");
 }
 
@@ -420,14 +420,14 @@ fn a_model_without_texts_is_recorded_and_not_examined() {
     let home = home("dinov2_registers");
     home.succeed("scenes --kind toy --study --count 4 --out scenes");
     home.succeed("record --model model --images scenes --sites *.hook_resid_post,image_embeds --out run");
-    home.refuse("exam --model model --out out", &["`dinov2_with_registers`: expected a text tower, got none"]);
+    home.refuse("exam --quick --model model --out out", &["`dinov2_with_registers`: expected a text tower, got none"]);
     home.refuse("record --model model --images scenes --sites text.* --out x", &["text."]);
 }
 
 #[test]
 fn an_exam_of_another_family_runs_through() {
     let home = home("siglip2");
-    let report = parse(&home.succeed("exam --model model --out out --json"));
+    let report = parse(&home.succeed("exam --quick --model model --out out --json"));
     assert_eq!(report["name"], "model");
     assert!(home.path("out/report.html").is_file());
 }

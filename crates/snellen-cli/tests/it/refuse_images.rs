@@ -3,7 +3,7 @@
 use crate::program::{Home, copy_fixture};
 use std::fs;
 
-const EXAM: &str = "exam --model model --images scenes --out out --json";
+const EXAM: &str = "exam --quick --model model --images scenes --out out --json";
 const RECORD: &str = "record --model model --images scenes --out out --json";
 
 /// Scenes in `scenes`, and a model in `model`: the exam would pass.
@@ -22,11 +22,11 @@ fn both(home: &Home, says: &[&str]) {
 #[test]
 fn images_that_are_not_there_or_do_not_decode() {
     let home = home();
-    home.refuse("exam --model model --images nowhere --out out", &["nowhere", "No such file"]);
+    home.refuse("exam --quick --model model --images nowhere --out out", &["nowhere", "No such file"]);
     home.refuse("record --model model --images nowhere --out out", &["nowhere", "No such file"]);
     home.refuse("record --model model --images model --out out", &["model: expected images", "got none"]);
     home.refuse(
-        "exam --model model --images scenes/images --out out",
+        "exam --quick --model model --images scenes/images --out out",
         &["scenes/images: expected a folder with labels.csv"],
     );
     let image = home.path("scenes/images/000004.png");
@@ -80,7 +80,7 @@ fn outputs_that_exist() {
     for out in ["out", "model"] {
         fs::create_dir_all(home.path(out)).unwrap();
         for command in [
-            "exam --model model",
+            "exam --quick --model model",
             "record --model model --images scenes",
             "scenes --kind swap",
             "lab train --recipe toy",

@@ -5,7 +5,7 @@ use crate::weights::{Weights, with_header};
 use serde_json::{Value, json};
 use std::fs;
 
-const EXAM: &str = "exam --model model --out out --json";
+const EXAM: &str = "exam --quick --model model --out out --json";
 const PATCH: &str = "vision_model.embeddings.patch_embedding.weight";
 
 /// A sound model in `model`, which the exam would pass.
@@ -19,10 +19,10 @@ fn home() -> Home {
 fn what_is_no_model_folder() {
     let home = home();
     home.refuse(
-        "exam --model nowhere --out out",
+        "exam --quick --model nowhere --out out",
         &["nowhere: expected a folder with config.json", "a name on the Hub", "no such folder"],
     );
-    home.refuse("exam --model model/config.json --out out", &["model/config.json: expected a folder", "got"]);
+    home.refuse("exam --quick --model model/config.json --out out", &["model/config.json: expected a folder", "got"]);
     for name in ["config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"] {
         let path = home.path("model").join(name);
         let bytes = fs::read(&path).unwrap();

@@ -61,7 +61,7 @@ fn a_world_of_ones_own_is_recorded_and_examined() {
     let labels = fs::read_to_string(home.path("run/labels.csv")).unwrap();
     assert!(labels.contains("navy") && !labels.contains("pink"), "{labels}");
     let exam: Value =
-        serde_json::from_str(&home.succeed("exam --model model --world mine.toml --out exam --json")).unwrap();
+        serde_json::from_str(&home.succeed("exam --quick --model model --world mine.toml --out exam --json")).unwrap();
     let rates = exam["questions"][0]["rates"].as_array().unwrap();
     let chances: Vec<_> = rates.iter().map(|rate| rate["chance"].as_f64().unwrap()).collect();
     assert!((chances[0] - 0.2).abs() < 1e-12 && (chances[2] - 1.0 / 30.0).abs() < 1e-12, "{chances:?}");
@@ -77,7 +77,7 @@ fn a_world_that_is_none_is_refused_by_file_key_and_value() {
         fs::write(home.path("my.toml"), text).unwrap();
         home.refuse("scenes --kind toy --world my.toml --out x", says);
         home.refuse("record --model nowhere --scenes toy --world my.toml --out x", says);
-        home.refuse("exam --model nowhere --world my.toml --out x", says);
+        home.refuse("exam --quick --model nowhere --world my.toml --out x", says);
     };
     let changed = |from: &str, to: &str, says: &[&str]| {
         assert_eq!(hard.matches(from).count(), 1, "{from}");

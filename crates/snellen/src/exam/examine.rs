@@ -53,6 +53,18 @@ pub struct ExamConfig {
 }
 
 impl ExamConfig {
+    /// What `snellen exam --quick` does: wider intervals in a third of the time.
+    pub fn quick(seed: u64) -> Result<Self> {
+        let shows = Shows { single: 300, twins: 150 };
+        Ok(Self { scenes: 300, twins: 100, repeats: 1, controls: 2, verdict: Some(shows), ..Self::standard(seed)? })
+    }
+
+    /// What `snellen exam --full` does: narrower intervals.
+    pub fn full(seed: u64) -> Result<Self> {
+        let shows = Shows { single: 1500, twins: 1500 };
+        Ok(Self { scenes: 2000, twins: 1000, repeats: 4, controls: 5, verdict: Some(shows), ..Self::standard(seed)? })
+    }
+
     /// What `snellen exam` does unless it is told otherwise.
     pub fn standard(seed: u64) -> Result<Self> {
         Ok(Self {

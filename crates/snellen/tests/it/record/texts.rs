@@ -91,6 +91,11 @@ impl Row {
             let end = ids.iter().position(|id| *id == 2).unwrap();
             return Self { pooled: end, kept: 0..end + 1, own: 0..end + 1 };
         }
+        if text["model_cfg"]["text_cfg"]["tokenizer_kwargs"]["strip_sep_token"] == true {
+            // BERT's tokens without the one that ends a text; 0 is padding, behind it.
+            let padding = ids.iter().rev().take_while(|id| **id == 0).count();
+            return Self { pooled: ids.len() - 1, kept: 0..ids.len(), own: 0..ids.len() - padding };
+        }
         let clip = ids.contains(&575) && text["model_cfg"]["text_cfg"]["pool_type"] != "last";
         let end = ids.iter().position(|id| *id == if ids.contains(&575) { 575 } else { 1 }).unwrap();
         let start = ids.iter().take_while(|id| **id == 0).count();
