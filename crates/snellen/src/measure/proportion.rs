@@ -87,6 +87,16 @@ impl Proportion {
         Ok(Self::on(plain.successes, plain.n, (plain.n as f64 / deff).max(1.0), confidence))
     }
 
+    /// The same answers, whose share varies by `variance` more than they show: by who was taught, say.
+    pub fn widened(self, variance: f64, confidence: Confidence) -> Self {
+        let own = self.estimate * (1.0 - self.estimate);
+        if own <= 0.0 {
+            return self;
+        }
+        let effective_n = 1.0 / (1.0 / self.effective_n + variance / own);
+        Self::on(self.successes, self.n, effective_n.max(1.0), confidence)
+    }
+
     /// This share less `other`, of independent answers, with Newcombe's hybrid interval. Both intervals have one confidence.
     pub fn minus(&self, other: &Self) -> Difference {
         let estimate = self.estimate - other.estimate;

@@ -8,9 +8,10 @@
 
 use super::minimise::{Evaluation, Minimum, minimise};
 use super::prepared::product;
+use super::softmax::exponential;
 use crate::{Error, Result};
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 
 /// Pairs of a block.
 const BLOCK: usize = 16;
@@ -68,20 +69,21 @@ impl Spaces {
             let along = product(x.as_ref(), a.as_ref());
             let (value, spread, back) = blocks(along.as_ref(), y.as_ref());
             let slopes = product(x.transpose(), back.as_ref());
-            let mut gradient = vec![0.0; tall * wide + 1];
-            let mut curvature = vec![1.0 / c; tall * wide + 1];
+            let mut gradient = Vec::with_capacity(tall * wide + 1);
+            let mut curvature = Vec::with_capacity(tall * wide + 1);
             let (mut penalty, mut of_scale, mut stiff) = (0.0, 0.0, 1e-9);
             for (j, right) in right.iter().enumerate() {
-                for (i, left) in left.iter().enumerate() {
-                    let k = j * tall + i;
-                    penalty += point[k] * point[k] / (2.0 * c);
-                    gradient[k] = slopes[(i, j)] + point[k] / c;
-                    curvature[k] += spread * left * right;
-                    of_scale += slopes[(i, j)] * self.identity[(i, j)];
-                    stiff += spread * left * right * self.identity[(i, j)].powi(2);
+                let own = self.identity.col(j).iter().zip(slopes.col(j).iter());
+                for ((at, left), (own, slope)) in point[j * tall..][..tall].iter().zip(&left).zip(own) {
+                    penalty += at * at / (2.0 * c);
+                    gradient.push(slope + at / c);
+                    curvature.push(spread * left * right + 1.0 / c);
+                    of_scale += slope * own;
+                    stiff += spread * left * right * own * own;
                 }
             }
-            (gradient[tall * wide], curvature[tall * wide]) = (of_scale, stiff);
+            gradient.push(of_scale);
+            curvature.push(stiff);
             Evaluation { value: value + penalty, gradient, curvature }
         };
         let tolerance = TOLERANCE * rows.len() as f64;
@@ -140,22 +142,25 @@ fn blocks(along: MatRef<'_, f64>, captions: MatRef<'_, f64>) -> (f64, f64, Mat<f
         let many = (2 * BLOCK).min(rows - first);
         let (left, right) = (along.subrows(first, many), captions.subrows(first, many));
         // `[caption, picture]`, so that a picture's scores lie together.
-        let mut z = product(right, left.transpose());
-        for own in 0..many {
-            let largest = (0..many).map(|b| z[(b, own)]).fold(f64::NEG_INFINITY, f64::max);
-            let right = z[(own, own)] - largest;
+        let mut z = vec![0.0; many * many];
+        let scores = MatMut::from_column_major_slice_mut(&mut z, many, many);
+        matmul(scores, Accum::Replace, right, left.transpose(), 1.0, Par::Seq);
+        for (own, scores) in z.chunks_mut(many).enumerate() {
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let own_score = scores[own] - largest;
             let mut sum = 0.0;
-            for b in 0..many {
-                z[(b, own)] = (z[(b, own)] - largest).exp();
-                sum += z[(b, own)];
+            for score in scores.iter_mut() {
+                *score = exponential(*score - largest);
+                sum += *score;
             }
-            value += sum.ln() - right;
-            for b in 0..many {
-                let p = z[(b, own)] / sum;
-                spread += p * (1.0 - p);
-                z[(b, own)] = p - f64::from(u8::from(b == own));
+            value += sum.ln() - own_score;
+            for score in scores.iter_mut() {
+                *score /= sum;
+                spread += *score * (1.0 - *score);
             }
+            scores[own] -= 1.0;
         }
+        let z = MatRef::from_column_major_slice(&z, many, many);
         matmul(back.as_mut().subrows_mut(first, many), Accum::Replace, z.transpose(), right, 1.0, Par::Seq);
     }
     (value, spread, back)

@@ -1,6 +1,7 @@
 //! A curve beside its controls: the same reader, rows, orders and sizes on other matrices.
 
-use super::{Curve, Task, paired, paired_mean};
+use super::paired::{between_sets, widened};
+use super::{Curve, Task, paired};
 use crate::measure::Confidence;
 use crate::measure::proportion::Difference;
 use crate::{Error, Result};
@@ -52,30 +53,40 @@ pub fn against(curve: &Curve, controls: &[&Curve], task: &Task, confidence: Conf
                 .iter()
                 .zip(&curve.points)
                 .all(|(a, b)| a.size == b.size && a.answers.rows == b.answers.rows)
-            && control.code.answers.rows == curve.code.answers.rows;
+            && control.code.coded.rows == curve.code.coded.rows;
         if !same {
             let expected = format!("the rows and sizes of {}", curve.name);
             return Err(Error::mismatch(&control.name, expected, "others"));
         }
     }
+    let more: Vec<Vec<f64>> = controls.iter().map(|control| of_sets(curve, control)).collect();
     let mut found = Vec::with_capacity(curve.points.len() + 1);
     for (k, point) in curve.points.iter().enumerate() {
         let clusters = clusters(&point.answers.rows);
-        let of = |control: &&Curve| -> Result<Against> {
+        let of = |(control, more): (&&Curve, &Vec<f64>)| -> Result<Against> {
             let other = &control.points[k];
             let difference = paired(&point.answers.scores, &other.answers.scores, &clusters, confidence)?;
+            let difference = widened(difference, more[k], confidence);
             Ok(Against { name: control.name.clone(), control: other.accuracy.estimate, difference })
         };
-        found.push(comparison(Some(point.size), controls.iter().map(of).collect::<Result<_>>()?));
+        found.push(comparison(Some(point.size), controls.iter().zip(&more).map(of).collect::<Result<_>>()?));
     }
-    let code = &curve.code.answers;
-    let clusters = clusters(&code.rows);
+    let rungs: Vec<(usize, usize)> = curve.points.iter().map(|point| (point.size, point.draws)).collect();
     let of = |control: &&Curve| -> Result<Against> {
-        let difference = paired_mean(&control.code.answers.bits, &code.bits, &clusters, confidence)?;
+        let difference = curve.code.coded.less(Some(&control.code.coded), &rungs, task, confidence)?;
         Ok(Against { name: control.name.clone(), control: control.code.bits.estimate, difference })
     };
     found.push(comparison(None, controls.iter().map(of).collect::<Result<_>>()?));
     Ok(found)
+}
+
+/// What training sets add to the variance of the difference, by size.
+fn of_sets(curve: &Curve, control: &Curve) -> Vec<f64> {
+    let rungs: Vec<(usize, usize)> = curve.points.iter().map(|point| (point.size, point.draws)).collect();
+    let both = curve.points.iter().zip(&control.points);
+    let differences: Vec<Vec<f64>> =
+        both.map(|(a, b)| a.by_set.iter().zip(&b.by_set).map(|(a, b)| a - b).collect()).collect();
+    between_sets(&rungs, &differences.iter().map(Vec::as_slice).collect::<Vec<_>>(), None)
 }
 
 /// The best control leaves the least difference.

@@ -1,10 +1,8 @@
-//! Learning curves: how often a reader is right after how many examples, and what the answers cost in bits on the way.
-//!
-//! The code is the online one of Voita & Titov 2020 (arXiv 2003.12298): the first block of answers by the uniform code, every next
-//! one by a reader that learnt from the blocks before. Its blocks end at the ladder's sizes, so it costs no further training.
+//! Learning curves: how often a reader is right after how many examples.
 
+use super::code::{Code, Coded};
 use super::ladder::Rung;
-use super::paired::mean;
+use super::paired::{between_sets, mean};
 use super::{Ladder, Prepared, Reader, Split, Task, check, split};
 use crate::measure::proportion::{Difference, Proportion};
 use crate::random;
@@ -33,33 +31,23 @@ pub struct Curve {
 pub struct Point {
     /// Rows that were learnt from.
     pub size: usize,
+    /// Training sets drawn for each split.
+    pub draws: usize,
     /// Training sets, over all splits.
     pub sets: usize,
-    /// Rows answered right, mean over the training sets that did not hold them; clustered.
+    /// Rows answered right, mean over the training sets that did not hold them; clustered, with what training sets vary by.
     pub accuracy: Proportion,
-    /// Bits that an answer costs: mean -log2 p(right answer).
+    /// Bits that an answer costs: mean -log2 p(right answer), p being (size p + 1) / (size + candidates).
     pub bits: Difference,
     /// Accuracy by the same steps with shuffled labels.
     pub null: Option<Proportion>,
     /// The strength chosen by each training set, in the reader's units.
     pub strengths: Vec<f64>,
+    /// The accuracy of each training set, split after split.
+    pub by_set: Vec<f64>,
     /// The largest gradient per row that a search ended with.
     pub gradient: Option<f64>,
     /// What `accuracy` and `bits` are the means of.
-    #[serde(skip)]
-    pub answers: Answers,
-}
-
-/// The online code of the answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Code {
-    /// Bits for each answer.
-    pub bits: Difference,
-    /// Bits for each answer under the uniform code over candidates.
-    pub uniform: f64,
-    /// `uniform / bits`: 1 says that nothing was learnt.
-    pub compression: f64,
-    /// What `bits` is the mean of; scores are 0.
     #[serde(skip)]
     pub answers: Answers,
 }
@@ -92,6 +80,12 @@ struct Outcome {
     next: Vec<f64>,
     strength: Option<f64>,
     gradient: Option<f64>,
+}
+
+impl Outcome {
+    fn accuracy(&self) -> f64 {
+        self.test.iter().map(|[score, _]| score).sum::<f64>() / self.test.len() as f64
+    }
 }
 
 /// The learning curve of every one of `matrices` at `task`: `reader` learns from the first rows, up to each size of `ladder`, of
@@ -151,7 +145,7 @@ pub fn curves(
     let run = |job: &Job| -> Result<Outcome> {
         let order = &orders[job.split][job.draw];
         let size = rungs[job.rung].size;
-        let coded = job.draw == 0 && !job.null;
+        let coded = !job.null;
         let next = rungs.get(job.rung + 1).filter(|_| coded).map_or(&[][..], |next| &order[size..next.size]);
         let test = &splits[job.split].test;
         let asked: Vec<usize> = test.iter().chain(next).copied().collect();
@@ -161,7 +155,7 @@ pub fn curves(
         let answers: Vec<[f64; 2]> = asked
             .iter()
             .zip(found.probabilities.chunks(task.classes()))
-            .map(|(row, p)| answer(p, task.label(*row)))
+            .map(|(row, p)| answer(p, task.label(*row), size as f64, task.choices(*row) as f64))
             .collect();
         let (test, next) = answers.split_at(test.len());
         let next = next.iter().map(|[_, bits]| *bits).collect();
@@ -197,40 +191,66 @@ impl Gathered<'_> {
             let null = self.ladder.null.then(|| self.accuracy(&answers(true))).transpose()?;
             points.push(Point {
                 size: step.size,
+                draws: step.draws,
                 sets: step.draws * self.splits.len(),
                 accuracy: self.accuracy(&found)?,
                 bits: mean(&found.bits, &self.clusters(&found), self.ladder.confidence)?,
                 null,
+                by_set: at(false).map(|(_, found)| found.accuracy()).collect(),
                 strengths: at(false).filter_map(|(_, found)| found.strength).collect(),
                 gradient: at(false).filter_map(|(_, found)| found.gradient).reduce(f64::max),
                 answers: found,
             });
         }
-        Ok(Curve {
-            name: name.to_owned(),
-            reader: reader.name().to_owned(),
-            chance: chance(self.task),
-            points,
-            code: self.code(matrix)?,
-        })
+        let by_set: Vec<&[f64]> = points.iter().map(|point| &point.by_set[..]).collect();
+        let rungs: Vec<(usize, usize)> = self.rungs.iter().map(|rung| (rung.size, rung.draws)).collect();
+        let more = between_sets(&rungs, &by_set, None);
+        for (point, more) in points.iter_mut().zip(more) {
+            point.accuracy = point.accuracy.widened(more, self.ladder.confidence);
+        }
+        let code = self.code(matrix)?;
+        Ok(Curve { name: name.to_owned(), reader: reader.name().to_owned(), chance: chance(self.task), points, code })
     }
 
     fn code(&self, matrix: usize) -> Result<Code> {
-        let uniform = |row: &usize| (*row, 0.0, self.task.uniform_bits(*row));
-        let last = self.rungs.last().map_or(0, |rung| rung.size);
-        let first = self.orders.iter().flat_map(|orders| &orders[0][..self.rungs[0].size]).map(uniform);
-        let coded = |(job, found): &(&Job, &Outcome)| -> Vec<(usize, f64, f64)> {
-            let size = self.rungs[job.rung].size;
-            let rows = &self.orders[job.split][0][size..];
-            rows.iter().zip(&found.next).map(|(row, bits)| (*row, 0.0, *bits)).collect()
+        let last = self.rungs.last().map_or(0, |rung| rung.size) as f64;
+        let mut sums = vec![[0.0; 2]; self.task.rows()];
+        let mut add = |row: usize, bits: f64, weight: f64| {
+            let [all, weights] = &mut sums[row];
+            (*all, *weights) = (*all + weight * bits, *weights + weight);
         };
-        let of_matrix = self.done.iter().filter(|(job, _)| job.matrix == matrix && job.draw == 0 && !job.null);
-        let answers = Answers::mean(self.task, first.chain(of_matrix.flat_map(coded)));
-        let all = self.orders.iter().flat_map(|orders| &orders[0][..last]).map(uniform);
-        let uniform = Answers::mean(self.task, all);
-        let uniform = uniform.bits.iter().sum::<f64>() / uniform.bits.len() as f64;
-        let bits = mean(&answers.bits, &self.clusters(&answers), self.ladder.confidence)?;
-        Ok(Code { bits, uniform, compression: uniform / bits.estimate, answers })
+        let draws = self.orders.len() as f64;
+        let mut uniform = 0.0;
+        for order in self.orders.iter().map(|orders| &orders[0]) {
+            let first = &order[..self.rungs[0].size];
+            first.iter().for_each(|row| add(*row, self.task.uniform_bits(*row), 1.0 / (last * draws)));
+            let all = order[..last as usize].iter().map(|row| self.task.uniform_bits(*row)).sum::<f64>();
+            uniform += all / (last * draws);
+        }
+        let (mut shares, mut by_set) = (Vec::new(), Vec::new());
+        for (rung, steps) in self.rungs.windows(2).enumerate() {
+            let sets = (steps[0].draws * self.splits.len()) as f64;
+            let of_rung = self.done.iter().filter(|(job, _)| job.matrix == matrix && job.rung == rung && !job.null);
+            let mut means = Vec::new();
+            for (job, found) in of_rung {
+                let rows = &self.orders[job.split][job.draw][steps[0].size..];
+                rows.iter().zip(&found.next).for_each(|(row, bits)| add(*row, *bits, 1.0 / (last * sets)));
+                means.push(found.next.iter().sum::<f64>() / found.next.len() as f64);
+            }
+            shares.push((steps[1].size - steps[0].size) as f64 / last);
+            by_set.push(means);
+        }
+        let rows: Vec<usize> = (0..self.task.rows()).filter(|row| sums[*row][1] > 0.0).collect();
+        let coded = Coded {
+            weights: rows.iter().map(|row| sums[*row][1]).collect(),
+            bits: rows.iter().map(|row| sums[*row][0] / sums[*row][1]).collect(),
+            rows,
+            shares,
+            by_set,
+        };
+        let rungs: Vec<(usize, usize)> = self.rungs.iter().map(|rung| (rung.size, rung.draws)).collect();
+        let bits = coded.less(None, &rungs, self.task, self.ladder.confidence)?;
+        Ok(Code { bits, uniform, compression: uniform / bits.estimate, coded })
     }
 
     fn clusters(&self, answers: &Answers) -> Vec<u64> {
@@ -256,12 +276,13 @@ impl Answers {
     }
 }
 
-/// Score and bits of an answer with probabilities `p`: a tie for the largest counts its share.
-fn answer(p: &[f64], label: usize) -> [f64; 2] {
+/// Score and bits of an answer with probabilities `p`: a tie for the largest counts its share. As if one more row for each of the
+/// `choices` had been learnt beside `size`, so that no answer costs more than log2(size + choices).
+fn answer(p: &[f64], label: usize, size: f64, choices: f64) -> [f64; 2] {
     let largest = p.iter().copied().fold(0.0, f64::max);
     let ties = p.iter().filter(|p| **p >= largest).count();
     let score = if p[label] >= largest { 1.0 / ties as f64 } else { 0.0 };
-    [score, -p[label].max(f64::MIN_POSITIVE).log2()]
+    [score, -((size * p[label] + 1.0) / (size + choices)).log2()]
 }
 
 /// What one is right in without looking.

@@ -24,6 +24,8 @@ const PASSES: usize = 3000;
 const ROUGH: f64 = 1e-5;
 /// and below this when they were chosen.
 const FINE: f64 = 1e-7;
+/// Weaker penalties are not tried after as many that were worse than the best: they take longest.
+const WORSE: usize = 2;
 
 /// A fitted model, in the units of its matrix.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +98,7 @@ pub fn validate_logistic(
         return Err(Error::mismatch("folds", expected, format!("{count} of {}", folds.len())));
     }
     let rows = Rows::new(prepared.with_constant(train), train, task, folds.to_vec());
-    let chosen = choose(&rows, count, &strengths, tolerance);
+    let chosen = choose(&rows, count, &strengths, tolerance, usize::MAX);
     let problem = Problem { held: NONE, c: strengths[chosen.best] };
     let found = solve(&rows, &[problem], vec![chosen.start], FINE).0.remove(0);
     Ok(Validated { losses: chosen.losses, best: chosen.best, fit: in_units(prepared, &rows, &found) })
@@ -135,8 +137,8 @@ struct Chosen {
     start: Vec<f64>,
 }
 
-/// The loss of rows left out at every one of `strengths`, ascending, for the `folds` of `rows`.
-fn choose(rows: &Rows<'_>, folds: usize, strengths: &[f64], tolerance: f64) -> Chosen {
+/// The loss of rows left out at `strengths`, ascending, for the `folds` of `rows`, until `worse` in a row were worse than the best.
+fn choose(rows: &Rows<'_>, folds: usize, strengths: &[f64], tolerance: f64, worse: usize) -> Chosen {
     let mut ends: Vec<Vec<f64>> = vec![vec![0.0; rows.size()]; folds];
     let mut best = (f64::INFINITY, 0, vec![0.0; rows.size()]);
     let mut losses = Vec::with_capacity(strengths.len());
@@ -149,6 +151,9 @@ fn choose(rows: &Rows<'_>, folds: usize, strengths: &[f64], tolerance: f64) -> C
         if loss < best.0 {
             let mean = |j: usize| ends.iter().map(|end| end[j]).sum::<f64>() / folds as f64;
             best = (loss, k, (0..rows.size()).map(mean).collect());
+        }
+        if k - best.1 >= worse {
+            break;
         }
     }
     Chosen { losses, best: best.1, start: best.2 }
@@ -184,7 +189,7 @@ pub(super) fn read(
 ) -> Result<super::Reading> {
     let fold = split::deal(task, train, folds, &mut random::stream(seed, "inner folds", 0))?;
     let rows = Rows::new(prepared.with_constant(train), train, task, fold);
-    let chosen = choose(&rows, folds, strengths, ROUGH);
+    let chosen = choose(&rows, folds, strengths, ROUGH, WORSE);
     let c = strengths[chosen.best];
     let found = solve(&rows, &[Problem { held: NONE, c }], vec![chosen.start], FINE).0.remove(0);
     let (d, o) = (rows.x.ncols(), outputs(task));

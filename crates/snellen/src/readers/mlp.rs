@@ -39,7 +39,7 @@ pub struct Mlp {
 impl Mlp {
     /// The exam's network.
     pub fn standard() -> Self {
-        Self { hidden: 128, members: 3, epochs: 200, patience: 20, batch: 64, rate: 2e-3, decay: 0.3, whitening: 0.5 }
+        Self { hidden: 128, members: 3, epochs: 200, patience: 20, batch: 64, rate: 5e-3, decay: 3.0, whitening: 0.5 }
     }
 }
 

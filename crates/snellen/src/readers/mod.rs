@@ -10,6 +10,7 @@
 
 pub mod alignment;
 mod bilinear;
+mod code;
 mod compare;
 mod curve;
 mod ladder;
@@ -24,8 +25,9 @@ mod softmax;
 mod split;
 mod task;
 
+pub use code::{Code, Coded};
 pub use compare::{Against, Comparison, against};
-pub use curve::{Answers, Code, Curve, Point, curves};
+pub use curve::{Answers, Curve, Point, curves};
 pub use ladder::Ladder;
 pub use logistic::{Fit, Validated, fit_logistic, validate_logistic};
 pub use mlp::Mlp;

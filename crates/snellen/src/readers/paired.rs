@@ -20,8 +20,15 @@ pub fn paired(first: &[f64], second: &[f64], clusters: &[u64], confidence: Confi
     if let Some(score) = first.iter().chain(second).find(|score| !(0.0..=1.0).contains(*score)) {
         return Err(Error::mismatch("paired difference", "scores from 0 to 1", score));
     }
-    let found = difference(first, second, clusters, true, confidence)?;
+    let found = difference(first, second, (clusters, &vec![1.0; clusters.len()]), true, confidence)?;
     Ok(Difference { lo: found.lo.max(-1.0), hi: found.hi.min(1.0), ..found })
+}
+
+/// `found` with `variance` more.
+pub(super) fn widened(found: Difference, variance: f64, confidence: Confidence) -> Difference {
+    let more = confidence.z() * variance.sqrt();
+    let [below, above] = [found.estimate - found.lo, found.hi - found.estimate].map(|half| half.hypot(more));
+    Difference { lo: found.estimate - below, hi: found.estimate + above, ..found }
 }
 
 /// The same of any numbers, such as bits, with the clusters' own variance alone; one cluster has no interval but infinity.
@@ -32,7 +39,44 @@ pub fn paired_mean(first: &[f64], second: &[f64], clusters: &[u64], confidence: 
     if let Some(number) = first.iter().chain(second).find(|number| !number.is_finite()) {
         return Err(Error::mismatch("paired difference", "finite numbers", number));
     }
-    difference(first, second, clusters, false, confidence)
+    difference(first, second, (clusters, &vec![1.0; clusters.len()]), false, confidence)
+}
+
+/// The same, rows counting by their weights.
+pub(super) fn weighted(
+    first: &[f64],
+    second: &[f64],
+    of_rows: (&[u64], &[f64]),
+    confidence: Confidence,
+) -> Result<Difference> {
+    difference(first, second, of_rows, false, confidence)
+}
+
+/// What training sets add, by size, to the variance of a mean over them: the variance s^2 among draws that were asked the same rows, over
+/// the number of sets. `rungs` are sizes and draws, `by_set` a number for each set, the draws of a split side by side. Where one draw is
+/// all, the variance is that of the size before, times the ratio of sizes.
+///
+/// Codes are asked of the `total` rows that sets were drawn from, and no others speak for those that might have been drawn. So there sets of
+/// m fresh rows are taken to vary by s^2 / (1 - m / N), N being the rows of a split, and no more than `total` / m to be independent.
+pub(super) fn between_sets(rungs: &[(usize, usize)], by_set: &[&[f64]], total: Option<usize>) -> Vec<f64> {
+    let pool = rungs.last().map_or(1, |(size, _)| *size) as f64;
+    let mut last = None;
+    let of = |((size, draws), by_set): (&(usize, usize), &&[f64])| {
+        if *draws > 1 {
+            let spread = |split: &[f64]| {
+                let mean = split.iter().sum::<f64>() / split.len() as f64;
+                split.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (split.len() - 1) as f64
+            };
+            let splits = by_set.chunks(*draws);
+            let count = splits.len() as f64;
+            let fresh = if total.is_some() { 1.0 - *size as f64 / pool } else { 1.0 };
+            last = Some((*size, splits.map(spread).sum::<f64>() / count / fresh));
+        }
+        let times = total.map_or(f64::INFINITY, |total| total as f64 / *size as f64);
+        let sets = (by_set.len() as f64).min(times).max(1.0);
+        last.map_or(0.0, |(from, variance)| variance * from as f64 / *size as f64 / sets)
+    };
+    rungs.iter().zip(by_set).map(of).collect()
 }
 
 /// Mean of `values`, with the interval of [`paired_mean`].
@@ -43,7 +87,7 @@ pub(super) fn mean(values: &[f64], clusters: &[u64], confidence: Confidence) -> 
 fn difference(
     first: &[f64],
     second: &[f64],
-    clusters: &[u64],
+    (clusters, weights): (&[u64], &[f64]),
     bounded: bool,
     confidence: Confidence,
 ) -> Result<Difference> {
@@ -53,12 +97,13 @@ fn difference(
         return Err(Error::mismatch("paired difference", "as many rows, scores and clusters, and some", got));
     }
     let mut sums: BTreeMap<u64, [f64; 2]> = BTreeMap::new();
-    for ((a, b), cluster) in first.iter().zip(second).zip(clusters) {
+    for ((a, b), (cluster, weight)) in first.iter().zip(second).zip(clusters.iter().zip(weights)) {
         let [sum, size] = sums.entry(*cluster).or_default();
-        (*sum, *size) = (*sum + a - b, *size + 1.0);
+        (*sum, *size) = (*sum + weight * (a - b), *size + weight);
     }
-    let estimate = sums.values().map(|[sum, _]| sum).sum::<f64>() / n as f64;
-    let size = n as f64 / sums.len() as f64;
+    let weight: f64 = weights.iter().sum();
+    let estimate = sums.values().map(|[sum, _]| sum).sum::<f64>() / weight;
+    let size = weight / sums.len() as f64;
     let more: &[[f64; 2]] = if bounded { &[[size, size], [-size, size]] } else { &[] };
     let all: Vec<[f64; 2]> = sums.into_values().chain(more.iter().copied()).collect();
     let (count, total) = (all.len() as f64, all.iter().map(|[_, size]| size).sum::<f64>());

@@ -22,6 +22,8 @@ pub(super) struct Ridge {
     means: Vec<f64>,
     /// `[row, k]`, orthonormal: the rows' principal directions.
     u: Mat<f64>,
+    /// Its squares.
+    squares: Mat<f64>,
     /// Their eigenvalues.
     values: Vec<f64>,
     /// `X^T U`, `[component, k]`.
@@ -61,7 +63,8 @@ impl Ridge {
             (product(x.as_ref(), scaled.as_ref()), across)
         };
         let along = product(u.transpose(), targets.as_ref());
-        Ok(Self { means, u, values, across, centre, along, targets })
+        let squares = Mat::from_fn(u.nrows(), u.ncols(), |i, k| u[(i, k)] * u[(i, k)]);
+        Ok(Self { means, u, squares, values, across, centre, along, targets })
     }
 
     /// The mean eigenvalue, the unit of penalties.
@@ -75,6 +78,8 @@ impl Ridge {
         let kept: Vec<f64> = self.values.iter().map(|value| value / (value + penalty)).collect();
         let scaled = Mat::from_fn(kept.len(), targets, |k, t| kept[k] * self.along[(k, t)]);
         let fitted = product(self.u.as_ref(), scaled.as_ref());
+        let kept_column = Mat::from_fn(kept.len(), 1, |k, _| kept[k]);
+        let leverage = product(self.squares.as_ref(), kept_column.as_ref());
         let mut out = Mat::zeros(n, targets);
         for cluster in clusters {
             let hat = |i: usize, j: usize| {
@@ -83,7 +88,7 @@ impl Ridge {
             };
             let rest = |i: usize, t: usize| self.targets[(i, t)] - fitted[(i, t)];
             let errors = if let [i] = cluster[..] {
-                let slack = (1.0 - hat(i, i)).max(1e-13);
+                let slack = (1.0 - leverage[(i, 0)] - 1.0 / n as f64).max(1e-13);
                 Mat::from_fn(1, targets, |_, t| rest(i, t) / slack)
             } else {
                 let size = cluster.len();

@@ -9,6 +9,11 @@ use super::minimise::Evaluation;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
+/// Rows that are worked on at once.
+const LANES: usize = 8;
+/// Sums of exponentials that are multiplied before a logarithm is taken: of up to 10^7 classes they stay finite.
+const FACTORS: usize = 40;
+
 /// A fold of no row.
 pub(super) const NONE: usize = usize::MAX;
 
@@ -24,6 +29,9 @@ pub(super) struct Rows<'a> {
     pub folds: Vec<usize>,
     /// Mean square of each column.
     pub squares: Vec<f64>,
+    labels: Vec<usize>,
+    /// Minus infinity where a class does not come into question, `[row, class]`, column after column.
+    blocked: Option<Vec<f64>>,
 }
 
 /// One problem.
@@ -48,7 +56,15 @@ impl<'a> Rows<'a> {
     pub fn new(x: Mat<f64>, rows: &'a [usize], task: &'a Task, folds: Vec<usize>) -> Self {
         let n = x.nrows().max(1) as f64;
         let squares = (0..x.ncols()).map(|j| x.col(j).iter().map(|v| v * v).sum::<f64>() / n).collect();
-        Self { x, rows, task, folds, squares }
+        let labels = rows.iter().map(|row| task.label(*row)).collect();
+        let blocked = |class: usize, row: usize| {
+            let allowed = task.allowed(row);
+            if allowed.is_empty() || allowed[class] { 0.0 } else { f64::NEG_INFINITY }
+        };
+        let limited = outputs(task) > 1 && rows.iter().any(|row| task.choices(*row) < task.classes());
+        let blocked =
+            limited.then(|| (0..task.classes()).flat_map(|k| rows.iter().map(move |row| blocked(k, *row))).collect());
+        Self { x, rows, task, folds, squares, labels, blocked }
     }
 
     /// Outputs of a problem.
@@ -93,52 +109,162 @@ impl<'a> Rows<'a> {
         (passes.into_iter().enumerate().map(finish).collect(), held)
     }
 
-    /// Turns outputs `[row, output]` into the derivatives of the loss by them.
+    /// Turns outputs `[row, output]` into the derivatives of the loss by them, eight rows at a time.
     fn residuals(&self, problem: Problem, z: &mut [f64]) -> Pass {
-        if self.outputs() == 1 { self.two_classes(problem, z) } else { self.many_classes(problem, z) }
-    }
-
-    fn two_classes(&self, problem: Problem, z: &mut [f64]) -> Pass {
-        let mut pass = Pass { loss: 0.0, held: 0.0, variance: vec![0.0] };
-        for ((z, row), fold) in z.iter_mut().zip(self.rows).zip(&self.folds) {
-            let second = self.task.label(*row) == 1;
-            let small = (-z.abs()).exp();
-            let against = if second { -*z } else { *z };
-            let loss = against.max(0.0) + small.ln_1p();
-            if *fold == problem.held {
-                pass.held += loss;
-                *z = 0.0;
-            } else {
-                let p = if *z >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) };
-                pass.loss += loss;
-                pass.variance[0] += small / ((1.0 + small) * (1.0 + small));
-                *z = p - f64::from(u8::from(second));
-            }
-        }
-        pass
-    }
-
-    fn many_classes(&self, problem: Problem, z: &mut [f64]) -> Pass {
         let (n, o) = (self.rows.len(), self.outputs());
-        let mut pass = Pass { loss: 0.0, held: 0.0, variance: vec![0.0; o] };
-        let mut p = vec![0.0; o];
-        for (i, (row, fold)) in self.rows.iter().zip(&self.folds).enumerate() {
-            (0..o).for_each(|k| p[k] = z[k * n + i]);
-            let label = self.task.label(*row);
-            let loss = softmax(&mut p, self.task.allowed(*row), label);
-            if *fold == problem.held {
-                pass.held += loss;
-                (0..o).for_each(|k| z[k * n + i] = 0.0);
-                continue;
+        let mut sums = Sums::new(o);
+        let mut p = vec![[0.0; LANES]; o];
+        for first in (0..n).step_by(LANES) {
+            let many = LANES.min(n - first);
+            let (mut learnt, mut labels) = ([0.0; LANES], [0; LANES]);
+            for l in 0..many {
+                learnt[l] = f64::from(u8::from(self.folds[first + l] != problem.held));
+                labels[l] = self.labels[first + l];
             }
-            pass.loss += loss;
-            for k in 0..o {
-                pass.variance[k] += p[k] * (1.0 - p[k]);
-                z[k * n + i] = p[k] - f64::from(u8::from(k == label));
+            for (k, p) in p.iter_mut().enumerate() {
+                p[..many].copy_from_slice(&z[k * n + first..][..many]);
+                if let Some(blocked) = &self.blocked {
+                    p[..many].iter_mut().zip(&blocked[k * n + first..]).for_each(|(p, blocked)| *p += blocked);
+                }
+            }
+            let block = Block { many, learnt, labels };
+            if o == 1 {
+                sums.two_classes(&mut p[0], &block)
+            } else {
+                sums.many_classes(&mut p, &block)
+            }
+            for (k, p) in p.iter().enumerate() {
+                z[k * n + first..][..many].copy_from_slice(&p[..many]);
             }
         }
-        pass
+        sums.finish()
     }
+}
+
+/// Eight rows or fewer.
+struct Block {
+    many: usize,
+    /// 1 for rows that are learnt from, 0 for those held back.
+    learnt: [f64; LANES],
+    labels: [usize; LANES],
+}
+
+/// Sums over blocks, lane by lane. Logarithms of sums of exponentials are taken of products of several.
+struct Sums {
+    pass: Pass,
+    variance: Vec<[f64; LANES]>,
+    /// Products of learnt rows and of rows held back.
+    products: [[f64; LANES]; 2],
+    factors: usize,
+}
+
+impl Sums {
+    fn new(outputs: usize) -> Self {
+        let pass = Pass { loss: 0.0, held: 0.0, variance: Vec::new() };
+        Self { pass, variance: vec![[0.0; LANES]; outputs], products: [[1.0; LANES]; 2], factors: 0 }
+    }
+
+    fn two_classes(&mut self, z: &mut [f64; LANES], block: &Block) {
+        let (mut falls, mut against) = ([0.0; LANES], [0.0; LANES]);
+        for l in 0..LANES {
+            falls[l] = exponential(-z[l].abs());
+        }
+        for l in 0..block.many {
+            against[l] = if block.labels[l] == 1 { -z[l] } else { z[l] };
+            against[l] = against[l].max(0.0);
+        }
+        for l in 0..LANES {
+            let (small, learnt) = (falls[l], block.learnt[l]);
+            let share = 1.0 / (1.0 + small);
+            let p = if z[l] >= 0.0 { share } else { small * share };
+            self.variance[0][l] += learnt * small * share * share;
+            z[l] = learnt * (p - f64::from(u8::from(block.labels[l] == 1)));
+        }
+        self.count(&falls.map(|small| 1.0 + small), &against, block);
+    }
+
+    fn many_classes(&mut self, z: &mut [[f64; LANES]], block: &Block) {
+        let mut largest = [f64::NEG_INFINITY; LANES];
+        for z in z.iter() {
+            (0..LANES).for_each(|l| largest[l] = if z[l] > largest[l] { z[l] } else { largest[l] });
+        }
+        let (mut against, mut sums) = ([0.0; LANES], [0.0; LANES]);
+        for l in 0..block.many {
+            against[l] = largest[l] - z[block.labels[l]][l];
+        }
+        for z in z.iter_mut() {
+            for l in 0..LANES {
+                z[l] = exponential(z[l] - largest[l]);
+                sums[l] += z[l];
+            }
+        }
+        let shares = sums.map(|sum| 1.0 / sum);
+        for (z, variance) in z.iter_mut().zip(&mut self.variance) {
+            for l in 0..LANES {
+                let p = z[l] * shares[l];
+                variance[l] += block.learnt[l] * p * (1.0 - p);
+                z[l] = block.learnt[l] * p;
+            }
+        }
+        for l in 0..block.many {
+            z[block.labels[l]][l] -= block.learnt[l];
+        }
+        self.count(&sums, &against, block);
+    }
+
+    /// Losses ln `sums` + `against`.
+    fn count(&mut self, sums: &[f64; LANES], against: &[f64; LANES], block: &Block) {
+        for l in 0..block.many {
+            let (to, loss) = if block.learnt[l] > 0.0 { (0, &mut self.pass.loss) } else { (1, &mut self.pass.held) };
+            self.products[to][l] *= sums[l];
+            *loss += against[l];
+        }
+        self.factors += 1;
+        if self.factors == FACTORS {
+            self.take();
+        }
+    }
+
+    fn take(&mut self) {
+        let [learnt, held] = self.products.map(|products| products.iter().map(|product| product.ln()).sum::<f64>());
+        (self.pass.loss, self.pass.held) = (self.pass.loss + learnt, self.pass.held + held);
+        (self.products, self.factors) = ([[1.0; LANES]; 2], 0);
+    }
+
+    fn finish(mut self) -> Pass {
+        self.take();
+        Pass { variance: self.variance.iter().map(|lanes| lanes.iter().sum()).collect(), ..self.pass }
+    }
+}
+
+/// e^x of x from -708 to 0, to the last bits or so; e^-708 below. Without a call, so that loops over it become vector code.
+pub(super) fn exponential(x: f64) -> f64 {
+    /// 1.5 2^52: added to a number, its last bits are the nearest integer.
+    const SHIFT: f64 = 6_755_399_441_055_744.0;
+    const LN_2: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
+    const TERMS: [f64; 12] = [
+        1.0 / 479_001_600.0,
+        1.0 / 39_916_800.0,
+        1.0 / 3_628_800.0,
+        1.0 / 362_880.0,
+        1.0 / 40320.0,
+        1.0 / 5040.0,
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+    ];
+    let x = if x > -708.0 { x } else { -708.0 };
+    let shifted = x * std::f64::consts::LOG2_E + SHIFT;
+    let whole = shifted - SHIFT;
+    let rest = x - whole * LN_2[0] - whole * LN_2[1];
+    let mut sum = 1.0 / 6_227_020_800.0;
+    for term in TERMS {
+        sum = sum * rest + term;
+    }
+    (sum * rest + 1.0) * f64::from_bits((shifted.to_bits() << 52).wrapping_add(1023 << 52))
 }
 
 /// Outputs of a linear softmax for `task`.

@@ -77,27 +77,26 @@ fn splits(world: &World, objects: bool, seed: u64) -> Vec<Split> {
     }
 }
 
-fn taught(pictures: &Matrix, captions: &Matrix, splits: &[Split]) -> Alignment {
-    let teaching = Teaching { strengths: vec![1.0, 100.0], ..Teaching::standard(confidence()) };
+fn taught(pictures: &Matrix, captions: &Matrix, splits: &[Split], nulls: usize) -> Alignment {
+    let teaching = Teaching { strengths: vec![1.0, 100.0], nulls, ..Teaching::standard(confidence()) };
     align(&Twins { pictures, captions }, splits, &teaching, 3).unwrap()
 }
 
 #[test]
 fn a_turned_space_is_found_again_on_unseen_scenes_and_objects() {
-    for seed in 0..2 {
-        let world = World::new(10 * seed);
-        let pictures = matrix(&noisy(world.rows(1.0), seed));
-        let captions = turned(&noisy(world.rows(1.0), seed + 50), seed);
-        for objects in [false, true] {
-            let found = taught(&pictures, &captions, &splits(&world, objects, seed));
-            let name = format!("seed {seed}, objects {objects}: {found:?}");
-            assert!(found.before.estimate < 0.7, "{name}");
-            assert!(found.map.accuracy.estimate > 0.8 && found.map.gain.lo > 0.1, "{name}");
-            assert!(found.ridge.gain.lo > 0.1, "{name}");
-            assert!(found.gradient < 1e-3, "{name}");
-            for null in [found.shuffled.unwrap(), found.random.unwrap()] {
-                assert!((null.accuracy.estimate - 0.5).abs() < 0.2, "{name}");
-            }
+    let seed = 1;
+    let world = World::new(10 * seed);
+    let pictures = matrix(&noisy(world.rows(1.0), seed));
+    let captions = turned(&noisy(world.rows(1.0), seed + 50), seed);
+    for objects in [false, true] {
+        let found = taught(&pictures, &captions, &splits(&world, objects, seed), 3);
+        let name = format!("objects {objects}: {found:?}");
+        assert!(found.before.estimate < 0.7, "{name}");
+        assert!(found.map.accuracy.estimate > 0.8 && found.map.gain.lo > 0.1, "{name}");
+        assert!(found.ridge.gain.lo > 0.1, "{name}");
+        assert!(found.gradient < 1e-3, "{name}");
+        for null in [found.shuffled.unwrap(), found.random.unwrap()] {
+            assert!((null.accuracy.estimate - 0.5).abs() < 0.2, "{name}");
         }
     }
 }
@@ -107,15 +106,15 @@ fn what_one_side_lacks_no_map_finds() {
     let world = World::new(3);
     let pictures = matrix(&noisy(world.rows(1.0), 1));
     let exact = turned(&world.rows(0.0), 2);
-    let found = taught(&pictures, &exact, &splits(&world, false, 1));
+    let found = taught(&pictures, &exact, &splits(&world, false, 1), 0);
     // Captions of twins are equal but for rounding: ties, half right.
     assert_eq!(found.before.estimate, 0.5);
     let captions = turned(&noisy(world.rows(0.0), 7), 2);
-    let found = taught(&pictures, &captions, &splits(&world, false, 1));
+    let found = taught(&pictures, &captions, &splits(&world, false, 1), 0);
     assert!(found.map.accuracy.lo < 0.5 && found.map.accuracy.hi > 0.5, "{:?}", found.map);
     let blind = matrix(&noisy(world.rows(0.0), 9));
     let captions = turned(&noisy(world.rows(1.0), 7), 2);
-    let found = taught(&blind, &captions, &splits(&world, false, 1));
+    let found = taught(&blind, &captions, &splits(&world, false, 1), 0);
     assert!(found.map.accuracy.lo < 0.5 && found.map.accuracy.hi > 0.5, "{:?}", found.map);
 }
 

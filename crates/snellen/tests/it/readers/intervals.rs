@@ -3,7 +3,9 @@
 use super::{confidence, matrix, noise};
 use rand::RngExt;
 use snellen::random::{normal, stream};
-use snellen::readers::{Ladder, Prepared, Reader, Task, curves, paired, paired_mean, scene_splits};
+use snellen::readers::{
+    Comparison, Curve, Ladder, Prepared, Reader, Task, against, curves, paired, paired_mean, scene_splits,
+};
 
 /// How often the interval holds the truth: two readers right with probabilities that rows and clusters share.
 fn coverage(clusters: usize, alike: f64, gap: f64, repeats: u64) -> f64 {
@@ -63,23 +65,45 @@ fn curves_hold_the_truth_as_often_as_they_say() {
         let mut x = noise(rows, 4, seed);
         let labels: Vec<Option<usize>> = (0..rows).map(|i| Some(i % 2)).collect();
         x.iter_mut().zip(&labels).for_each(|(row, label)| row[0] += if *label == Some(1) { 0.6 } else { -0.6 });
-        (matrix(&x), Task::new(2, labels, (0..rows as u64).collect()).unwrap())
+        let weaker = x.iter().map(|row| vec![row[0] + 0.8 * row[3], row[1], row[2]]).collect::<Vec<_>>();
+        (matrix(&x), matrix(&weaker), Task::new(2, labels, (0..rows as u64).collect()).unwrap())
     };
+    let reader = Reader::Ridge { penalties: vec![1e-2, 1e-1, 1.0] };
     let read = |seed: u64| {
-        let (x, task) = draw(240, seed);
-        let ladder = Ladder { sizes: vec![24, 60], draws: 4, null: false, confidence: confidence() };
-        let prepared = [Prepared::new("x", &x).unwrap()];
-        curves(&prepared, &task, &scene_splits(&task, 4, seed).unwrap(), &ladder, &Reader::ridge(), seed)
-            .unwrap()
-            .remove(0)
+        let (x, other, task) = draw(240, seed);
+        let ladder = Ladder { sizes: vec![30, 70], draws: 4, null: false, confidence: confidence() };
+        let prepared = [Prepared::new("x", &x).unwrap(), Prepared::new("weaker", &other).unwrap()];
+        let splits = scene_splits(&task, 3, seed).unwrap();
+        let mut found = curves(&prepared, &task, &splits, &ladder, &reader, seed).unwrap();
+        let beside = against(&found[0], &[&found[1]], &task, confidence()).unwrap();
+        (found.remove(0), beside)
     };
     let found: Vec<_> = (0..200).map(read).collect();
     for place in 0..3 {
-        let estimates: Vec<f64> = found.iter().map(|curve| curve.points[place].accuracy.estimate).collect();
-        let truth = estimates.iter().sum::<f64>() / estimates.len() as f64;
-        let holds = |p: &snellen::measure::proportion::Proportion| p.lo <= truth && truth <= p.hi;
-        let share = found.iter().filter(|curve| holds(&curve.points[place].accuracy)).count() as f64 / 200.0;
-        eprintln!("coverage at {} rows: {share:.3}, truth {truth:.3}", found[0].points[place].size);
-        assert!(share >= 0.92, "{} rows: {share}", found[0].points[place].size);
+        let size = found[0].0.points[place].size;
+        let of_curve = |(curve, _): &(Curve, Vec<Comparison>)| {
+            let p = curve.points[place].accuracy;
+            [p.estimate, p.lo, p.hi]
+        };
+        let of_difference = |(_, beside): &(Curve, Vec<Comparison>)| {
+            let d = beside[place].best().difference;
+            [d.estimate, d.lo, d.hi]
+        };
+        let all: [(&str, Vec<[f64; 3]>); 2] = [
+            ("accuracy", found.iter().map(of_curve).collect()),
+            ("difference", found.iter().map(of_difference).collect()),
+        ];
+        for (what, intervals) in all {
+            let truth = intervals.iter().map(|i| i[0]).sum::<f64>() / 200.0;
+            let share = intervals.iter().filter(|i| i[1] <= truth && truth <= i[2]).count() as f64 / 200.0;
+            eprintln!("coverage of the {what} at {size} rows: {share:.3}, truth {truth:.3}");
+            assert!((0.92..=0.98).contains(&share), "{what} at {size} rows: {share}");
+        }
     }
+    let of_code = |(_, beside): &(Curve, Vec<Comparison>)| beside[3].best().difference;
+    let truth = found.iter().map(|one| of_code(one).estimate).sum::<f64>() / 200.0;
+    let holds = |one: &&(Curve, Vec<Comparison>)| of_code(one).lo <= truth && truth <= of_code(one).hi;
+    let share = found.iter().filter(holds).count() as f64 / 200.0;
+    eprintln!("coverage of the code's difference: {share:.3}, truth {truth:.3}");
+    assert!((0.92..=0.98).contains(&share), "code: {share}");
 }
