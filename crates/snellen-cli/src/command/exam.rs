@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `exam`.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Exam {
     #[arg(long, value_name = "MODEL", help = format!("{}; a small bundled CLIP where not given", models::HELP))]
     model: Option<String>,
