@@ -20,7 +20,7 @@ fn parse(json: &str) -> Value {
 #[test]
 fn an_exam_on_a_folder_measures_what_record_and_measure_do() {
     let home = home();
-    let report = parse(&home.succeed("exam --quick --model model --images scenes --out out --json"));
+    let report = parse(&home.succeed("exam --quick --controls 0 --model model --images scenes --out out --json"));
     let shown = report["scenes"].as_array().unwrap().last().unwrap();
     assert_eq!((&shown["name"], &shown["images"]), (&json!("images"), &json!(60)));
     assert!(!home.path("out/scenes").exists(), "images that were given are not copied");
@@ -66,7 +66,7 @@ fn labels_of_other_factors_are_measured() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), note));
     let measured = parse(&home.succeed("measure --run run --json"));
     assert_eq!((&measured["concepts"], &measured["images"]), (&expected, &json!(60)));
-    let ran = home.run("exam --quick --model model --images photos --out out --json");
+    let ran = home.run("exam --quick --controls 0 --model model --images photos --out out --json");
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), note));
     let report = parse(&ran.stdout);
     assert_eq!(report["units"], measured);

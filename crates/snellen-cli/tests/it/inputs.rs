@@ -89,7 +89,14 @@ fn bad_pictures_are_listed_and_the_rest_recorded() {
         fs::write(home.path(&format!("scenes/images/{i:06}.png")), bytes).unwrap();
     }
     let record = "record --model model --images scenes --batch 2";
-    home.refuse(&format!("{record} --out none"), &["scenes/images/000003.png: ", "image 3; record --skip-bad"]);
+    let ran = home.run(&format!("{record} --out none"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""), "{}", ran.stderr);
+    for says in ["scenes/images/000003.png: ", "image 3; record --skip-bad", "none.partial"] {
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    }
+    // What was made stays, to go on from.
+    home.run(&format!("{record} --resume --skip-bad --out none"));
+    assert!(home.path("none").is_dir() && !home.path("none.partial").exists());
     let ran = home.run(&format!("{record} --skip-bad --out run"));
     let lines: Vec<&str> = ran.stderr.lines().collect();
     assert_eq!((ran.code, lines.len()), (Some(0), 3), "{}", ran.stderr);
@@ -103,6 +110,7 @@ fn bad_pictures_are_listed_and_the_rest_recorded() {
     }
     assert_eq!(home.run("merge part-2 part-1 --out merged").code, Some(0));
     assert_eq!(files(&home.path("merged")), files(&home.path("run")));
+    assert_eq!(files(&home.path("none")), files(&home.path("run")));
     home.succeed("measure --run run");
 }
 

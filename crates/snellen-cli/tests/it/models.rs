@@ -310,7 +310,7 @@ fn the_script_of_references_is_at_hand() {
     let mut parts = vec![scripts.join("dump_reference.py")];
     parts.extend(fs::read_dir(scripts.join("reference")).unwrap().map(|entry| entry.unwrap().path()));
     parts.retain(|path| path.extension().is_some_and(|ending| ending == "py"));
-    assert_eq!(parts.len(), 5);
+    assert_eq!(parts.len(), 6);
     let mut expected: Vec<String> = Vec::new();
     for part in &parts {
         let text = fs::read_to_string(part).unwrap();

@@ -92,15 +92,21 @@ impl Row {
             return Self { pooled: end, kept: 0..end + 1, own: 0..end + 1 };
         }
         if text["model_cfg"]["text_cfg"]["tokenizer_kwargs"]["strip_sep_token"] == true {
-            // BERT's tokens without the one that ends a text; 0 is padding, behind it.
+            // BERT's tokens; the one that ends a text has become 0 and counts, what follows is padding, 0 as well.
             let padding = ids.iter().rev().take_while(|id| **id == 0).count();
-            return Self { pooled: ids.len() - 1, kept: 0..ids.len(), own: 0..ids.len() - padding };
+            return Self {
+                pooled: ids.len() - 1,
+                kept: 0..ids.len(),
+                own: 0..(ids.len() - padding + 1).min(ids.len()),
+            };
         }
         let clip = ids.contains(&575) && text["model_cfg"]["text_cfg"]["pool_type"] != "last";
         let end = ids.iter().position(|id| *id == if ids.contains(&575) { 575 } else { 1 }).unwrap();
         let start = ids.iter().take_while(|id| **id == 0).count();
         let (own, all) = (start..end + 1, 0..ids.len());
-        Self { pooled: if clip { end } else { all.end - 1 }, kept: if clip { own.clone() } else { all }, own }
+        // Where every token sees every other, what follows the text is seen too.
+        let sees = text["model_cfg"]["text_cfg"]["no_causal_mask"] == true;
+        Self { pooled: if clip { end } else { all.end - 1 }, kept: if clip && !sees { own.clone() } else { all }, own }
     }
 }
 
