@@ -48,8 +48,8 @@ pub struct Exam {
     full: bool,
     /// Untrained models of each kind (weights drawn anew, weights shuffled) beside which the units are counted; 0 for none [default: 3,
     /// with --quick 2, with --full 5]
-    #[arg(long, value_name = "N")]
-    controls: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=99))]
+    controls: Option<u8>,
     /// Print report.json, nothing else
     #[arg(long)]
     json: bool,
@@ -84,7 +84,7 @@ pub fn run(args: Exam) -> Result<()> {
     config.world = args.world.as_deref().map(World::named_or_read).transpose()?;
     config.images = args.images;
     config.labels = args.labels;
-    config.controls = args.controls.unwrap_or(config.controls);
+    config.controls = args.controls.map_or(config.controls, usize::from);
     let report = match &args.model {
         Some(model) => {
             let model = args.load.open(model)?;
@@ -133,7 +133,7 @@ fn chart(verdict: &Verdict) -> Result<()> {
         let said = match cell.answer {
             CellAnswer::Yes => "yes",
             CellAnswer::No => "NO",
-            CellAnswer::CantTell => "can't tell",
+            CellAnswer::CantTell => "unclear",
             CellAnswer::NotAsked => "-",
         };
         let number = cell.estimate.filter(|_| cell.chance.is_some() && cell.answer != CellAnswer::NotAsked);

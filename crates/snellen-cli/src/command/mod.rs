@@ -25,7 +25,7 @@ pub enum Command {
     /// Draw scenes with their labels, masks and captions
     Scenes(scenes::Scenes),
     /// Record a model's activations on images, scenes or texts
-    Record(record::Record),
+    Record(Box<record::Record>),
     /// Put the parts of a recording together
     Merge(merge::Merge),
     /// Measure the units of a recording
@@ -58,7 +58,7 @@ pub fn run(command: Command, threads: Option<u16>, level: Option<Level>) -> Resu
     match command {
         Command::Exam(args) => exam::run(args),
         Command::Scenes(args) => scenes::run(&args),
-        Command::Record(args) => record::run(args),
+        Command::Record(args) => record::run(*args),
         Command::Merge(args) => merge::run(&args),
         Command::Measure(args) => measure::run(&args),
         Command::Sites(args) => sites::run(&args),

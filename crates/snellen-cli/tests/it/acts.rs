@@ -119,10 +119,15 @@ fn concepts_pairs_and_sites_have_tables_of_their_own() {
     // The same without it, and other images.
     home.succeed("measure --acts mlp.npy --labels labels.csv --out plain");
     assert!(columns(&home, "plain/units.parquet").1[0].get_double(9).is_err());
-    // Beside itself, three times: as many, and no more than a few others might have.
-    home.succeed(
-        "measure --acts mlp.npy --labels labels.csv --out beside --control mlp.npy --control mlp.npy --control mlp.npy",
-    );
+    // Beside copies: as many, and no more than a few others might have. Not beside itself.
+    for folder in ["a", "b", "c"] {
+        fs::create_dir(home.path(folder)).unwrap();
+        fs::copy(home.path("mlp.npy"), home.path(folder).join("mlp.npy")).unwrap();
+    }
+    let beside = "measure --acts mlp.npy --labels labels.csv --out beside --control a/mlp.npy --control b/mlp.npy";
+    home.refuse(&format!("{beside} --control mlp.npy"), &["control mlp.npy", "no control of itself"]);
+    home.refuse(&format!("{beside} --control a/../a/mlp.npy"), &["counts once"]);
+    home.succeed(&format!("{beside} --control c/mlp.npy"));
     let (names, rows) = columns(&home, "beside/sites.parquet");
     let at = |name: &str| names.iter().position(|own| own == name).unwrap();
     let own = f64::from(rows[0].get_uint(at("encoding")).unwrap());

@@ -34,6 +34,13 @@ pub(super) fn of_units(of: &Units) -> Vec<String> {
             "No untrained model stands beside these counts, and random weights tell concepts apart as well: they are no evidence of learning.".to_owned(),
         ];
     }
+    if of.controls.iter().any(|control| !control.encoding.lo.is_finite() || control.models < 2) {
+        return vec![
+            format!("{counted}."),
+            "One untrained model of each kind doesn't say how much others would differ: nothing is said of learning; three would tell more."
+                .to_owned(),
+        ];
+    }
     let beside = of.controls.iter().map(|control| format!("{} {}", control.name, range(&control.encoding)));
     let beside = list(&beside.collect::<Vec<_>>());
     let verdict = match against(encoding, of.controls.iter().map(|control| &control.encoding)) {

@@ -50,6 +50,7 @@ pub fn measure_run(
         let manifest = RunManifest::read(run)?;
         Ok((manifest.images.map(|images| images.hash), manifest.texts.map(|texts| texts.hash)))
     };
+    distinct(run, controls)?;
     let own = if controls.is_empty() { (None, None) } else { shown(run)? };
     let mut models = Vec::new();
     for control in controls {
@@ -60,6 +61,21 @@ pub fn measure_run(
         models.push(sites(control, by, progress)?);
     }
     measure(run, second, &as_controls(models), by, progress).map(|(measured, _)| measured)
+}
+
+/// Whether no control is what it stands beside, or given twice.
+fn distinct(own: &Path, controls: &[PathBuf]) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut known = vec![place(own)];
+    for control in controls {
+        let path = place(control);
+        if known.contains(&path) {
+            let expected = "another one: a model is no control of itself, and counts once";
+            return Err(Error::mismatch(format!("control {}", control.display()), expected, "the same again"));
+        }
+        known.push(path);
+    }
+    Ok(())
 }
 
 /// Controls that a user gave.
@@ -147,6 +163,7 @@ pub fn measure_given(
     progress: &dyn Progress,
 ) -> Result<Measured> {
     let labels = read_labels(acts.labels)?;
+    distinct(acts.file, controls)?;
     let mut given = Given::open(acts.file, acts.tensors, labels.rows.len(), acts.labels)?;
     let mut measuring = Measuring::begin(&labels, second, criterion)?;
     measuring.given(&mut given, progress)?;

@@ -13,7 +13,7 @@
 //! numbers of images; where S \ {c} is empty the partial effect is that stratified effect itself, with its exact test.
 //!
 //! S is found on the choosing half by orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad 1993): the concept that explains most
-//! of what is left joins while its p is at most [`JOINS`] over the number of concepts, and leaves again if the others make it
+//! of what is left joins while its p is at most .05 over the number of concepts, and leaves again if the others make it
 //! superfluous. Among concepts that explain the same, one that raises the unit is taken. So where the others and the number of objects
 //! determine a concept (the last colour, where every object has one and none comes twice), the fewest concepts that explain the
 //! unit are those that it is said to encode, and of the one determined nothing is said.

@@ -1,6 +1,6 @@
 //! Weights: by name from files of safetensors or PyTorch, one tensor at a time, and back.
 //!
-//! Opening a checkpoint reads headers only, or what stands for them ([`torch`](crate::torch)). A weight is read when a tower asks for it, widened to the engine's type piece by piece:
+//! Opening a checkpoint reads headers only, or what stands for them ([`crate::torch`]). A weight is read when a tower asks for it, widened to the engine's type piece by piece:
 //! at no time are a file's bytes and its weights in memory together.
 
 use super::layout::{Layout, Part, Place};

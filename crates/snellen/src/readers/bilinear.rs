@@ -1,6 +1,8 @@
 //! The contrastive map between two spaces: which caption does a picture mean, by x^T A y?
 //!
-//!     minimise  sum_a -log softmax_b(x_a^T A y_b)_a  +  |M|^2 / (2 C),    A = s I + M
+//! ```text
+//! minimise  sum_a -log softmax_b(x_a^T A y_b)_a  +  |M|^2 / (2 C),    A = s I + M
+//! ```
 //!
 //! over the matrix M and the scale s, which is free. The captions b are those of the picture's block: its own, its twin's (the same
 //! words, swapped), and those of some other pairs. As A enters linearly the minimum is one, and at C = 0 it is

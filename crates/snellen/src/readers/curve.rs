@@ -106,7 +106,8 @@ impl Outcome {
 /// let rows = [Prepared::new("parity", &matrix)?];
 /// let found = curves(&rows, &task, &scene_splits(&task, 3, 1)?, &ladder, &Reader::logistic(), 1)?;
 /// assert_eq!(found[0].points[0].accuracy.estimate, 1.0);
-/// assert!(found[0].code.compression > 2.0);
+/// // A third of the rows is coded before anything is learnt.
+/// assert!(found[0].code.compression > 1.5);
 /// # Ok::<(), snellen::Error>(())
 /// ```
 pub fn curves(

@@ -1,6 +1,8 @@
 //! Multinomial logistic regression with an L2 penalty: the linear reader.
 //!
-//!     minimise  sum_i -log p(y_i | x_i)  +  |W|^2 / (2 C),    p(k | x) = exp(w_k . x + b_k) / sum_j exp(w_j . x + b_j)
+//! ```text
+//! minimise  sum_i -log p(y_i | x_i)  +  |W|^2 / (2 C),    p(k | x) = exp(w_k . x + b_k) / sum_j exp(w_j . x + b_j)
+//! ```
 //!
 //! over weights W and constants b, which are free: the objective of scikit-learn's `LogisticRegression(C)`, with one vector of
 //! log-odds where there are two classes. The sum of exponentials runs over the row's candidates. Minima are found to a gradient

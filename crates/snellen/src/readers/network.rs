@@ -1,6 +1,8 @@
 //! A network of one hidden layer, and one step of its training.
 //!
-//!     z = W2 relu(W1 x + b1) + b2,    loss = mean over rows of -log softmax(z)_y
+//! ```text
+//! z = W2 relu(W1 x + b1) + b2,    loss = mean over rows of -log softmax(z)_y
+//! ```
 //!
 //! in f32, by AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
 

@@ -3,7 +3,7 @@
 //! A shard of a few megabytes times hundreds of sites would be gigabytes. What exceeds [`PENDING_BYTES`] goes to files, one
 //! for each array, the fullest first; they are read back once, when the shard is full. They are no part of the result.
 //!
-//! [`Pending::checkpoint`] makes all that waits durable, so that a recording that goes on need not compute it again: `checkpoint.json`
+//! `Pending::checkpoint` makes all that waits durable, so that a recording that goes on need not compute it again: `checkpoint.json`
 //! says how many values of each file are meant, and their hash. What follows them may be torn and is cut off.
 
 use crate::output::{durable, fault, write_file};

@@ -51,8 +51,9 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
     let cells = &row.cells;
     match row.failure {
         Some(Failure::NotSeen) => format!(
-            "It does not see {name}: with all pictures a network reads it from the image embedding in {}.",
-            percent(&cells.image_contained)
+            "It does not see {name} well enough: from the image embedding a network reads it in {}; {}.",
+            percent(&cells.image_contained),
+            cells.image_contained.why
         ),
         Some(Failure::Absent) => format!(
             "Its image embedding does not hold {name}, though it sees both: with all pictures a network reads it in {}.",
