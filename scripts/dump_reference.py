@@ -209,6 +209,20 @@ def read_captions(path: Path) -> list[str]:
     return [line for line in text.split("\n") if line.strip()]
 
 
+def readable(reference: Reference, captions: list[str]) -> list[str]:
+    """The captions, or where the tokenizer refuses a word of them, some made of words that it knows."""
+    if reference.tokenize is None:
+        return captions
+    try:
+        reference.tokenize(captions)
+        return captions
+    except Exception as reason:
+        words = reference.words() if reference.words is not None else []
+        if len(words) < 4:
+            raise Refusal(f"the tokenizer refuses the captions ({reason}); give others by --captions") from reason
+        return [" ".join(words[:2]), " ".join(words[1:4]), words[-1]]
+
+
 def describe(reference: Reference, model: str, captions: list[str]) -> dict[str, str]:
     """The metadata: who made the reference, of what, and what it lacks."""
     metadata = {
@@ -273,6 +287,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         reference = load(options.model, options.library, options.preprocessing)
+        if options.captions is None:
+            captions = readable(reference, captions)
         inputs = make_inputs(reference, options.images, options.seed, captions)
         ids, mask = inputs.get("input.input_ids"), inputs.get("input.attention_mask")
         grids = inputs.get("input.spatial_shapes")

@@ -394,6 +394,7 @@ def hf_tokenize(reference: Reference, model: str, context: int) -> None:
         return encoded["input_ids"], encoded.get("attention_mask") if bidirectional else None
 
     reference.tokenize = tokenize
+    reference.words = lambda: sorted(word for word in tokenizer.get_vocab() if word.isalpha())
 
 
 def load_transformers(model: str, backend: str | None = None) -> Reference:

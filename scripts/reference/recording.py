@@ -117,6 +117,8 @@ class Reference:
     noise: Callable[[np.random.Generator, int], tuple[Tensor, Tensor]] | None = None
     # Captions to ids, and to a mask where the text tower is given one; none where the checkpoint has no tokenizer.
     tokenize: Callable[[list[str]], tuple[Tensor, Tensor | None]] | None = None
+    # Plain words that the tokenizer knows, where it may not know others.
+    words: Callable | None = None
     # The classes that prepare and tokenize, and what the first resizes with: "pil" or "torchvision".
     processor: str | None = None
     backend: str | None = None
