@@ -69,6 +69,19 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
             percent(&cells.text_accessible)
         ),
         Some(Failure::Mismatched) => {
+            let image = &cells.image_accessible;
+            // Random weights keep much of a picture: what they keep, pixels give as well, and is no achievement.
+            if let (Some(own), Some(control), Some(of)) = (image.estimate, image.control, &image.control_name)
+                && control >= own
+            {
+                return format!(
+                    "A linear reader finds {name} in its image embedding no better than in {of} ({:.0} % against {:.0} %), and the match does not use it: it is right in {}; {}.",
+                    100.0 * own,
+                    100.0 * control,
+                    percent(&cells.matched),
+                    cells.matched.why
+                );
+            }
             let either = |cell: &Cell| cell.answer == CellAnswer::Yes;
             let held = match (either(&cells.image_accessible), either(&cells.text_accessible)) {
                 (true, true) => "Both sides hold",
@@ -86,5 +99,38 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
             "It knows {name} of combinations that it learnt, and not of others: {}.",
             cells.new_combinations.why
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cells::not_asked;
+    use super::*;
+
+    #[test]
+    fn what_pixels_give_as_well_is_no_achievement() {
+        let said = |control: f64| {
+            let read = |estimate, control, name: &str| Cell {
+                estimate: Some(estimate),
+                control: Some(control),
+                control_name: Some(name.to_owned()),
+                ..not_asked("")
+            };
+            let cells = Cells {
+                image_contained: not_asked(""),
+                image_accessible: read(0.79, control, "raw pixels"),
+                text_accessible: not_asked(""),
+                matched: Cell { answer: CellAnswer::No, ..read(0.2, 0.2, "none") },
+                new_combinations: not_asked(""),
+            };
+            let failure = failure(ContentKind::Attribute, &cells);
+            assert_eq!(failure, Some(Failure::Mismatched));
+            let (content, kind) = ("shape".to_owned(), ContentKind::Attribute);
+            sentence(&[VerdictRow { content, kind, cells, failure, layers: Vec::new() }])
+        };
+        let random = said(0.97);
+        assert!(random.contains("no better than in raw pixels (79 % against 97 %)"), "{random}");
+        let trained = said(0.5);
+        assert!(trained.contains("hold the shape") && !trained.contains("no better"), "{trained}");
     }
 }
