@@ -20,6 +20,6 @@ mod weight;
 
 pub use memory::Memory;
 pub use snellen_cpu::{Activation, Level, Precision, Real};
-pub use tape::{Gradients, Tape};
+pub use tape::{Gradients, Node, Tape};
 pub use tensor::Tensor;
 pub use weight::Weight;

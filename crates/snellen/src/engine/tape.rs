@@ -3,6 +3,7 @@
 use super::memory::Memory;
 use super::{Level, Real, Tensor};
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 
 /// Values that one task adds.
 const PIECE: usize = 1 << 14;
@@ -16,12 +17,18 @@ pub struct Tape<F> {
     memory: Memory<F>,
     /// `None` for leaves.
     steps: Vec<Option<Backward<F>>>,
+    /// Nodes of operations whose gradients are kept as those of leaves are.
+    kept: BTreeSet<usize>,
 }
+
+/// A place on a tape whose gradient is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node(usize);
 
 impl<F: Real> Tape<F> {
     /// Keeps nothing but memory: for running a model. Batches that follow one another are faster on one tape.
     pub fn off() -> Self {
-        Self { recording: false, memory: Memory::new(), steps: Vec::new() }
+        Self { recording: false, memory: Memory::new(), steps: Vec::new(), kept: BTreeSet::new() }
     }
 
     /// Records: for training one.
@@ -31,7 +38,7 @@ impl<F: Real> Tape<F> {
 
     /// Records, in memory that was used before: steps that follow one another are faster.
     pub fn on_in(memory: &Memory<F>) -> Self {
-        Self { recording: true, memory: memory.clone(), steps: Vec::new() }
+        Self { recording: true, memory: memory.clone(), steps: Vec::new(), kept: BTreeSet::new() }
     }
 
     /// Whether operations leave their backwards.
@@ -59,6 +66,20 @@ impl<F: Real> Tape<F> {
         tensor
     }
 
+    /// Keeps the gradient of `tensor`, wherever it comes from, until [`Gradients::at`] is asked for it; `None` on a tape that does not
+    /// record.
+    pub fn keep(&mut self, tensor: &mut Tensor<F>) -> Option<Node> {
+        if !self.recording {
+            return None;
+        }
+        if tensor.node.is_none() {
+            *tensor = self.leaf(tensor);
+        }
+        let node = tensor.node?;
+        self.kept.insert(node);
+        Some(Node(node))
+    }
+
     /// The output of an operation on inputs at the nodes `inputs`; `backward` is kept only if one of them is to be differentiated.
     pub(super) fn push(
         &mut self,
@@ -82,14 +103,18 @@ impl<F: Real> Tape<F> {
                 && let Some(gradient) = gradients.by_node[node].take()
             {
                 backward(&gradient, &mut gradients);
-                gradients.memory.put(gradient);
+                if self.kept.contains(&node) {
+                    gradients.by_node[node] = Some(gradient);
+                } else {
+                    gradients.memory.put(gradient);
+                }
             }
         }
         gradients
     }
 }
 
-/// Gradients by leaf.
+/// Gradients of leaves and of what was kept.
 pub struct Gradients<F> {
     by_node: Vec<Option<Vec<F>>>,
     memory: Memory<F>,
@@ -105,6 +130,11 @@ impl<F: Real> Gradients<F> {
     /// The gradient with respect to a leaf; `None` where the loss does not depend on it.
     pub fn of(&self, leaf: &Tensor<F>) -> Option<&[F]> {
         self.by_node.get(leaf.node?)?.as_deref()
+    }
+
+    /// The gradient of what [`Tape::keep`] kept; `None` where the loss does not depend on it.
+    pub fn at(&self, Node(node): Node) -> Option<&[F]> {
+        self.by_node.get(node)?.as_deref()
     }
 
     /// Adds to the gradient of `node`; what is not differentiated is not computed.

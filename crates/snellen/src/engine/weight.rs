@@ -1,7 +1,8 @@
 //! The matrix of a linear map: as it was read, or packed for the kernels.
 
-use super::{Level, Precision, Real, Tensor};
-use snellen_cpu::{Finish, Job, View};
+use super::{Level, Memory, Precision, Real, Tensor};
+use snellen_cpu::{Finish, Job, Threads, View};
+use std::sync::Arc;
 
 /// A matrix `[to, from]` that maps rows of `from` values to rows of `to`.
 ///
@@ -17,7 +18,7 @@ pub struct Weight<F: Real> {
 #[derive(Clone, Debug)]
 enum Values<F: Real> {
     Plain(Tensor<F>),
-    Packed(F::Packed),
+    Packed(Arc<F::Packed>),
 }
 
 impl<F: Real> From<Tensor<F>> for Weight<F> {
@@ -42,8 +43,8 @@ impl<F: Real> Weight<F> {
     /// Packs it for the current [`Level`], once; the plain values are given up.
     pub fn pack(&mut self, precision: Precision) {
         if let Values::Plain(plain) = &self.values {
-            self.values =
-                Values::Packed(F::pack(Level::current(), precision, columns(plain.data(), self.to, self.from)));
+            let packed = F::pack(Level::current(), precision, columns(plain.data(), self.to, self.from));
+            self.values = Values::Packed(Arc::new(packed));
         }
     }
 
@@ -68,17 +69,18 @@ impl<F: Real> Weight<F> {
         }
     }
 
-    /// Its values in order, `[to, from]`, as they are multiplied.
-    pub(super) fn dense(&self) -> Tensor<F> {
+    /// `dy [rows, to]` through it: the gradient of its input, `[rows, from]`.
+    pub(super) fn back(&self, memory: &Memory<F>, dy: &[F]) -> Vec<F> {
+        let (rows, to, from) = (dy.len() / self.to, self.to, self.from);
+        let dy = View::new(dy, rows, to, to);
+        let mut out = memory.take(rows * from);
+        let mut product = |w| F::product_once(Level::current(), Precision::F32, Threads::All, (&mut out, from), dy, w);
         match &self.values {
-            Values::Plain(plain) => plain.clone(),
-            Values::Packed(packed) => {
-                let by_input = F::unpack(packed);
-                let at = |i: usize, j: usize| by_input[j * self.to + i];
-                let values = (0..self.to).flat_map(|i| (0..self.from).map(move |j| at(i, j))).collect();
-                Tensor::new([self.to, self.from], values)
-            }
+            Values::Plain(plain) => product(View::new(plain.data(), to, from, from)),
+            // Of a packed operand the rows are inputs.
+            Values::Packed(packed) => product(View::new(&F::unpack(packed), from, to, to).transposed()),
         }
+        out
     }
 
     /// What [`Weight::product`] makes, to be made together with others; `None` unless it is packed.

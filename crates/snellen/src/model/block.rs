@@ -95,19 +95,31 @@ impl<F: Real> Mlp<F> {
         site: &dyn Fn(BlockPoint) -> Site,
         watch: &mut Watch<'_>,
     ) -> Step<Pending<'_, F>> {
+        let post = self.hidden(tape, x, site, watch)?;
+        Ok(self.down.of(&post))
+    }
+
+    /// `x [.., unit]` -> the hidden units, `[.., unit]`.
+    fn hidden(
+        &self,
+        tape: &mut Tape<F>,
+        x: &Tensor<F>,
+        site: &dyn Fn(BlockPoint) -> Site,
+        watch: &mut Watch<'_>,
+    ) -> Step<Tensor<F>> {
         let pre = self.gate.as_ref().unwrap_or(&self.up).of(x);
         let pre = watch.pass(tape, site(BlockPoint::MlpPre), pre)?;
         let mut post = pre.activate(tape, self.activation).make(tape);
         if self.gate.is_some() {
             let mut linear = self.up.of(x).make(tape);
-            watch.visit(site(BlockPoint::MlpPreLinear), &mut linear)?;
+            watch.visit(tape, site(BlockPoint::MlpPreLinear), &mut linear)?;
             post = ops::multiply(tape, &post, &linear);
         }
         if let Some(norm) = &self.norm {
             post = norm.forward(tape, &post);
         }
-        watch.visit(site(BlockPoint::MlpPost), &mut post)?;
-        Ok(self.down.of(&post))
+        watch.visit(tape, site(BlockPoint::MlpPost), &mut post)?;
+        Ok(post)
     }
 }
 
@@ -174,23 +186,36 @@ impl<F: Real> Attention<F> {
     pub(super) fn forward(
         &self,
         tape: &mut Tape<F>,
+        of: (&Tensor<F>, &Tensor<F>),
+        around: Around<'_, F>,
+        site: &dyn Fn(BlockPoint) -> Site,
+        watch: &mut Watch<'_>,
+    ) -> Step<Pending<'_, F>> {
+        let z = self.mixed(tape, of, around, site, watch)?;
+        Ok(self.out(tape, z))
+    }
+
+    /// What every head makes of the values, `[row, query, head, unit]`.
+    fn mixed(
+        &self,
+        tape: &mut Tape<F>,
         (from, to): (&Tensor<F>, &Tensor<F>),
         Around { sees, angles }: Around<'_, F>,
         site: &dyn Fn(BlockPoint) -> Site,
         watch: &mut Watch<'_>,
-    ) -> Step<Pending<'_, F>> {
+    ) -> Step<Tensor<F>> {
         let [q, k, v] = ops::linears(tape, [self.q.on(from), self.k.on(to), self.v.on(to)]);
         let mut by_head = |x: Tensor<F>, point| -> Step<Tensor<F>> {
             let shape = [x.dim(0), x.dim(1), self.heads, x.dim(2) / self.heads];
             let mut x = x.reshape(shape);
-            watch.visit(site(point), &mut x)?;
+            watch.visit(tape, site(point), &mut x)?;
             Ok(x)
         };
         let (mut q, mut k, v) = (by_head(q, BlockPoint::Q)?, by_head(k, BlockPoint::K)?, by_head(v, BlockPoint::V)?);
         if let Some(angles) = angles {
             (q, k) = (ops::rotate(tape, &q, angles), ops::rotate(tape, &k, angles));
-            watch.visit(site(BlockPoint::RotQ), &mut q)?;
-            watch.visit(site(BlockPoint::RotK), &mut k)?;
+            watch.visit(tape, site(BlockPoint::RotQ), &mut q)?;
+            watch.visit(tape, site(BlockPoint::RotK), &mut k)?;
         }
         let looked_at = [BlockPoint::AttnScores, BlockPoint::Pattern].into_iter().any(|point| watch.wants(site(point)));
         let causal = matches!(sees, Sees::Earlier);
@@ -199,19 +224,25 @@ impl<F: Real> Attention<F> {
             if let Sees::Only(seen) = sees {
                 scores = ops::hide(tape, &scores, seen);
             }
-            watch.visit(site(BlockPoint::AttnScores), &mut scores)?;
+            watch.visit(tape, site(BlockPoint::AttnScores), &mut scores)?;
             let mut pattern = ops::softmax(tape, &scores);
-            watch.visit(site(BlockPoint::Pattern), &mut pattern)?;
+            watch.visit(tape, site(BlockPoint::Pattern), &mut pattern)?;
             ops::mix(tape, &pattern, &v, self.precision)
         } else {
             ops::attention(tape, (&q, &k, &v), causal, self.precision)
         };
-        watch.visit(site(BlockPoint::Z), &mut z)?;
-        let z = z.reshape(from.shape());
-        Ok(match &self.norm {
+        watch.visit(tape, site(BlockPoint::Z), &mut z)?;
+        Ok(z)
+    }
+
+    /// `z [row, query, head, unit]` -> `[row, query, unit]`.
+    fn out(&self, tape: &mut Tape<F>, z: Tensor<F>) -> Pending<'_, F> {
+        let shape = [z.dim(0), z.dim(1), z.dim(2) * z.dim(3)];
+        let z = z.reshape(shape);
+        match &self.norm {
             Some(norm) => self.out.of(&norm.forward(tape, &z)),
             None => self.out.of(&z),
-        })
+        }
     }
 }
 
@@ -271,22 +302,64 @@ impl<F: Real> Block<F> {
         watch: &mut Watch<'_>,
     ) -> Step<Tensor<F>> {
         let site = |point| Site { tower, point: Point::Block(layer, point) };
-        watch.visit(site(BlockPoint::ResidPre), &mut x)?;
+        watch.visit(tape, site(BlockPoint::ResidPre), &mut x)?;
         let normal = self.ln1.forward(tape, &x);
-        let out = self.attention.forward(tape, (&normal, &normal), around, &site, watch)?;
+        let z = self.attention.mixed(tape, (&normal, &normal), around, &site, watch)?;
         drop(normal);
-        let out = scaled(tape, out, self.scale1.as_ref());
-        let mut x = watch.pass(tape, site(BlockPoint::AttnOut), out)?.add(tape, &x).make(tape);
-        watch.visit(site(BlockPoint::ResidMid), &mut x)?;
+        self.rest(tape, Inside::Z { z, pre: x }, &site, watch)
+    }
 
-        let normal = self.ln2.forward(tape, &x);
-        let out = self.mlp.forward(tape, &normal, &site, watch)?;
-        drop(normal);
-        let out = scaled(tape, out, self.scale2.as_ref());
-        let mut x = watch.pass(tape, site(BlockPoint::MlpOut), out)?.add(tape, &x).make(tape);
-        watch.visit(site(BlockPoint::ResidPost), &mut x)?;
+    /// From inside the block to the residual stream on exit, `[row, token, unit]`.
+    pub(super) fn rest(
+        &self,
+        tape: &mut Tape<F>,
+        from: Inside<F>,
+        site: &dyn Fn(BlockPoint) -> Site,
+        watch: &mut Watch<'_>,
+    ) -> Step<Tensor<F>> {
+        let hidden = |tape: &mut Tape<F>, mid: Tensor<F>, watch: &mut Watch<'_>| {
+            let normal = self.ln2.forward(tape, &mid);
+            self.mlp.hidden(tape, &normal, site, watch).map(|post| (post, mid))
+        };
+        let (post, mid) = match from {
+            Inside::Z { z, pre } => {
+                let out = self.attention.out(tape, z);
+                let out = scaled(tape, out, self.scale1.as_ref());
+                let mut mid = watch.pass(tape, site(BlockPoint::AttnOut), out)?.add(tape, &pre).make(tape);
+                drop(pre);
+                watch.visit(tape, site(BlockPoint::ResidMid), &mut mid)?;
+                hidden(tape, mid, watch)?
+            }
+            Inside::Mid(mid) => hidden(tape, mid, watch)?,
+            Inside::Post { post, mid } => (post, mid),
+        };
+        let out = scaled(tape, self.mlp.down.of(&post), self.scale2.as_ref());
+        drop(post);
+        let mut x = watch.pass(tape, site(BlockPoint::MlpOut), out)?.add(tape, &mid).make(tape);
+        watch.visit(tape, site(BlockPoint::ResidPost), &mut x)?;
         Ok(x)
     }
+}
+
+/// What was computed inside a block: from there on a token's values don't depend on other tokens', so any tokens may stand in a row.
+#[derive(Clone, Debug)]
+pub enum Inside<F> {
+    /// Behind the heads.
+    Z {
+        /// [`BlockPoint::Z`], `[row, token, head, unit]`.
+        z: Tensor<F>,
+        /// [`BlockPoint::ResidPre`], `[row, token, unit]`.
+        pre: Tensor<F>,
+    },
+    /// Between attention and MLP: [`BlockPoint::ResidMid`], `[row, token, unit]`.
+    Mid(Tensor<F>),
+    /// Behind the hidden units.
+    Post {
+        /// [`BlockPoint::MlpPost`], `[row, token, unit]`.
+        post: Tensor<F>,
+        /// [`BlockPoint::ResidMid`], `[row, token, unit]`.
+        mid: Tensor<F>,
+    },
 }
 
 fn scaled<'a, F: Real>(tape: &mut Tape<F>, x: Pending<'a, F>, scale: Option<&'a Tensor<F>>) -> Pending<'a, F> {

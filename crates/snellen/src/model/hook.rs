@@ -2,8 +2,9 @@
 
 use super::Site;
 use crate::engine::ops::Pending;
-use crate::engine::{Real, Tape, Tensor};
+use crate::engine::{Gradients, Node, Real, Tape, Tensor};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 /// The values at a site, to read or to change in place.
 pub struct ActivationMut<'a> {
@@ -22,6 +23,55 @@ pub trait Hook {
 
     /// Called with the values at `site`. An error ends the forward.
     fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()>;
+
+    /// Whether the gradient with respect to the values at `site` is to be kept, on a tape that records.
+    fn differentiates(&self, _site: Site) -> bool {
+        false
+    }
+
+    /// Called where it is: the gradient will be at `node`. It is that of the values that the forward goes on with, changed or not.
+    fn node(&mut self, _site: Site, _node: Node) {}
+}
+
+/// A hook that changes nothing and keeps gradients: with a tape that records, every site's whose gradient was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct SiteGradients {
+    wanted: Vec<Site>,
+    nodes: BTreeMap<Site, Node>,
+}
+
+impl SiteGradients {
+    /// Keeps those at `sites`.
+    pub fn new(sites: impl IntoIterator<Item = Site>) -> Self {
+        let mut wanted: Vec<Site> = sites.into_iter().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        Self { wanted, nodes: BTreeMap::new() }
+    }
+
+    /// The gradient at `site`, of the shape that [`Site::shape`] documents; `None` where the forward didn't come there, or what was
+    /// differentiated does not depend on it.
+    pub fn at<'g, F: Real>(&self, gradients: &'g Gradients<F>, site: Site) -> Option<&'g [F]> {
+        gradients.at(*self.nodes.get(&site)?)
+    }
+}
+
+impl Hook for SiteGradients {
+    fn wants(&self, _: Site) -> bool {
+        false
+    }
+
+    fn at(&mut self, _: Site, _: &mut ActivationMut<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn differentiates(&self, site: Site) -> bool {
+        self.wanted.binary_search(&site).is_ok()
+    }
+
+    fn node(&mut self, site: Site, node: Node) {
+        self.nodes.insert(site, node);
+    }
 }
 
 impl Hook for () {
@@ -48,6 +98,19 @@ impl<A: Hook, B: Hook> Hook for (A, B) {
         }
         Ok(())
     }
+
+    fn differentiates(&self, site: Site) -> bool {
+        self.0.differentiates(site) || self.1.differentiates(site)
+    }
+
+    fn node(&mut self, site: Site, node: Node) {
+        if self.0.differentiates(site) {
+            self.0.node(site, node);
+        }
+        if self.1.differentiates(site) {
+            self.1.node(site, node);
+        }
+    }
 }
 
 impl<H: Hook + ?Sized> Hook for &mut H {
@@ -57,6 +120,14 @@ impl<H: Hook + ?Sized> Hook for &mut H {
 
     fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
         (**self).at(site, x)
+    }
+
+    fn differentiates(&self, site: Site) -> bool {
+        (**self).differentiates(site)
+    }
+
+    fn node(&mut self, site: Site, node: Node) {
+        (**self).node(site, node);
     }
 }
 
@@ -94,15 +165,26 @@ impl<'a> Watch<'a> {
         Self { hook, last: Some(last) }
     }
 
+    /// Whether the hook wants the values or the gradient at `site`.
     pub(super) fn wants(&self, site: Site) -> bool {
-        self.hook.wants(site)
+        self.hook.wants(site) || self.hook.differentiates(site)
     }
 
-    /// Shows `x` to the hook. A gradient passes through a change as if it were a constant added.
-    pub(super) fn visit<F: Real>(&mut self, site: Site, x: &mut Tensor<F>) -> Step<()> {
-        if !self.hook.wants(site) {
-            return Ok(());
+    /// Shows `x` to the hook, and keeps its gradient where the hook asks for it. A gradient passes through a change as if it were a
+    /// constant added.
+    pub(super) fn visit<F: Real>(&mut self, tape: &mut Tape<F>, site: Site, x: &mut Tensor<F>) -> Step<()> {
+        if self.hook.wants(site) {
+            self.show(site, x)?;
         }
+        if self.hook.differentiates(site)
+            && let Some(node) = tape.keep(x)
+        {
+            self.hook.node(site, node);
+        }
+        if self.last == Some(site) { Err(End::Seen) } else { Ok(()) }
+    }
+
+    fn show<F: Real>(&mut self, site: Site, x: &mut Tensor<F>) -> Result<()> {
         let shape = x.shape().to_vec();
         let values = x.data_mut();
         if let Some(data) = F::as_f32(values) {
@@ -114,7 +196,7 @@ impl<'a> Watch<'a> {
                 *x = F::of(y as f64);
             }
         }
-        if self.last == Some(site) { Err(End::Seen) } else { Ok(()) }
+        Ok(())
     }
 
     /// The same for what is not made yet: it stays so unless the hook wants it.
@@ -124,11 +206,11 @@ impl<'a> Watch<'a> {
         site: Site,
         x: Pending<'w, F>,
     ) -> Step<Pending<'w, F>> {
-        if !self.hook.wants(site) {
+        if !self.wants(site) {
             return Ok(x);
         }
         let mut x = x.make(tape);
-        self.visit(site, &mut x)?;
+        self.visit(tape, site, &mut x)?;
         Ok(x.into())
     }
 }

@@ -54,23 +54,27 @@ impl<F: Real> PixelsRef<'_, F> {
         if values != config.values() {
             return Err(Error::mismatch("pixels", format!("{} values a patch", config.values()), values));
         }
-        if self.grids.len() != images {
-            let expected = format!("rows and columns of patches for each of {images} images");
-            return Err(Error::mismatch("pixels", expected, format!("{} of them", self.grids.len())));
-        }
-        let fits = |[rows, columns]: &[usize; 2]| (1..=patches).contains(&rows.saturating_mul(*columns));
-        match self.grids.iter().find(|grid| !fits(grid)) {
-            Some([rows, columns]) => {
-                let expected = format!("1 to {patches} patches in rows and columns");
-                Err(Error::mismatch("pixels", expected, format!("{rows} x {columns}")))
-            }
-            None => Ok(()),
-        }
+        check_grids(self.grids, images, patches)
     }
+}
 
-    /// Which patches are no padding, `[image, patch]`.
-    pub(super) fn seen(self) -> Vec<bool> {
-        let patches = self.values.dim(1);
-        self.grids.iter().flat_map(|[rows, columns]| (0..patches).map(move |patch| patch < rows * columns)).collect()
+/// Refuses grids that are not those of `images` pictures of at most `patches` patches.
+pub(super) fn check_grids(grids: &[[usize; 2]], images: usize, patches: usize) -> Result<()> {
+    if grids.len() != images {
+        let expected = format!("rows and columns of patches for each of {images} images");
+        return Err(Error::mismatch("pixels", expected, format!("{} of them", grids.len())));
     }
+    let fits = |[rows, columns]: &[usize; 2]| (1..=patches).contains(&rows.saturating_mul(*columns));
+    match grids.iter().find(|grid| !fits(grid)) {
+        Some([rows, columns]) => {
+            let expected = format!("1 to {patches} patches in rows and columns");
+            Err(Error::mismatch("pixels", expected, format!("{rows} x {columns}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Which of `patches` patches are no padding, `[image, patch]`.
+pub(super) fn seen(grids: &[[usize; 2]], patches: usize) -> Vec<bool> {
+    grids.iter().flat_map(|[rows, columns]| (0..patches).map(move |patch| patch < rows * columns)).collect()
 }

@@ -53,27 +53,43 @@ impl<F: Real> TextTower<F> {
 
     /// -> embeddings `[text, unit]`, not normalised.
     pub(super) fn forward(&self, tape: &mut Tape<F>, tokens: &Tokens, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
+        let x = self.embed(tape, tokens, watch)?;
+        self.resume(tape, (0, x), tokens, watch)
+    }
+
+    /// The residual stream before the first block, `[text, token, unit]`.
+    fn embed(&self, tape: &mut Tape<F>, tokens: &Tokens, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
         let mut x = ops::embed(tape, &self.table, tokens.ids(), tokens.length());
-        watch.visit(Site::text(Point::Embed), &mut x)?;
+        watch.visit(tape, Site::text(Point::Embed), &mut x)?;
         let mut positions = ops::repeat(tape, &self.positions, x.dim(0), x.dim(1));
-        watch.visit(Site::text(Point::PosEmbed), &mut positions)?;
-        let mut x = ops::add(tape, &x, &positions);
+        watch.visit(tape, Site::text(Point::PosEmbed), &mut positions)?;
+        Ok(ops::add(tape, &x, &positions))
+    }
+
+    /// From the residual stream `x [text, token, unit]` before block `layer` to what [`forward`](Self::forward) gives.
+    pub(super) fn resume(
+        &self,
+        tape: &mut Tape<F>,
+        (layer, mut x): (usize, Tensor<F>),
+        tokens: &Tokens,
+        watch: &mut Watch<'_>,
+    ) -> Step<Tensor<F>> {
         let sees = match tokens.mask() {
             Some(mask) => Sees::Only(mask),
             None if self.causal => Sees::Earlier,
             None => Sees::All,
         };
-        for (layer, block) in self.blocks.iter().enumerate() {
+        for (layer, block) in self.blocks.iter().enumerate().skip(layer) {
             x = block.forward(tape, x, (Tower::Text, layer, sees.into()), watch)?;
         }
         let mut x = self.ln_final.forward(tape, &x);
-        watch.visit(Site::text(Point::LnFinal), &mut x)?;
+        watch.visit(tape, Site::text(Point::LnFinal), &mut x)?;
         let pooled = ops::select(tape, &x, tokens.ends());
         let mut embeds = match &self.projection {
             Some(projection) => projection.of(&pooled).make(tape),
             None => pooled,
         };
-        watch.visit(Site::text(Point::Embeds), &mut embeds)?;
+        watch.visit(tape, Site::text(Point::Embeds), &mut embeds)?;
         Ok(embeds)
     }
 }

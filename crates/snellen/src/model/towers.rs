@@ -3,10 +3,11 @@
 use super::block::Block;
 use super::checkpoint::Parameters;
 use super::hook::{End, Step, Watch};
+use super::resume::check_stream;
 use super::text::TextTower;
 use super::tokenizer::Tokens;
 use super::vision::VisionTower;
-use super::{Hook, ModelConfig, PixelsRef, Site, Tower, Transform};
+use super::{BlockPoint, Hook, Inside, ModelConfig, PixelsRef, Point, Site, Tower, Transform};
 use crate::engine::{Precision, Real, Tape, Tensor};
 use crate::{Error, Result};
 
@@ -98,6 +99,60 @@ impl<F: Real> Towers<F> {
     pub fn observe_texts(&self, tape: &mut Tape<F>, tokens: &Tokens, hook: &mut dyn Hook) -> Result<()> {
         let Some(last) = self.sites[1].iter().rev().find(|site| hook.wants(**site)) else { return Ok(()) };
         seen(self.text()?.forward(tape, tokens, &mut Watch::until(hook, *last)))
+    }
+
+    /// The rest of [`embed_images`](Self::embed_images): from the residual stream `[image, token, unit]` before block `layer`
+    /// ([`BlockPoint::ResidPre`]; the number of blocks stands for what is behind the last), with the bytes that a whole forward gives.
+    /// `grids` are those of the pixels; none where all pictures have the tower's.
+    ///
+    /// # Errors
+    /// When the tower has no such place, or the stream another shape.
+    pub fn resume_images(
+        &self,
+        tape: &mut Tape<F>,
+        (layer, stream): (usize, Tensor<F>),
+        grids: &[[usize; 2]],
+        hook: &mut dyn Hook,
+    ) -> Result<Tensor<F>> {
+        self.vision.check_stream(layer, &stream, grids)?;
+        whole(self.vision.resume(tape, (layer, stream), grids, &mut Watch::whole(hook)))
+    }
+
+    /// The rest of [`embed_texts`](Self::embed_texts), likewise; of `tokens` it takes which of them are seen and where texts end.
+    ///
+    /// # Errors
+    /// When there is no text tower, it has no such place, or the stream another shape.
+    pub fn resume_texts(
+        &self,
+        tape: &mut Tape<F>,
+        (layer, stream): (usize, Tensor<F>),
+        tokens: &Tokens,
+        hook: &mut dyn Hook,
+    ) -> Result<Tensor<F>> {
+        let text = self.text()?;
+        check_stream((layer, text.blocks.len()), &stream, [tokens.ends().len(), tokens.length(), text.width()])?;
+        whole(text.resume(tape, (layer, stream), tokens, &mut Watch::whole(hook)))
+    }
+
+    /// From inside block `layer` of a tower to its end, [`BlockPoint::ResidPost`]: `[row, token, unit]`.
+    ///
+    /// # Errors
+    /// When there is no such block. Shapes are the caller's to keep.
+    pub(crate) fn finish_block(
+        &self,
+        tape: &mut Tape<F>,
+        (tower, layer): (Tower, usize),
+        from: Inside<F>,
+        hook: &mut dyn Hook,
+    ) -> Result<Tensor<F>> {
+        let blocks = match tower {
+            Tower::Vision => &self.vision.blocks,
+            Tower::Text => &self.text()?.blocks,
+        };
+        let none = || Error::mismatch("block", format!("one of {}", blocks.len()), layer);
+        let block = blocks.get(layer).ok_or_else(none)?;
+        let site = |point: BlockPoint| Site { tower, point: Point::Block(layer, point) };
+        whole(block.rest(tape, from, &site, &mut Watch::whole(hook)))
     }
 
     fn text(&self) -> Result<&TextTower<F>> {

@@ -4,7 +4,7 @@ use super::block::{Around, Attention, Block, Linear, Mlp, Norm, Sees};
 use super::checkpoint::Parameters;
 use super::config::Positions;
 use super::hook::{Step, Watch};
-use super::pixels::PixelsRef;
+use super::pixels::{self, PixelsRef};
 use super::positions::{angles, fit, of_pictures};
 use super::{BlockPoint, Point, Site, Tower, VisionConfig, VisionPooling};
 use crate::Result;
@@ -65,6 +65,11 @@ impl<F: Real> VisionTower<F> {
         })
     }
 
+    /// Its shape.
+    pub(super) fn config(&self) -> &VisionConfig {
+        &self.config
+    }
+
     /// Packs the maps outside its blocks for `precision`.
     pub(super) fn pack_ends(&mut self, precision: Precision) {
         self.patch.pack(precision);
@@ -83,17 +88,20 @@ impl<F: Real> VisionTower<F> {
         pixels: PixelsRef<'_, F>,
         watch: &mut Watch<'_>,
     ) -> Step<Tensor<F>> {
-        let mut seen = Vec::new();
+        let x = self.embed(tape, pixels, watch)?;
+        self.resume(tape, (0, x), pixels.grids, watch)
+    }
+
+    /// The residual stream before the first block, `[image, token, unit]`.
+    fn embed(&self, tape: &mut Tape<F>, pixels: PixelsRef<'_, F>, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
         let patches = if self.config.is_flexible() {
             pixels.check(&self.config)?;
-            seen = pixels.seen();
             pixels.values.clone()
         } else {
             ops::patches(tape, pixels.values, self.config.patch)
         };
-        let sees = if seen.contains(&false) { Sees::Only(&seen) } else { Sees::All };
         let mut x = ops::linear(&patches, &self.patch, self.patch_bias.as_ref()).make(tape);
-        watch.visit(Site::vision(Point::Embed), &mut x)?;
+        watch.visit(tape, Site::vision(Point::Embed), &mut x)?;
         if self.config.class_position {
             x = self.with_first_tokens(tape, x);
         }
@@ -102,7 +110,7 @@ impl<F: Real> VisionTower<F> {
                 Positions::Flexible { trained, .. } => of_pictures(positions, trained, pixels.grids, x.dim(1)),
                 _ => ops::repeat(tape, positions, x.dim(0), x.dim(1)),
             };
-            watch.visit(Site::vision(Point::PosEmbed), &mut positions)?;
+            watch.visit(tape, Site::vision(Point::PosEmbed), &mut positions)?;
             x = ops::add(tape, &x, &positions);
         }
         if !self.config.class_position {
@@ -113,15 +121,28 @@ impl<F: Real> VisionTower<F> {
         }
         if let Some(ln_pre) = &self.ln_pre {
             x = ln_pre.forward(tape, &x);
-            watch.visit(Site::vision(Point::LnPre), &mut x)?;
+            watch.visit(tape, Site::vision(Point::LnPre), &mut x)?;
         }
-        for (layer, block) in self.blocks.iter().enumerate() {
+        Ok(x)
+    }
+
+    /// From the residual stream `x [image, token, unit]` before block `layer` to what [`forward`](Self::forward) gives.
+    pub(super) fn resume(
+        &self,
+        tape: &mut Tape<F>,
+        (layer, mut x): (usize, Tensor<F>),
+        grids: &[[usize; 2]],
+        watch: &mut Watch<'_>,
+    ) -> Step<Tensor<F>> {
+        let seen = if self.config.is_flexible() { pixels::seen(grids, x.dim(1)) } else { Vec::new() };
+        let sees = if seen.contains(&false) { Sees::Only(&seen) } else { Sees::All };
+        for (layer, block) in self.blocks.iter().enumerate().skip(layer) {
             let around = Around { sees, angles: self.angles.as_ref() };
             x = block.forward(tape, x, (Tower::Vision, layer, around), watch)?;
         }
         let last = |tape: &mut Tape<F>, x: &Tensor<F>, watch: &mut Watch<'_>| {
             let mut x = self.ln_final.forward(tape, x);
-            watch.visit(Site::vision(Point::LnFinal), &mut x).map(|()| x)
+            watch.visit(tape, Site::vision(Point::LnFinal), &mut x).map(|()| x)
         };
         if !self.config.norm_after_pooling {
             x = last(tape, &x, watch)?;
@@ -139,7 +160,7 @@ impl<F: Real> VisionTower<F> {
             Some(projection) => projection.of(&pooled).make(tape),
             None => pooled,
         };
-        watch.visit(Site::vision(Point::Embeds), &mut embeds)?;
+        watch.visit(tape, Site::vision(Point::Embeds), &mut embeds)?;
         Ok(embeds)
     }
 }
@@ -181,7 +202,7 @@ impl<F: Real> Head<F> {
         let site = |point| Site::vision(Point::Head(point));
         let query = ops::repeat(tape, &self.query, x.dim(0), 1);
         let mut attn_out = self.attention.forward(tape, (&query, x), sees.into(), &site, watch)?.make(tape);
-        watch.visit(site(BlockPoint::AttnOut), &mut attn_out)?;
+        watch.visit(tape, site(BlockPoint::AttnOut), &mut attn_out)?;
         let normal = self.norm.forward(tape, &attn_out);
         let mlp_out = self.mlp.forward(tape, &normal, &site, watch)?;
         let out = watch.pass(tape, site(BlockPoint::MlpOut), mlp_out)?.add(tape, &attn_out).make(tape);

@@ -83,16 +83,16 @@ fn alone(folder: &Path) -> Option<PathBuf> {
 }
 
 /// A reference: inputs and activations by name.
-struct Reference(Vec<u8>);
+pub struct Reference(Vec<u8>);
 
 impl Reference {
-    fn read(name: &str) -> Self {
+    pub fn read(name: &str) -> Self {
         Self(std::fs::read(folder(name).join("reference.safetensors")).unwrap())
     }
     fn names(&self) -> Vec<String> {
         SafeTensors::deserialize(&self.0).unwrap().names().into_iter().map(str::to_owned).collect()
     }
-    fn tensor(&self, name: &str) -> Tensor<f32> {
+    pub fn tensor(&self, name: &str) -> Tensor<f32> {
         let file = SafeTensors::deserialize(&self.0).unwrap();
         let view = file.tensor(name).unwrap_or_else(|_| panic!("no `{name}`"));
         Tensor::new(
@@ -100,14 +100,14 @@ impl Reference {
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
         )
     }
-    fn ids(&self) -> Option<Vec<Vec<u32>>> {
+    pub fn ids(&self) -> Option<Vec<Vec<u32>>> {
         self.rows("input.input_ids")
     }
-    fn mask(&self) -> Option<Vec<Vec<bool>>> {
+    pub fn mask(&self) -> Option<Vec<Vec<bool>>> {
         let rows = self.rows("input.attention_mask")?;
         Some(rows.into_iter().map(|row| row.into_iter().map(|seen| seen == 1).collect()).collect())
     }
-    fn grids(&self) -> Vec<[usize; 2]> {
+    pub fn grids(&self) -> Vec<[usize; 2]> {
         let rows = self.rows("input.spatial_shapes").unwrap_or_default();
         rows.iter().map(|row| [row[0] as usize, row[1] as usize]).collect()
     }
@@ -122,7 +122,7 @@ impl Reference {
 
 /// Keeps what it sees.
 #[derive(Default)]
-struct Recorder(BTreeMap<Site, (Vec<usize>, Vec<f32>)>);
+pub struct Recorder(pub BTreeMap<Site, (Vec<usize>, Vec<f32>)>);
 
 impl Hook for Recorder {
     fn wants(&self, _: Site) -> bool {

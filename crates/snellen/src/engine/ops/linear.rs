@@ -1,7 +1,7 @@
 //! Affine maps, and what follows them.
 
 use super::{activate, add, scale};
-use crate::engine::product::{column_sums, plain, transposed};
+use crate::engine::product::{column_sums, transposed};
 use crate::engine::{Activation, Real, Tape, Tensor, Weight};
 use snellen_cpu::Finish;
 use std::array::from_fn;
@@ -132,9 +132,9 @@ impl<F: Real> Product<'_, F> {
         }
         let (x_node, w_node, bias_node) = (x.node, w.node(), bias.and_then(|bias| bias.node));
         let add_node = add.as_ref().and_then(|add| add.node);
-        let w = w.dense();
+        let w = w.clone();
         tape.push(out, &[x_node, w_node, bias_node, add_node], move |dy, gradients| {
-            gradients.add(x_node, |memory| plain(memory, dy, w.data(), n, k));
+            gradients.add(x_node, |memory| w.back(memory, dy));
             gradients.add(w_node, |memory| transposed(memory, dy, x.data(), n, k));
             gradients.add(bias_node, |_| column_sums(dy, n));
             gradients.add(add_node, |memory| memory.copy(dy));

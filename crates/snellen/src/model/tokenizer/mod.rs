@@ -128,6 +128,23 @@ impl Tokens {
         &self.ends
     }
 
+    /// The texts `rows`, in this order, each as often as it comes.
+    ///
+    /// # Panics
+    /// If there is no such text.
+    #[must_use]
+    pub fn rows(&self, rows: &[usize]) -> Self {
+        let n = self.length;
+        let mask = |mask: &Vec<bool>| rows.iter().flat_map(|row| &mask[row * n..][..n]).copied().collect();
+        Self {
+            ids: rows.iter().flat_map(|row| &self.ids[row * n..][..n]).copied().collect(),
+            length: n,
+            ends: rows.iter().map(|row| self.ends[*row]).collect(),
+            mask: self.mask.as_ref().map(mask),
+            own: rows.iter().map(|row| self.own[*row].clone()).collect(),
+        }
+    }
+
     /// Where in its row the tokens of each text stand, special ones among them; what is around them is padding. Whole rows, where the
     /// ids were made elsewhere.
     pub fn own(&self) -> &[Range<usize>] {
