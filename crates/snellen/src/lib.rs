@@ -34,6 +34,7 @@ pub mod bench;
 pub mod engine;
 pub mod error;
 pub mod exam;
+pub mod intervene;
 pub mod lab;
 pub mod measure;
 mod memory;

@@ -16,7 +16,7 @@ pub struct ActivationMut<'a> {
 
 /// The forward calls [`at`](Hook::at) at every site that the hook wants, once, and continues with what it leaves there.
 ///
-/// A hook on no site is `()`; two hooks in a row are a pair.
+/// A hook on no site is `()`; two hooks in a row are a pair, several of a kind a `Vec`.
 pub trait Hook {
     /// Whether to be called at `site`; an unwanted site costs nothing.
     fn wants(&self, site: Site) -> bool;
@@ -110,6 +110,16 @@ impl<A: Hook, B: Hook> Hook for (A, B) {
         if self.1.differentiates(site) {
             self.1.node(site, node);
         }
+    }
+}
+
+impl<H: Hook> Hook for Vec<H> {
+    fn wants(&self, site: Site) -> bool {
+        self.iter().any(|hook| hook.wants(site))
+    }
+
+    fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
+        self.iter_mut().filter(|hook| hook.wants(site)).try_for_each(|hook| hook.at(site, x))
     }
 }
 

@@ -80,15 +80,7 @@ pub fn scene_cover(
 }
 
 fn patches(objects: &Mask, preprocessing: &Preprocessing, vision: &VisionConfig) -> Vec<f64> {
-    let mut region = preprocessing.region(objects.width, objects.height);
-    if let Some([rows, columns]) = preprocessing.grid([objects.height, objects.width]) {
-        let shares = objects.patches(region, rows, columns);
-        return shares.into_iter().map(|share| share.clamp(0.0, 1.0)).collect();
-    }
-    // Pixels beyond the last whole patch belong to none.
-    let whole = (vision.grid() * vision.patch) as f64 / vision.image as f64;
-    region.width *= whole;
-    region.height *= whole;
-    let shares = objects.patches(region, vision.grid(), vision.grid());
+    let (region, [rows, columns]) = preprocessing.patched(objects.width, objects.height, vision);
+    let shares = objects.patches(region, columns, rows);
     shares.into_iter().map(|share| share.clamp(0.0, 1.0)).collect()
 }

@@ -6,6 +6,7 @@ use super::{Object, Said, Scene, World};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use std::fmt;
+use std::ops::Range;
 
 /// Captions around what a scene holds, which stands for `{}`.
 pub const TEMPLATES: [&str; 6] =
@@ -101,6 +102,25 @@ impl<'a> Wording<'a> {
 pub fn caption(scene: &Scene, world: &World, wording: &Wording) -> String {
     let phrases: Vec<_> = wording.order.iter().map(|&k| Phrase::of(&scene.objects[k], world)).collect();
     say(&phrases, wording.template)
+}
+
+/// The same, and where in it the words stand that say an object, without their article: `(object, bytes)`, in the order of the caption.
+///
+/// # Panics
+/// As [`caption`].
+#[must_use]
+pub fn said(scene: &Scene, world: &World, wording: &Wording) -> (String, Vec<(usize, Range<usize>)>) {
+    let text = caption(scene, world, wording);
+    let mut at = wording.template.find("{}").unwrap_or_default();
+    let mut spans = Vec::with_capacity(wording.order.len());
+    for &k in &wording.order {
+        let phrase = Phrase::of(&scene.objects[k], world).to_string();
+        let Some(from) = text[at..].find(&phrase).map(|found| at + found) else { continue };
+        at = from + phrase.len();
+        let article = phrase.find(' ').map_or(0, |space| space + 1);
+        spans.push((k, from + article..at));
+    }
+    (text, spans)
 }
 
 /// `phrases` joined (`a red circle`, `a red circle and a square`, `a circle, a square and a red object`; `nothing` if there

@@ -9,6 +9,7 @@ mod families;
 mod forward;
 mod gradients;
 mod hub;
+mod intervene;
 mod lab;
 mod loader;
 mod measure;

@@ -44,6 +44,15 @@ fn siglip() -> ModelConfig {
     config("families/siglip", "siglip", 64)
 }
 
+/// One of each kind, with its name: byte pairs, SentencePiece's unigrams, and those of Gemma.
+pub fn of_every_kind() -> Vec<(&'static str, Tokenizer)> {
+    let load = |name, config: &ModelConfig| {
+        (name, Tokenizer::load(&fixtures("tokens").join(name).as_path(), config).unwrap().unwrap())
+    };
+    let lower = config("families/siglip2", "siglip2", 64);
+    vec![load("clip", &clip()), load("siglip", &siglip()), load("siglip2", &lower)]
+}
+
 /// Whole rows, padding included.
 fn rows(tokenizer: &Tokenizer, captions: &[String]) -> Vec<Vec<u32>> {
     let tokens = tokenizer.encode_truncated(captions).unwrap();

@@ -16,6 +16,7 @@ mod resize;
 mod timm;
 mod transformers;
 
+use super::VisionConfig;
 use super::picture::{Decoded, Mode, memory};
 use crate::engine::Tensor;
 use crate::scene::mask::Region;
@@ -359,6 +360,20 @@ impl Preprocessing {
         let from = [0, 1].map(|axis| start[axis] as f64 * scale[axis] - before[axis] as f64);
         let [height, width] = scale.map(|scale| self.image as f64 * scale);
         Region { x: from[1], y: from[0], width, height }
+    }
+
+    /// The part of a picture of `width` x `height` pixels that the patches of `vision` see, in the picture's own pixels, and how many rows
+    /// and columns of patches that is.
+    pub fn patched(&self, width: usize, height: usize, vision: &VisionConfig) -> (Region, [usize; 2]) {
+        let mut region = self.region(width, height);
+        if let Some(grid) = self.grid([height, width]) {
+            return (region, grid);
+        }
+        // Pixels beyond the last whole patch belong to none.
+        let whole = (vision.grid() * vision.patch) as f64 / vision.image as f64;
+        region.width *= whole;
+        region.height *= whole;
+        (region, [vision.grid(); 2])
     }
 
     /// What the result shows of `picture`, in the picture's own pixels, without any padding.

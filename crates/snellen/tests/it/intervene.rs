@@ -1,0 +1,4 @@
+//! Edits: what they say, where they are made, what they change.
+
+mod edits;
+mod groups;
