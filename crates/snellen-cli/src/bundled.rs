@@ -26,5 +26,15 @@ pub fn with_model<T>(f: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
         let path = folder.join(name);
         std::fs::write(&path, bytes).map_err(Error::io(&path))?;
     }
-    f(&folder)
+    f(&folder).map_err(|error| named(error, &folder))
+}
+
+/// `error` about a file of the model in `folder`, of which the user knows nothing.
+fn named(error: Error, folder: &Path) -> Error {
+    let own = |place: String| place.replace(&folder.display().to_string(), NAME);
+    match error {
+        Error::Mismatch { place, expected, got } => Error::Mismatch { place: own(place), expected, got },
+        Error::Malformed { place, source } => Error::Malformed { place: own(place), source },
+        other => other,
+    }
 }

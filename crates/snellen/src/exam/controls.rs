@@ -26,8 +26,11 @@ pub(super) fn beside(units: &mut Units, controls: &[Untrained], confidence: Conf
         for control in controls {
             let place = || format!("control `{}`: site {}", control.name, of.site);
             let same = |site: &&SiteUnits| (&site.site, &site.tokens) == (&of.site, &of.tokens);
-            let missing = || Error::mismatch(place(), "the sites of what is measured", "not this one");
-            let sites = control.models.iter().map(|model| model.iter().find(same).ok_or_else(missing));
+            let missing = |model: &[SiteUnits]| {
+                let sites = model.iter().map(|site| format!("{}/{}", site.site, site.tokens)).collect::<Vec<_>>();
+                Error::mismatch(place(), "the sites of what is measured", format!("only {}", sites.join(", ")))
+            };
+            let sites = control.models.iter().map(|model| model.iter().find(same).ok_or_else(|| missing(model)));
             let sites: Vec<&SiteUnits> = sites.collect::<Result<_>>()?;
             if let Some(other) = sites.iter().find(|site| site.units != of.units) {
                 return Err(Error::mismatch(place(), format!("{} units", of.units), other.units));

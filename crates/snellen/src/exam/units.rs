@@ -113,7 +113,10 @@ fn measuring<'a>(
 ) -> Result<Measuring<'a>> {
     let labels = run.join(crate::record::LABELS);
     if !labels.is_file() {
-        return Err(Error::mismatch(run.display(), "a run with labels.csv: its images had labels", "none"));
+        let things = RunManifest::read(run)?.things();
+        let expected =
+            format!("a run with labels.csv, of {things} that had labels beside them (snellen record --help)");
+        return Err(Error::mismatch(run.display(), expected, "none"));
     }
     let store = ActivationStore::open(&run.join(crate::record::ACTIVATIONS))?;
     let mut measuring = Measuring::begin(&read_labels(&labels)?, second, criterion)?;

@@ -5,6 +5,7 @@ use super::{durable, temporary};
 use crate::{Error, Result};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// How often a claim is tried whose file is removed meanwhile by those who give it up.
@@ -34,13 +35,13 @@ impl Claim {
         beside.push(".claim");
         let path = target.with_file_name(beside);
         let mut made = Vec::new();
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             made.extend(make_parents(&path)?);
             let file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path) {
                 Ok(file) => file,
                 // Whoever made the folder found it empty and removed it.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(Error::io(&path)(error)),
+                Err(error) if error.kind() == ErrorKind::NotFound && attempt < ATTEMPTS => continue,
+                Err(error) => return Err(Error::io(durable::parent(target))(error)),
             };
             match file.try_lock() {
                 Ok(()) if stands(&file, &path) => {
@@ -50,7 +51,7 @@ impl Claim {
                 }
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(busy(target)),
-                Err(TryLockError::Error(source)) => return Err(Error::io(&path)(source)),
+                Err(TryLockError::Error(source)) => return Err(Error::io(durable::parent(target))(source)),
             }
         }
         Err(busy(target))
@@ -124,6 +125,13 @@ mod tests {
         drop(Claim::on(&out).unwrap());
         assert!(out.join("below").exists());
         assert!(Claim::on(std::path::Path::new("/")).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_system_refuses_is_said_of_the_folder() {
+        let said = Claim::on(std::path::Path::new("/proc/out")).err().unwrap().to_string();
+        assert!(said.starts_with("/proc: ") && !said.contains("another process"), "{said}");
     }
 
     #[test]

@@ -91,5 +91,5 @@ pub(super) fn data(
 
 fn open(path: &Path) -> Result<ZipArchive<BufReader<File>>> {
     let file = File::open(path).map_err(Error::io(path))?;
-    ZipArchive::new(BufReader::new(file)).map_err(|e| Error::malformed(path.display(), e))
+    ZipArchive::new(BufReader::new(file)).map_err(|e| crate::torch::cut(path, e))
 }

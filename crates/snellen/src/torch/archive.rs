@@ -6,16 +6,26 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
+use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 /// The most files of an archive.
 const MAX_FILES: usize = 1 << 20;
 
+/// An archive's list of files stands at its end, so one that is not there was most likely cut off.
+pub(crate) fn cut(path: &Path, error: ZipError) -> Error {
+    match error {
+        ZipError::InvalidArchive(_) => {
+            Error::mismatch(path.display(), "a whole zip archive", format!("one that is cut off or damaged ({error})"))
+        }
+        other => Error::malformed(path.display(), other),
+    }
+}
+
 pub(super) fn open(path: &Path) -> Result<TorchFile> {
     let file = File::open(path).map_err(Error::io(path))?;
     let length = file.metadata().map_err(Error::io(path))?.len();
-    let malformed = |e| Error::malformed(path.display(), e);
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(malformed)?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| cut(path, e))?;
     if archive.len() > MAX_FILES {
         return Err(Error::mismatch(path.display(), format!("at most {MAX_FILES} files inside"), archive.len()));
     }

@@ -28,6 +28,7 @@ mod state;
 mod stored;
 mod value;
 
+pub(crate) use archive::cut;
 pub use state::State;
 pub use stored::Tensor;
 pub use value::{Kind, Value};

@@ -272,7 +272,13 @@ fn json_ids(
     most: Option<usize>,
     place: &dyn Fn() -> String,
 ) -> Result<Vec<u32>> {
-    let malformed = |e| Error::malformed(place(), e);
+    let malformed = |e| {
+        let unknown = text.split_whitespace().find(|word| inner.encode_fast(*word, false).is_err());
+        match unknown {
+            Some(word) => Error::mismatch(place(), "words of its vocabulary", quoted(word)),
+            None => Error::malformed(place(), e),
+        }
+    };
     let Some(most) = most else {
         return Ok(inner.encode_fast(text, true).map_err(malformed)?.get_ids().to_vec());
     };

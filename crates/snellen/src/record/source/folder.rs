@@ -78,14 +78,18 @@ impl FolderSource {
     }
 
     fn of_pictures(folder: &Path, listing: &Listing, by_folder: bool) -> Result<Self> {
-        let filenames: Vec<String> = listing.pictures().map(str::to_owned).collect();
+        // Of a scene folder; elsewhere `masks` is a name like any other.
+        let scenes = folder.join("scenes.json").is_file();
+        let is_mask = |name: &str| scenes && name.starts_with("masks/");
+        let filenames: Vec<String> = listing.pictures().filter(|name| !is_mask(name)).map(str::to_owned).collect();
         let labels = by_folder.then(|| {
             let table = classes(folder, &filenames)?;
             let mut bytes = Vec::new();
             write_labels(&table, &mut bytes)?;
             Ok::<_, Error>(FolderLabels { place: folder.display().to_string(), table, bytes })
         });
-        let passed = listing.passed("", |_, kind| matches!(kind, Kind::Picture | Kind::Unread(_))).list();
+        let used = |name: &str, kind| matches!(kind, Kind::Picture | Kind::Unread(_)) && !is_mask(name);
+        let passed = listing.passed("masks of scenes", used).list();
         Ok(Self { folder: folder.to_owned(), filenames, masks: None, labels: labels.transpose()?, passed_over: passed })
     }
 

@@ -110,7 +110,7 @@ pub(super) fn read(path: &Path, labels: LabelsFrom) -> Result<Texts> {
     let beside = Beside::find(path).filter(|_| labels != LabelsFrom::Nothing);
     let own = labels != LabelsFrom::Nothing && (columns.numbered() || beside.is_none());
     let mut rest = own.then(|| Rest::begin(&columns, first));
-    let (mut rows, mut files) = (Vec::new(), BTreeMap::new());
+    let (mut rows, mut files) = (Vec::new(), BTreeMap::<String, usize>::new());
     while reader.read_record(&mut record).map_err(malformed)? {
         let line = lines.of(&record);
         let here = format!("{place}:{line}");
@@ -131,12 +131,9 @@ pub(super) fn read(path: &Path, labels: LabelsFrom) -> Result<Texts> {
             return Err(Error::mismatch(here, format!("a text of at most {MAX_TEXT} bytes"), text.len()));
         }
         let filename = columns.filename(&here, &record)?;
-        if let Some(other) = filename.as_ref().and_then(|name| files.insert(name.clone(), line)) {
-            let got = format!("`{}` again, as in line {other}", filename.unwrap_or_default());
-            return Err(Error::mismatch(here, "a file name of its own", got));
-        }
+        let name = filename.as_ref().map(|name| of_its_own(name, &mut files));
         if let Some(rest) = &mut rest {
-            rest.row(&here, (line, rows.len()), &record, filename.as_deref())?;
+            rest.row(&here, (line, rows.len()), &record, name.as_deref())?;
         }
         rows.push(TextRow { filename, text: text.to_owned(), line });
     }
@@ -158,6 +155,13 @@ pub(super) fn read(path: &Path, labels: LabelsFrom) -> Result<Texts> {
     };
     texts.passed_over = passed.list();
     Ok(texts)
+}
+
+/// What a row of labels is called whose text is of the image `name`: an image may have several texts, the second is `name#2`.
+pub(super) fn of_its_own(name: &str, met: &mut BTreeMap<String, usize>) -> String {
+    let times = met.entry(name.to_owned()).or_default();
+    *times += 1;
+    if *times == 1 { name.to_owned() } else { format!("{name}#{times}") }
 }
 
 /// The line of each row, counted on from the row before.

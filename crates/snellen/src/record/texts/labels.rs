@@ -1,7 +1,7 @@
 //! What the texts show: from columns of their own file, or from a `labels.csv` beside it.
 
 use super::Texts;
-use super::file::Columns;
+use super::file::{Columns, of_its_own};
 use crate::record::LABELS;
 use crate::record::source::Passed;
 use crate::scene::labels::{LabelRow, LabelTable};
@@ -32,7 +32,8 @@ impl Rest {
         rest
     }
 
-    /// Adds row `row`, which begins in line `line` and is called `here`; a row without a file name goes by its number.
+    /// Adds row `row`, which begins in line `line` and is called `here`, under the file name `filename`; a row without one goes by its
+    /// number.
     pub fn row(
         &mut self,
         here: &str,
@@ -44,18 +45,19 @@ impl Rest {
             return Err(Error::mismatch(here, "a file name, as the file has labels (or --labels none)", "none"));
         }
         let fields: Vec<&str> = record.iter().collect();
-        self.write(line, &fields, &format!("{row:06}"));
+        let numbered = format!("{row:06}");
+        self.write(line, &fields, filename.unwrap_or(&numbered));
         Ok(())
     }
 
-    /// One row; `name` is its file name where the file has none.
+    /// One row under the file name `name`; of the header, what a column of file names is called.
     fn write(&mut self, line: usize, fields: &[&str], name: &str) {
         let before = line.saturating_sub(self.line);
         self.bytes.resize(self.bytes.len() + before, b'\n');
         self.line += before;
         for column in 0..self.width {
             let field = fields.get(column).copied().filter(|_| column != self.text).unwrap_or_default();
-            self.field(field);
+            self.field(if Some(column) == self.filename { name } else { field });
             self.bytes.push(b',');
         }
         // Behind them, so that columns keep their numbers.
@@ -109,21 +111,22 @@ impl Beside {
         ignored
             .into_iter()
             .for_each(|column| passed.add(format!("columns of {} that are no factors", self.name()), column));
-        let mut known: BTreeMap<&str, &LabelRow> = table.rows.iter().map(|row| (row.filename.as_str(), row)).collect();
-        let mut rows = Vec::with_capacity(texts.rows.len());
+        let known: BTreeMap<&str, &LabelRow> = table.rows.iter().map(|row| (row.filename.as_str(), row)).collect();
+        let (mut rows, mut met) = (Vec::with_capacity(texts.rows.len()), BTreeMap::new());
         for (row, text) in texts.rows.iter().enumerate() {
-            let found = text.filename.as_ref().and_then(|name| known.remove(name.as_str()));
+            let found = text.filename.as_ref().and_then(|name| known.get(name.as_str()));
             let missing = || {
                 let expected = format!("the file name of a row of {file}, or --labels none");
-                Error::mismatch(
-                    texts.place(row),
-                    expected,
-                    text.filename.as_ref().map_or("none", |_| "one without labels"),
-                )
+                let got = text.filename.as_ref().map_or("none", |_| "one without labels");
+                Error::mismatch(texts.place(row), expected, got)
             };
-            rows.push(found.ok_or_else(missing)?.clone());
+            let found = *found.ok_or_else(missing)?;
+            rows.push(LabelRow { filename: of_its_own(&found.filename, &mut met), ..found.clone() });
         }
-        known.into_keys().for_each(|name| passed.add(format!("rows of {} without a text", self.name()), name));
+        known
+            .into_keys()
+            .filter(|name| !met.contains_key(*name))
+            .for_each(|name| passed.add(format!("rows of {} without a text", self.name()), name));
         written(&LabelTable { factors: table.factors, rows }.canonical())
     }
 }

@@ -47,10 +47,11 @@ pub struct TextRow {
 impl Texts {
     /// Reads the CSV file at `path`: a column `text` or `caption`, `filename` where texts are said of images. Labels are the columns
     /// `<factor>_<k>` of the same file, else the rows of a `labels.csv` beside it by their file names, else other columns as
-    /// [`labels_csv`](crate::scene::labels_csv) takes them; none at all with [`LabelsFrom::Nothing`].
+    /// [`labels_csv`](crate::scene::labels_csv) takes them; none at all with [`LabelsFrom::Nothing`]. An image may have several texts:
+    /// each is a row of its own, and the labels call the second `name#2`.
     ///
     /// # Errors
-    /// When there is no such column or no row, a text is empty, a file name is refused or comes twice, a label is refused, or a text has
+    /// When there is no such column or no row, a text is empty, a file name is refused, a label is refused, or a text has
     /// none in the `labels.csv`; by file and line.
     pub fn read(path: &Path, labels: LabelsFrom) -> Result<Self> {
         file::read(path, labels)

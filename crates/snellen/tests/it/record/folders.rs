@@ -25,6 +25,21 @@ fn said(passed: &[PassedOver]) -> Vec<String> {
 }
 
 #[test]
+fn masks_of_scenes_are_no_pictures() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), &["images/000000.png", "masks/000000.png", "masks/000001.png", "labels.csv"]);
+    let config = SourceConfig { labels: LabelsFrom::Nothing, ..plain() };
+    // A folder called so is one like others, until it is that of a scene folder.
+    let all = ["images/000000.png", "masks/000000.png", "masks/000001.png"];
+    assert_eq!(names(open_source(home.path(), &config).unwrap().as_ref()), all);
+    write(home.path(), &["scenes.json"]);
+    let source = open_source(home.path(), &config).unwrap();
+    assert_eq!(names(source.as_ref()), all[..1]);
+    let passed = said(source.passed_over());
+    assert!(passed.contains(&"masks of scenes: 2 (masks/000000.png, masks/000001.png)".to_owned()), "{passed:?}");
+}
+
+#[test]
 fn every_file_is_an_image_or_counted() {
     let home = tempfile::tempdir().unwrap();
     let pictures = ["a.JPG", "b.webp", "c.gif", "d.bmp", "e.tif", "f.tiff", "g.jpe", "h.jfif", "i.png", "j.jpeg"];

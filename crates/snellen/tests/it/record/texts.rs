@@ -398,6 +398,35 @@ fn labels_are_of_the_same_file_or_of_one_beside_it() {
 }
 
 #[test]
+fn an_image_may_have_several_texts() {
+    let home = tempfile::tempdir().unwrap();
+    let model = toy();
+    let file = home.path().join("texts.csv");
+    let recorded = |out: &str| {
+        let texts = Texts::read(&file, LabelsFrom::File).unwrap();
+        record(&model, &texts, false, &config(&["text.text_embeds"], 8), &home.path().join(out));
+        let rows = table(&home.path().join(out));
+        let names: Vec<_> = rows.into_iter().map(|row| row.0.unwrap()).collect();
+        (names, fs::read_to_string(home.path().join(out).join("labels.csv")).unwrap())
+    };
+    let names = ["a.png", "b.png", "a.png", "a.png"];
+    fs::write(
+        &file,
+        "filename,text,shape_0\na.png,a circle,circle\nb.png,a square,square\na.png,a photo of a circle,circle\na.png,a picture of a circle,circle\n",
+    )
+    .unwrap();
+    let labels = "filename,shape_0\na.png,circle\nb.png,square\na.png#2,circle\na.png#3,circle\n";
+    assert_eq!(recorded("own"), (names.map(str::to_owned).to_vec(), labels.to_owned()));
+    fs::write(
+        &file,
+        "filename,text\na.png,a circle\nb.png,a square\na.png,a photo of a circle\na.png,a picture of a circle\n",
+    )
+    .unwrap();
+    fs::write(home.path().join("labels.csv"), "filename,shape_0\nb.png,square\na.png,circle\n").unwrap();
+    assert_eq!(recorded("beside"), (names.map(str::to_owned).to_vec(), labels.to_owned()));
+}
+
+#[test]
 fn what_is_wrong_with_a_file_is_named_with_its_line() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("texts.csv");
@@ -411,7 +440,6 @@ fn what_is_wrong_with_a_file_is_named_with_its_line() {
     refuse(b"text,caption\na,b\n", &["texts.csv:1", "one only", "[text, caption]"]);
     refuse(b"text,shape_0\na,x\n \t,y\n", &["texts.csv:3: expected a text, got an empty one"]);
     refuse(b"text\n\"\"\n", &["texts.csv:2: expected a text"]);
-    refuse(b"text,filename\n\"a\nb\",a.png\nc,b.png\nd,a.png\n", &["texts.csv:5", "`a.png` again, as in line 2"]);
     refuse(b"text,filename\na,../a.png\n", &["texts.csv:2, column 2 (`filename`)", "../a.png"]);
     refuse(b"text\na cat, a dog\n", &["texts.csv:2", "1 fields", "quoted", "got 2"]);
     refuse(b"text,shape_0\na\n", &["texts.csv:2", "2 fields", "got 1"]);
@@ -447,7 +475,12 @@ fn what_a_model_does_not_take_is_named_with_its_line() {
     let (toy, embeds) = (toy(), config(&["text.text_embeds"], 4));
     let long = format!("text\na red circle\n{}\n", "red ".repeat(60));
     refuse(&toy, &long, &embeds, &["texts.csv:3: expected at most", "--truncate", "got 62"]);
-    refuse(&toy, "filename,text\na.png,a purple circle\n", &embeds, &["texts.csv:2 (`a.png`)", "a purple circle"]);
+    refuse(
+        &toy,
+        "filename,text\na.png,a purple circle\n",
+        &embeds,
+        &["texts.csv:2 (`a.png`)", "words of its vocabulary", "\"purple\""],
+    );
     let alone = families::load("clip_vision", &LoadConfig::plain());
     refuse(&alone, "text\na\n", &embeds, &["clip_vision_model", "a text tower", "none"]);
     let sites =
