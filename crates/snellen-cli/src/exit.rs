@@ -2,7 +2,7 @@
 //! (`parity`), 101 a defect of ours, 130 interrupted.
 
 use crate::{defect, signals, terminal};
-use snellen::Error;
+use snellen::{Error, ErrorKind};
 use std::process::ExitCode;
 
 /// Says the error, if any, and how the program ends.
@@ -15,10 +15,10 @@ pub fn code(result: snellen::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     terminal::note(&error);
-    ExitCode::from(match &error {
-        Error::Interrupted { .. } => signals::INTERRUPTED,
-        Error::NotCompared { .. } => 4,
-        error if error.is_bad_input() => 3,
+    ExitCode::from(match error.kind() {
+        ErrorKind::Interrupted => signals::INTERRUPTED,
+        ErrorKind::NotCompared => 4,
+        ErrorKind::Input | ErrorKind::Exists => 3,
         _ => 1,
     })
 }

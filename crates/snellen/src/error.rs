@@ -112,22 +112,49 @@ impl Error {
         move |source| Self::Io { path, source }
     }
 
-    /// Whether the input is to blame (exit code 3) rather than the machine or this program.
-    pub fn is_bad_input(&self) -> bool {
+    /// What kind of thing went wrong, for callers that go on by it.
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Mismatch { .. } | Self::Malformed { .. } | Self::Exists { .. } => true,
-            Self::Io { source, .. } => matches!(
-                source.kind(),
+            Self::Mismatch { .. } | Self::Malformed { .. } => ErrorKind::Input,
+            Self::Exists { .. } => ErrorKind::Exists,
+            Self::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound
-                    | std::io::ErrorKind::NotADirectory
-                    | std::io::ErrorKind::IsADirectory
-                    | std::io::ErrorKind::InvalidData
-                    | std::io::ErrorKind::UnexpectedEof
-            ),
-            Self::Unfinished { source, .. } | Self::Picture { source, .. } => source.is_bad_input(),
-            Self::Network { .. } | Self::Disagrees { .. } | Self::NotCompared { .. } | Self::Interrupted { .. } => {
-                false
-            }
+                | std::io::ErrorKind::NotADirectory
+                | std::io::ErrorKind::IsADirectory
+                | std::io::ErrorKind::InvalidData
+                | std::io::ErrorKind::UnexpectedEof => ErrorKind::Input,
+                _ => ErrorKind::System,
+            },
+            Self::Unfinished { source, .. } | Self::Picture { source, .. } => source.kind(),
+            Self::Network { .. } => ErrorKind::Network,
+            Self::Disagrees { .. } => ErrorKind::Disagrees,
+            Self::NotCompared { .. } => ErrorKind::NotCompared,
+            Self::Interrupted { .. } => ErrorKind::Interrupted,
         }
     }
+
+    /// Whether what was handed in is to blame, rather than the machine or this program.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Input | ErrorKind::Exists)
+    }
+}
+
+/// Kinds of [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something handed in is not there, not readable as what it has to be, or not what was asked for.
+    Input,
+    /// An output would overwrite something.
+    Exists,
+    /// The operating system refused.
+    System,
+    /// A server could not be reached, or did not answer as it should.
+    Network,
+    /// A comparison did not hold.
+    Disagrees,
+    /// A comparison was not made, or not of everything.
+    NotCompared,
+    /// The user asked to stop.
+    Interrupted,
 }

@@ -7,26 +7,66 @@
 //! scenes and asks the exam's questions while it does. [`bench`](mod@bench) holds what is
 //! timed when the engine is measured. [`torch`] reads files of PyTorch as data.
 //!
-//! Drawing the two scenes that a model must tell apart to bind colour and shape:
+//! # From a model to its exam
+//!
+//! ```no_run
+//! use snellen::exam::{ExamConfig, examine};
+//! use snellen::model::Model;
+//!
+//! let model = Model::load("models/toy".as_ref())?;
+//! let report = examine(&model, "toy", None, &ExamConfig::quick(1)?, "exam".as_ref(), &())?;
+//! println!("{:?}", report.verdict.map(|verdict| verdict.failure));
+//! # Ok::<(), snellen::Error>(())
+//! ```
+//!
+//! # From a model to a recording and its measures
 //!
 //! ```
-//! use snellen::scene::caption::{Wording, caption};
-//! use snellen::scene::generate::swap_twins;
-//! use snellen::scene::{Canvas, Combinations, World, render};
+//! use snellen::measure::Confidence;
+//! use snellen::measure::encodes::Criterion;
+//! use snellen::model::Model;
+//! use snellen::record::{RecordConfig, SceneSource, TokenPolicy, Unfinished, record};
+//! use snellen::scene::{Canvas, SceneKind, Series, World};
+//! use snellen::units::measure_run;
 //!
-//! let world = World::toy();
-//! let (all, color) = (Combinations::all(&world), world.factor("color").unwrap_or_default());
-//! let twins = swap_twins(&world, color, &all, &all, 1, 7)?;
-//! let canvas = Canvas::plain(64, 64);
-//! assert_ne!(render(&twins[0].scene, &world, &canvas), render(&twins[0].twin, &world, &canvas));
-//! let words = |text: String| -> Vec<String> {
-//!     let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();
-//!     words.sort();
-//!     words
+//! # let home = tempfile::tempdir().map_err(snellen::Error::io("."))?;
+//! # let run = home.path().join("run");
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/toy");
+//! let model = Model::load(folder.as_ref())?;
+//! let scenes = SceneSource(Series::new(SceneKind::Toy, World::toy(), Canvas::plain(56, 56), 60, 1)?);
+//! let config = RecordConfig {
+//!     sites: vec!["image_embeds".to_owned()],
+//!     policies: vec![TokenPolicy::Mean],
+//!     batch: 20,
+//!     seed: 1,
+//!     part: None,
+//!     unfinished: Unfinished::Keep,
+//!     skip_bad: false,
 //! };
-//! let said = |scene| caption(scene, &world, &Wording::plain(2));
-//! assert_ne!(said(&twins[0].scene), said(&twins[0].twin));
-//! assert_eq!(words(said(&twins[0].scene)), words(said(&twins[0].twin)));
+//! record(&model, &scenes, &config, &run, &())?;
+//! let by = Criterion { q: 0.05, min_effect: 0.2, confidence: Confidence::new(0.95)?, seed: 1 };
+//! let measured = measure_run(&run, None, &[], &by, &())?;
+//! assert_eq!(measured.units.sites[0].units, 64);
+//! # Ok::<(), snellen::Error>(())
+//! ```
+//!
+//! # Your own matrix
+//!
+//! ```
+//! use snellen::measure::encodes::Criterion;
+//! use snellen::measure::{Confidence, Matrix};
+//! use snellen::scene::labels_csv::parse_labels;
+//! use snellen::units::measure_matrices;
+//!
+//! // Unit 0 tells red from blue, unit 1 nothing.
+//! let color = |i: usize| if i % 2 == 0 { "red" } else { "blue" };
+//! let table: String = (0..80).map(|i| format!("{i}.png,{}\n", color(i))).collect();
+//! let labels = parse_labels("labels", format!("filename,color_0\n{table}").as_bytes())?;
+//! let values = (0..80).flat_map(|i| [(i % 2) as f32, (i * 37 % 80) as f32]).collect();
+//! let by = Criterion { q: 0.05, min_effect: 0.2, confidence: Confidence::new(0.95)?, seed: 1 };
+//! let tables = measure_matrices(vec![("mine".to_owned(), Matrix::new(80, 2, values)?)], &labels, &by)?;
+//! let encodes: Vec<u32> = tables.cells.sites[0].1.iter().filter(|cell| cell.encodes).map(|cell| cell.unit).collect();
+//! assert_eq!(encodes, [0]);
 //! # Ok::<(), snellen::Error>(())
 //! ```
 
@@ -49,5 +89,6 @@ pub mod scene;
 pub mod study;
 pub mod tensors;
 pub mod torch;
+pub mod units;
 
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};

@@ -2,13 +2,12 @@
 
 use super::answers::write_answers;
 use super::confusions::confusions;
-use super::controls::Untrained;
 use super::examinee::Examinee;
 use super::question::{Asked, QUESTIONS};
 use super::sitting::Sitting;
 use super::training::Training;
 use super::verdict::{Shows, diagnose};
-use super::{findings, spatial, units, wording};
+use super::{findings, spatial, wording};
 use crate::measure::Confidence;
 use crate::measure::encodes::Criterion;
 use crate::measure::pairs_table::SitePairs;
@@ -20,6 +19,7 @@ use crate::report::{Gallery, ModelCard, Picture, QuestionCard, Report, SceneSet,
 use crate::scene::caption::{TEMPLATES, Wording, caption};
 use crate::scene::folder::write_folder;
 use crate::scene::{Canvas, Scene, World, generate, render};
+use crate::units::{self, Untrained};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 

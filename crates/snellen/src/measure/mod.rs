@@ -2,51 +2,26 @@
 //!
 //! Nothing here knows a model. A unit is a column of numbers, be it a neuron, a latent of a dictionary or somebody else's
 //! activations, and all of them go through the same code. One file per statistic; its formula and its source stand at its
-//! head.
+//! head. Rooms: `statistics` of numbers, whatever they mean; `selectivity`, what a unit stands for; `geometry`, how the concepts of a
+//! site lie to one another; `tables`, the files; [`stream`], what is measured batch by batch.
 
-pub mod auroc;
-mod auroc_interval;
-pub mod co_encoding;
-pub(crate) mod columns;
-pub mod concepts_table;
-pub mod control;
-pub mod correlation;
 pub mod design;
-mod dimension;
-mod directions;
-pub mod encodes;
-pub mod factorial;
-mod factorisation;
-pub mod fdr;
-mod gram;
-mod half;
-pub mod information;
-mod interference;
-mod interval;
-pub mod label_permutation;
-pub mod least_squares;
-pub mod lift;
-pub mod mark;
+mod geometry;
 mod matrix;
-pub mod normal;
-pub mod overlap;
-pub mod pairs_table;
-pub mod partial;
-mod permutation;
-mod probes;
-pub mod proportion;
-mod rank_test;
-mod ranks;
-pub mod sites_table;
-pub mod spatial;
-pub mod spread;
+mod selectivity;
+mod statistics;
 pub mod stream;
-pub mod superposition;
-pub mod table;
-pub mod terms;
-pub mod units_table;
+mod tables;
 
 pub use design::Design;
-pub use interval::Interval;
+pub use geometry::{overlap, superposition};
 pub use matrix::Matrix;
-pub use normal::Confidence;
+pub use selectivity::{co_encoding, encodes, factorial, information, lift, partial, spatial, terms};
+pub use statistics::interval::Interval;
+pub use statistics::normal::Confidence;
+pub use statistics::{auroc, correlation, fdr, label_permutation, least_squares, normal, proportion, spread};
+pub(crate) use tables::columns;
+pub use tables::{concepts_table, control, mark, pairs_table, sites_table, table, units_table};
+
+use geometry::{dimension, directions, factorisation, gram, half, interference, probes};
+use statistics::{auroc_interval, permutation, rank_test, ranks};

@@ -6,7 +6,7 @@ use super::feature::{FEATURES, Truth, pairs};
 use super::published::{self, PublishedObject};
 use super::result::{Study, StudyConfig, assemble};
 use super::units::{Entropies, Sums, UnitProfile, entropies, low_entropy, profiles, sums};
-use crate::exam::{ExamConfig, Stages, Training, examine, unit_maps};
+use crate::exam::{ExamConfig, Stages, Training, examine};
 use crate::measure::Matrix;
 use crate::model::preprocess::STUDY;
 use crate::model::{BlockPoint, LoadConfig, Model, Point, Site, Transform};
@@ -14,6 +14,7 @@ use crate::record::{ActivationStore, FolderSource, RecordConfig, TokenPolicy, Un
 use crate::report::{Picture, QuestionCard, Report, SiteUnits};
 use crate::scene::folder::write_named_folder;
 use crate::scene::{Canvas, Object, Scene, World};
+use crate::units::unit_maps;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -7,7 +7,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use safetensors::SafeTensors;
-use snellen::exam::measure_run;
 use snellen::measure::Confidence;
 use snellen::measure::encodes::Criterion;
 use snellen::model::{LoadConfig, Model, Site, TokenAxis, Tower};
@@ -17,6 +16,7 @@ use snellen::record::{
 };
 use snellen::scene::labels_csv::parse_labels;
 use snellen::scene::{Canvas, SceneKind, Series, World};
+use snellen::units::measure_run;
 use std::cell::Cell;
 use std::fs;
 use std::ops::Range;
