@@ -246,10 +246,10 @@ impl Change {
 }
 
 /// Where in the values of a site a token's units are.
-struct Axes {
+pub(super) struct Axes {
     /// Values of a row.
     row: usize,
-    tokens: usize,
+    pub(super) tokens: usize,
     heads: usize,
     units: usize,
     /// `[row, head, query, key]` rather than `[row, token, head, unit]`.
@@ -257,7 +257,7 @@ struct Axes {
 }
 
 impl Axes {
-    fn of(site: Site, shape: &[usize]) -> Self {
+    pub(super) fn of(site: Site, shape: &[usize]) -> Self {
         let row = shape[1..].iter().product();
         let attends = matches!(site.point, Point::Block(_, p) | Point::Head(p) if p.is_attention());
         let (tokens, heads, units) = match *shape {
@@ -270,12 +270,12 @@ impl Axes {
     }
 
     /// Units that an edit can name.
-    fn width(&self, head: Option<usize>) -> usize {
+    pub(super) fn width(&self, head: Option<usize>) -> usize {
         if self.attends || head.is_some() { self.units } else { self.heads * self.units }
     }
 
     /// The heads that are gone through one after another: where units name them as well, all are one.
-    fn heads(&self, head: Option<usize>) -> std::ops::Range<usize> {
+    pub(super) fn heads(&self, head: Option<usize>) -> std::ops::Range<usize> {
         match head {
             Some(head) => head..head + 1,
             None if self.attends => 0..self.heads,
@@ -283,7 +283,7 @@ impl Axes {
         }
     }
 
-    fn at(&self, row: usize, token: usize, head: usize, unit: usize) -> usize {
+    pub(super) fn at(&self, row: usize, token: usize, head: usize, unit: usize) -> usize {
         let within = if self.attends {
             (head * self.tokens + token) * self.units + unit
         } else {

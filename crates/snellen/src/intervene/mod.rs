@@ -3,17 +3,34 @@
 //! An [`Edit`] is data: a site, a token group, units and an [`Action`]. [`Edit::prepare`] makes numbers of it for one model, and
 //! [`Prepared::on`] the hook of one forward, which says how many values it changed. A [`TokenMap`] says which tokens of an image or a
 //! caption show which object of its scene.
+//!
+//! Effects are measured on [`Twins`]: [`Twins::rest`] runs the forward up to a site once, [`Trial::effects`] goes on from there with set
+//! after set of units, each beside random sets that are like it.
 
 mod action;
+mod cause_table;
 mod change;
 mod edit;
+mod effect;
+mod margins;
+mod rest;
+mod similar;
 mod token_map;
 mod tokens;
+mod trial;
+mod twins;
 mod units;
 
 pub use action::Action;
+pub use cause_table::write_cause;
 pub use change::{Change, Changed, Donors, Editing, Prepared};
 pub use edit::Edit;
+pub use effect::{Effect, Null, Restored};
+pub use margins::{Target, Term};
+pub use rest::{ModelRest, Rest};
+pub use similar::{Profile, matched_sets};
 pub use token_map::TokenMap;
 pub use tokens::Tokens;
+pub use trial::{Against, Asked, Effects, Set, Trial};
+pub use twins::Twins;
 pub use units::{KnownUnits, Units};

@@ -121,6 +121,14 @@ impl<H: Hook> Hook for Vec<H> {
     fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
         self.iter_mut().filter(|hook| hook.wants(site)).try_for_each(|hook| hook.at(site, x))
     }
+
+    fn differentiates(&self, site: Site) -> bool {
+        self.iter().any(|hook| hook.differentiates(site))
+    }
+
+    fn node(&mut self, site: Site, node: Node) {
+        self.iter_mut().filter(|hook| hook.differentiates(site)).for_each(|hook| hook.node(site, node));
+    }
 }
 
 impl<H: Hook + ?Sized> Hook for &mut H {

@@ -2,3 +2,5 @@
 
 mod edits;
 mod groups;
+mod planted;
+mod rest;

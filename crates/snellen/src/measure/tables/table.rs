@@ -138,7 +138,7 @@ impl UnitConcepts {
 }
 
 /// Writes a Parquet file in one step: a row group for each of `groups`, which hold the columns of `schema`; zstd.
-pub(in crate::measure) fn write_table(
+pub(crate) fn write_table(
     path: &Path,
     schema: Schema,
     groups: impl IntoIterator<Item = Result<Vec<ArrayRef>>>,
