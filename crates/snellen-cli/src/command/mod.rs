@@ -11,6 +11,7 @@ mod record;
 mod scenes;
 mod sites;
 mod study;
+mod trace;
 mod verify;
 
 use clap::Subcommand;
@@ -34,6 +35,8 @@ pub enum Command {
     Sites(sites::Sites),
     /// Compare a model, site by site, with what another program made of it
     Parity(parity::Parity),
+    /// Map where in a model a binding is carried, by patching between swap twins
+    Trace(trace::Trace),
     /// Do a published study again, its printed numbers beside ours
     Study(study::Study),
     /// Train small CLIPs from scratch on generated scenes
@@ -63,6 +66,7 @@ pub fn run(command: Command, threads: Option<u16>, level: Option<Level>) -> Resu
         Command::Measure(args) => measure::run(&args),
         Command::Sites(args) => sites::run(&args),
         Command::Parity(args) => parity::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Study(args) => study::run(&args),
         Command::Lab(args) => lab::run(args),
         Command::Calibrate(args) => calibrate::run(&args),

@@ -21,6 +21,7 @@ mod refuse_usage;
 mod server;
 mod study;
 mod texts;
+mod trace;
 #[path = "../../../snellen/tests/it/weights.rs"]
 mod weights;
 mod worlds;

@@ -21,6 +21,8 @@ mod trial;
 mod twins;
 mod units;
 
+pub mod trace;
+
 pub use action::Action;
 pub use cause_table::write_cause;
 pub use change::{Change, Changed, Donors, Editing, Prepared};

@@ -4,3 +4,4 @@ mod edits;
 mod groups;
 mod planted;
 mod rest;
+mod trace;

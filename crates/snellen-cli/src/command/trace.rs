@@ -1,0 +1,126 @@
+//! `snellen trace`
+
+use crate::bundled;
+use crate::models::{self, Load};
+use crate::terminal::{self, Bars};
+use clap::{Args, ValueEnum};
+use snellen::exam::Stages;
+use snellen::intervene::Tokens;
+use snellen::intervene::trace::{Direction, PartKind, TowerMap, TraceConfig, picture, trace, write_trace};
+use snellen::measure::Confidence;
+use snellen::model::{Model, Tower};
+use snellen::output::{StagedDir, write_file};
+use snellen::scene::World;
+use snellen::{Error, Result};
+use std::path::PathBuf;
+
+/// Which towers are traced.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Which {
+    /// That of images
+    Vision,
+    /// That of texts
+    Text,
+    /// One after the other
+    Both,
+}
+
+/// Arguments of `trace`.
+#[derive(Args)]
+pub struct Trace {
+    #[arg(long, value_name = "MODEL", help = format!("{}; a small bundled CLIP where not given", models::HELP))]
+    model: Option<String>,
+    #[command(flatten)]
+    load: Load,
+    /// What scenes are made of: name of a world (`snellen scenes worlds`), or a TOML file of one; what a model of the lab was trained on, toy
+    /// for any other, where not given
+    #[arg(long, value_name = "FILE|NAME")]
+    world: Option<String>,
+    /// Swap twins, one of which is patched with the other's values
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=100_000))]
+    twins: u32,
+    /// Of so many of them the same patch is made from another scene, as a null; of all where not given
+    #[arg(long, value_name = "N")]
+    nulls: Option<u32>,
+    /// Which tower
+    #[arg(long, value_enum, default_value_t = Which::Vision)]
+    tower: Which,
+    /// What of each layer is patched: resid_post, attn_out, mlp_out, heads (each head by itself); all where not given
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    parts: Vec<PartKind>,
+    /// Which tokens: class, registers, object:K, background, patches, start, end, all; all that the twins have where not given
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    tokens: Vec<Tokens>,
+    /// denoise (clean values into the corrupt twin: is it enough?), or noise (corrupt values into the clean one: is it needed?)
+    #[arg(long, default_value_t = Direction::Denoise, value_name = "WHICH")]
+    direction: Direction,
+    /// Of the intervals
+    #[arg(long, default_value_t = 0.95)]
+    confidence: f64,
+    /// Of twins, their wording, other scenes and signs
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// New folder for trace.parquet, trace.json and trace.svg
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print trace.json, nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `snellen trace`.
+pub fn run(args: &Trace) -> Result<()> {
+    let bars = Bars::new();
+    let staged = args.out.as_deref().map(StagedDir::begin).transpose()?;
+    let maps = match &args.model {
+        Some(model) => traced(&args.load.open(model)?, args, &bars)?,
+        None => bundled::with_model(|folder| traced(&Model::load_with(folder, &args.load.config()?)?, args, &bars))?,
+    };
+    let json = serde_json::to_string_pretty(&maps).map_err(|source| Error::malformed("trace.json", source))?;
+    let folder = staged.map(|staged| {
+        write_trace(&staged.path().join("trace.parquet"), &maps)?;
+        write_file(&staged.path().join("trace.json"), json.as_bytes())?;
+        write_file(&staged.path().join("trace.svg"), picture(&maps).as_bytes())?;
+        staged.publish()
+    });
+    let folder = folder.transpose()?;
+    if args.json {
+        return terminal::say(json);
+    }
+    for (k, map) in maps.iter().enumerate() {
+        if k > 0 {
+            terminal::say("")?;
+        }
+        map.lines().into_iter().try_for_each(terminal::say)?;
+    }
+    match folder {
+        Some(folder) => terminal::say(format!("\n{}", folder.join("trace.svg").display())),
+        None => Ok(()),
+    }
+}
+
+fn traced(model: &Model, args: &Trace, bars: &Bars) -> Result<Vec<TowerMap>> {
+    let world = match &args.world {
+        Some(world) => World::named_or_read(world)?,
+        None => snellen::lab::Origin::read(&model.folder)?
+            .map(|origin| origin.training())
+            .transpose()?
+            .map_or_else(World::toy, |training| training.world),
+    };
+    let config = TraceConfig {
+        world,
+        twins: args.twins as usize,
+        nulls: args.nulls.unwrap_or(args.twins) as usize,
+        towers: match args.tower {
+            Which::Vision => vec![Tower::Vision],
+            Which::Text => vec![Tower::Text],
+            Which::Both => vec![Tower::Vision, Tower::Text],
+        },
+        parts: if args.parts.is_empty() { PartKind::ALL.to_vec() } else { args.parts.clone() },
+        groups: args.tokens.clone(),
+        direction: args.direction,
+        confidence: Confidence::new(args.confidence)?,
+        seed: args.seed,
+    };
+    trace(model, &config, &|stage| bars.begin(stage))
+}
