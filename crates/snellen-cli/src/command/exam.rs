@@ -4,7 +4,7 @@ use crate::bundled;
 use crate::models::{self, Load};
 use crate::terminal::{self, Bars};
 use clap::Args;
-use snellen::exam::{ExamConfig, examine};
+use snellen::exam::{ExamConfig, QUESTIONS, examine, questions};
 use snellen::lab::Origin;
 use snellen::model::Model;
 use snellen::record::{LabelsFrom, RunManifest};
@@ -50,6 +50,12 @@ pub struct Exam {
     /// with --quick 2, with --full 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=99))]
     controls: Option<u8>,
+    /// Ask only these: questions, `verdict` (which link fails) and `units`, separated by commas; --list names them
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    questions: Vec<String>,
+    /// List what can be asked, and ask nothing
+    #[arg(long)]
+    list: bool,
     /// Print report.json, nothing else
     #[arg(long)]
     json: bool,
@@ -70,6 +76,9 @@ fn some_labels(text: &str) -> Result<LabelsFrom> {
 
 /// Runs `snellen exam`.
 pub fn run(args: Exam) -> Result<()> {
+    if args.list {
+        return list();
+    }
     let bars = Bars::new();
     // Before anything is computed.
     let out = args.out.clone().unwrap_or_else(|| free("snellen-exam"));
@@ -84,6 +93,7 @@ pub fn run(args: Exam) -> Result<()> {
     config.world = args.world.as_deref().map(World::named_or_read).transpose()?;
     config.images = args.images;
     config.labels = args.labels;
+    chosen(&args.questions, &mut config)?;
     config.controls = args.controls.map_or(config.controls, usize::from);
     let report = match &args.model {
         Some(model) => {
@@ -95,11 +105,11 @@ pub fn run(args: Exam) -> Result<()> {
             held(&model, bundled::NAME, &config, &out, &bars)
         })?,
     };
-    let run = RunManifest::read(&out.join("run"))?;
-    run.images
-        .iter()
-        .flat_map(|images| &images.passed_over)
-        .for_each(|passed| terminal::note(format!("passed over: {passed}")));
+    if config.units {
+        let images = RunManifest::read(&out.join("run"))?.images;
+        let passed = images.iter().flat_map(|images| &images.passed_over);
+        passed.for_each(|passed| terminal::note(format!("passed over: {passed}")));
+    }
     if args.json {
         return terminal::say(String::from_utf8_lossy(&report.to_json()?).trim_end());
     }
@@ -108,6 +118,35 @@ pub fn run(args: Exam) -> Result<()> {
         // The report is written; that no browser is there is no failure.
         let _ = opener::open(out.join("report.html"));
     }
+    Ok(())
+}
+
+/// What is asked beside questions.
+const PARTS: [(&str, &str); 2] = [
+    ("verdict", "which link fails from picture to answer, for every attribute and every binding of two"),
+    ("units", "what each unit stands for, beside untrained models"),
+];
+
+/// Names and purposes of all that can be asked.
+fn list() -> Result<()> {
+    let questions = QUESTIONS.map(|question| (question.id(), question.purpose()));
+    PARTS[..1]
+        .iter()
+        .chain(&questions)
+        .chain(&PARTS[1..])
+        .try_for_each(|(name, purpose)| terminal::say(format!("{name:<14}{purpose}")))
+}
+
+/// Leaves of `config` what is called `names`; all where there are none.
+fn chosen(names: &[String], config: &mut ExamConfig) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let asked = |part: &str| names.iter().any(|name| name == part);
+    let own: Vec<String> = names.iter().filter(|name| PARTS.iter().all(|(part, _)| part != name)).cloned().collect();
+    config.questions = questions(&own)?;
+    config.verdict = config.verdict.filter(|_| asked("verdict"));
+    config.units = asked("units");
     Ok(())
 }
 
@@ -166,6 +205,7 @@ fn summarise(report: &Report, out: &Path) -> Result<()> {
     report.verdict.as_ref().map_or(Ok(()), chart)?;
     for question in &report.questions {
         terminal::say(format!("\n{}: {}", question.title, question.purpose))?;
+        question.left_out.iter().try_for_each(|why| terminal::say(format!("  left out: {why}")))?;
         question.rates.iter().try_for_each(|named| line(&format!("  {}", named.title), &named.rate))?;
     }
     terminal::say("")?;

@@ -3,7 +3,8 @@
 use super::answers::write_answers;
 use super::confusions::confusions;
 use super::examinee::Examinee;
-use super::question::{Asked, QUESTIONS};
+use super::question::{Asked, QUESTIONS, Question};
+use super::questions::Recognition;
 use super::sitting::Sitting;
 use super::training::Training;
 use super::verdict::{Shows, diagnose};
@@ -50,6 +51,10 @@ pub struct ExamConfig {
     pub controls: usize,
     /// The pictures that the verdict is made of; `None` for none.
     pub verdict: Option<Shows>,
+    /// The questions, in this order.
+    pub questions: Vec<&'static dyn Question>,
+    /// Whether units are measured.
+    pub units: bool,
 }
 
 impl ExamConfig {
@@ -80,6 +85,8 @@ impl ExamConfig {
             confidence: Confidence::new(0.95)?,
             controls: 3,
             verdict: Some(Shows { single: 600, twins: 600 }),
+            questions: QUESTIONS.to_vec(),
+            units: true,
         })
     }
 }
@@ -122,7 +129,11 @@ pub fn examine(
     let staged = StagedDir::begin(out)?;
     let plan = Plan::new(examinee, training, config)?;
     let (asked, verdict) = plan.ask(stages)?;
-    let measured = examinee.model().map(|model| plan.measure(model, staged.path(), stages)).transpose()?;
+    let measured = examinee
+        .model()
+        .filter(|_| config.units)
+        .map(|model| plan.measure(model, staged.path(), stages))
+        .transpose()?;
     let stage = stages.begin("report");
     let (mut report, gallery) = plan.illustrate(name, &asked, measured)?;
     if let Some(verdict) = &verdict {
@@ -130,7 +141,7 @@ pub fn examine(
     }
     report.verdict = verdict;
     report.write_json(staged.path())?;
-    let ids = QUESTIONS.iter().map(|question| question.id());
+    let ids = config.questions.iter().map(|question| question.id());
     let rows: Vec<_> = ids.zip(&asked).map(|(id, (asked, _))| (id, asked)).collect();
     write_answers(&staged.path().join("answers.parquet"), &rows)?;
     write_html(staged.path(), &report, &gallery)?;
@@ -150,7 +161,7 @@ struct Plan<'a> {
     given: Option<FolderSource>,
 }
 
-/// What questions gave, in the order of [`QUESTIONS`].
+/// What questions gave, in their order.
 type Answered = Vec<(Asked, QuestionCard)>;
 
 /// What unit measures gave.
@@ -196,22 +207,22 @@ impl<'a> Plan<'a> {
 
     fn ask(&self, stages: &dyn Stages) -> Result<(Answered, Option<Verdict>)> {
         let mut answered = Answered::new();
-        for question in QUESTIONS {
+        for question in &self.config.questions {
             let progress = stages.begin(question.title());
             let sitting = self.sitting(progress.as_ref());
             let asked = question.ask(&sitting)?;
-            let card = asked.card(question, &sitting)?;
+            let card = asked.card(*question, &sitting)?;
             answered.push((asked, card));
         }
-        let recognition = answered.iter().find(|(_, card)| card.id == "recognition");
-        let verdict = match (self.config.verdict, recognition) {
-            (Some(shows), Some((recognition, _))) => {
-                let progress = stages.begin("reading both sides");
-                Some(diagnose(&self.sitting(progress.as_ref()), recognition, shows)?)
-            }
-            _ => None,
+        let Some(shows) = self.config.verdict else { return Ok((answered, None)) };
+        let progress = stages.begin("reading both sides");
+        let sitting = self.sitting(progress.as_ref());
+        let recognition = answered.iter().find(|(_, card)| card.id == Recognition.id()).map(|(asked, _)| asked);
+        let verdict = match recognition {
+            Some(recognition) => diagnose(&sitting, recognition, shows)?,
+            None => diagnose(&sitting, &Recognition.ask(&sitting)?, shows)?,
         };
-        Ok((answered, verdict))
+        Ok((answered, Some(verdict)))
     }
 
     /// Records `model` in the folder `at` and measures its units there.
@@ -291,7 +302,7 @@ impl<'a> Plan<'a> {
             gallery.scenes.push(self.examples(&asked.scenes, asked.group)?);
         }
         let cards: Vec<QuestionCard> = asked.iter().map(|(_, card)| card.clone()).collect();
-        let mut said = findings::of_questions(&cards);
+        let mut said = findings::of_questions(&self.config.questions, &cards);
         let (mut model, mut confused) = (None, Vec::new());
         if let Some(measured) = &measured {
             let (name, purpose) = match &measured.toys {

@@ -1,6 +1,6 @@
 //! What the numbers say in sentences: each is written only where its interval supports it.
 
-use super::question::QUESTIONS;
+use super::question::Question;
 use super::sentences::list;
 use crate::measure::control::SiteControl;
 use crate::measure::factorial::UnitClass;
@@ -8,10 +8,10 @@ use crate::measure::spread::Spread;
 use crate::report::{QuestionCard, SiteUnits, Units};
 use std::fmt::Write as _;
 
-/// The sentences of all questions, in their order.
-pub(super) fn of_questions(cards: &[QuestionCard]) -> Vec<String> {
+/// The sentences of all `questions`, in their order.
+pub(super) fn of_questions(questions: &[&dyn Question], cards: &[QuestionCard]) -> Vec<String> {
     let of = |card: &QuestionCard| {
-        let question = QUESTIONS.iter().find(|question| question.id() == card.id);
+        let question = questions.iter().find(|question| question.id() == card.id);
         question.map(|question| question.findings(card, cards)).unwrap_or_default()
     };
     cards.iter().flat_map(of).collect()

@@ -1,6 +1,7 @@
 //! The exam: what a model recognises, what it binds, and which units stand for what, on scenes made for the question.
 
 mod answers;
+mod classes;
 mod confusions;
 mod examine;
 mod examinee;
@@ -17,7 +18,7 @@ mod wording;
 
 pub use examine::{ExamConfig, Stages, examine};
 pub use examinee::Examinee;
-pub use question::{QUESTIONS, Question};
+pub use question::{QUESTIONS, Question, questions};
 pub use sitting::Sitting;
 pub use training::Training;
 pub use verdict::Shows;

@@ -3,17 +3,30 @@
 //! A question is one file in `questions` and a row of [`QUESTIONS`]. Report, terminal, training log and study go through
 //! results and know no question by name.
 
-use super::questions::{Binding, Recognition};
+use super::questions::{Acuity, Binding, Counting, Recognition};
 use super::sitting::Sitting;
-use crate::Result;
 use crate::measure::Confidence;
 use crate::measure::proportion::Proportion;
 use crate::report::{Contrast, Grid, NamedNumber, NamedRate, QuestionCard, Rate};
 use crate::scene::Scene;
+use crate::{Error, Result};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// Every question, in the order in which it is asked and shown.
-pub const QUESTIONS: [&dyn Question; 2] = [&Recognition, &Binding];
+pub const QUESTIONS: [&dyn Question; 4] = [&Recognition, &Binding, &Counting, &Acuity];
+
+/// The questions called `names`, in the order of [`QUESTIONS`].
+///
+/// # Errors
+/// When there is none of such a name.
+pub fn questions(names: &[String]) -> Result<Vec<&'static dyn Question>> {
+    let ids = || QUESTIONS.map(Question::id).join(", ");
+    match names.iter().find(|name| QUESTIONS.iter().all(|question| question.id() != name.as_str())) {
+        Some(other) => Err(Error::mismatch("questions", ids(), format!("`{}`", other.escape_debug()))),
+        None => Ok(QUESTIONS.into_iter().filter(|question| names.iter().any(|name| name == question.id())).collect()),
+    }
+}
 
 /// A question of the exam.
 pub trait Question: Sync {
@@ -37,6 +50,18 @@ pub trait Question: Sync {
 
     /// What its numbers say, in sentences: each only where its interval supports it. `all` are the results of all questions.
     fn findings(&self, own: &QuestionCard, all: &[QuestionCard]) -> Vec<String>;
+}
+
+impl PartialEq for dyn Question {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl fmt::Debug for dyn Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
 }
 
 /// One answer.
@@ -99,6 +124,8 @@ pub struct Asked {
     pub numbers: Vec<NamedNumber>,
     /// Accuracies by the values of two factors.
     pub grid: Option<Grid>,
+    /// Why it was not asked, where it was not.
+    pub left_out: Option<String>,
     /// By factor: how near images of its value g come to being called f, `[f][g]`, as differences of cosines.
     pub nearness: Vec<(String, Vec<Vec<f64>>)>,
 }
@@ -122,6 +149,11 @@ impl Answers {
 }
 
 impl Asked {
+    /// A question that can't be asked, because of `why`.
+    pub fn left_out(why: &str) -> Self {
+        Self { group: 1, left_out: Some(why.to_owned()), ..Self::default() }
+    }
+
     /// The answers called `id`.
     pub fn answers(&self, id: &str) -> Option<&Answers> {
         self.answers.iter().find(|answers| answers.id == id)
@@ -148,6 +180,7 @@ impl Asked {
             purpose: question.purpose().to_owned(),
             about: question.about(sitting.templates.len()),
             images: self.scenes.len(),
+            left_out: self.left_out.clone(),
             rates: self.answers.iter().map(rate).collect::<Result<_>>()?,
             contrasts: self.contrasts.clone(),
             numbers: self.numbers.clone(),

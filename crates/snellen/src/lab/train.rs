@@ -4,7 +4,8 @@ use super::adamw::{self, AdamW};
 use super::state::State;
 use super::{Recipe, batch, init, step, vocabulary};
 use crate::engine::{Memory, Precision};
-use crate::exam::{QUESTIONS, Sitting, Training};
+use crate::exam::questions::{Binding, Recognition};
+use crate::exam::{Question, Sitting, Training};
 use crate::measure::Confidence;
 use crate::model::checkpoint;
 use crate::model::{Model, ModelConfig, Preprocessing, Tokenizer, Towers};
@@ -294,7 +295,8 @@ impl<'a> Run<'a> {
             progress: &(),
         };
         let mut rates = Vec::new();
-        for question in QUESTIONS {
+        let questions: [&dyn Question; 2] = [&Recognition, &Binding];
+        for question in questions {
             for answers in question.ask(&sitting)?.answers {
                 let right = answers.answers.iter().map(|answer| answer.score).sum::<f64>();
                 rates.push((answers.id.clone(), right / answers.answers.len() as f64));

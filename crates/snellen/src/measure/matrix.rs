@@ -50,6 +50,15 @@ impl Matrix {
         &self.values[image * self.units..][..self.units]
     }
 
+    /// The rows `images` as a matrix of their own.
+    ///
+    /// # Panics
+    /// When the range leaves the matrix.
+    pub fn rows(&self, images: Range<usize>) -> Self {
+        let values = self.values[images.start * self.units..images.end * self.units].to_vec();
+        Self { images: images.len(), units: self.units, values }
+    }
+
     /// The columns of `units` as a matrix of their own.
     ///
     /// # Panics

@@ -140,6 +140,9 @@ pub struct QuestionCard {
     pub about: String,
     /// Images that were shown.
     pub images: usize,
+    /// Why it was not asked, where it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
     /// Accuracies.
     pub rates: Vec<NamedRate>,
     /// Differences of accuracies.

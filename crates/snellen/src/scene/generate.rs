@@ -226,6 +226,42 @@ pub fn independent(world: &World, most: usize, count: usize, seed: u64) -> Resul
     (0..count).map(scene).collect()
 }
 
+/// `count` scenes of one to `most` objects that are all alike but in place and size, as many of each number, and which of `combinations`
+/// they are of: all of them in turn.
+///
+/// # Errors
+/// When `world` is refused or has no room for so many.
+pub fn alike(
+    world: &World,
+    combinations: &Combinations,
+    most: usize,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<(usize, Scene)>> {
+    let world = &world.repeating();
+    world.check()?;
+    if !(1..=world.room()).contains(&most) {
+        return Err(Error::mismatch("scenes of objects alike", format!("1 to {} objects", world.room()), most));
+    }
+    let scene = |i: usize| {
+        let class = i / most % combinations.as_slice().len();
+        let drawn = vec![&combinations.as_slice()[class]; 1 + i % most];
+        let rng = &mut random::stream(seed, "alike", i as u64);
+        let mut objects = arranged(world, combinations, &drawn, rng);
+        // What captions don't say is the same too, but for the place.
+        let (first, place) = (objects[0].values.clone(), world.places());
+        for object in &mut objects {
+            let own = place.map(|f| object.values[f]);
+            object.values.clone_from(&first);
+            place.into_iter().zip(own).for_each(|(f, value)| object.values[f] = value);
+            object.size = decimal(rng.random_range(world.size[0]..=world.size[1]) * world.scale(&first));
+        }
+        let room = sizes(&objects);
+        (class, settled(world, objects, &room, rng))
+    };
+    Ok((0..count).map(scene).collect())
+}
+
 /// A number near the golden section of `n` that shares no divisor with it.
 fn coprime(n: usize) -> usize {
     let divisor = |mut a: usize, mut b: usize| {

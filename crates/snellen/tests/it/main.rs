@@ -5,6 +5,7 @@ mod bench;
 mod checkpoints;
 mod engine;
 mod exam;
+mod extending;
 mod families;
 mod forward;
 mod gradients;

@@ -5,7 +5,7 @@
 
 use image::RgbImage;
 use snellen::Result;
-use snellen::exam::{ExamConfig, Examinee, Training, examine};
+use snellen::exam::{ExamConfig, Examinee, Training, examine, questions};
 use snellen::measure::Matrix;
 use snellen::report::Report;
 use snellen::scene::{Canvas, Combinations, Look, Object, Scene, World, WorldValue, render};
@@ -87,7 +87,9 @@ fn look_of(image: &RgbImage, rgb: [u8; 3]) -> Option<[f64; 2]> {
     (painted.len() > 100).then_some([painted.len() as f64 / (width * height), height / width])
 }
 
+/// The direction of `row`; of nothing, one that is as near to everything.
 fn unit(row: Vec<f32>) -> Vec<f32> {
+    let row = if row.iter().all(|x| *x == 0.0) { vec![1.0; row.len()] } else { row };
     let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
     row.into_iter().map(|x| x / length).collect()
 }
@@ -155,7 +157,8 @@ pub fn learnt(world: &World) -> Combinations {
 
 fn sit(oracle: &Oracle, training: Option<&Training>) -> Report {
     let folder = tempfile::tempdir().unwrap();
-    let config = ExamConfig { twins: 60, repeats: 1, verdict: None, ..ExamConfig::standard(11).unwrap() };
+    let questions = questions(&["recognition", "binding"].map(str::to_owned)).unwrap();
+    let config = ExamConfig { twins: 60, repeats: 1, verdict: None, questions, ..ExamConfig::standard(11).unwrap() };
     let out = folder.path().join("exam");
     let report = examine(oracle, "oracle", training, &config, &out, &()).unwrap();
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
@@ -273,6 +276,120 @@ fn one_that_learnt_by_heart_fails_on_what_was_held_out() {
     assert_eq!(report.training.unwrap().held_out.len(), 8);
     let grid = report.questions[0].grid.as_ref().unwrap();
     assert!(grid.cells.iter().all(|cell| cell.seen == Some(cell.accuracy > 0.5)));
+}
+
+/// The only question called `name`, asked of `examinee` in `world`.
+fn asked(examinee: &dyn Examinee, world: &World, name: &str) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let (questions, world) = (questions(&[name.to_owned()]).unwrap(), Some(world.clone()));
+    let config = ExamConfig { twins: 90, verdict: None, questions, world, ..ExamConfig::standard(5).unwrap() };
+    examine(examinee, name, None, &config, &folder.path().join("exam"), &()).unwrap()
+}
+
+#[test]
+fn the_smallest_object_that_is_recognised_is_the_smallest_that_is_seen() {
+    let mut world = World::toy();
+    world.size = [0.22, 0.22];
+    world.factors[SHAPE].values.retain(|value| ["square", "triangle"].contains(&value.name.as_str()));
+    let oracle = Oracle::new(bound);
+    let report = asked(&oracle, &world, "acuity");
+    let acuity = report.question("acuity").unwrap();
+    // What the oracle sees of either shape at each size, of itself.
+    let sees = |k: usize| {
+        let size = 0.22 * 0.5f64.powf(k as f64 / 2.0);
+        (0..2).all(|shape| {
+            let object = Object { values: vec![shape, 0, 0], x: 0.5, y: 0.5, size };
+            let image = render(&Scene::from(vec![object]), &world, &Canvas::plain(SIDE, SIDE));
+            let named = oracle.see(&image);
+            named.len() == 1
+                && World::toy().factors[SHAPE].values[named[0][0]] == world.factors[SHAPE].values[shape as usize]
+        })
+    };
+    let seen = (0..7).take_while(|k| sees(*k)).count();
+    assert!((2..6).contains(&seen), "{seen}");
+    let rates: Vec<f64> = acuity.rates.iter().map(|named| named.rate.accuracy.estimate).collect();
+    assert!(rates[..seen].iter().all(|rate| *rate > 0.9) && rates[seen] < 0.9, "{seen}: {rates:?}");
+    let pixels = f64::from(SIDE) * 0.22 * 0.5f64.powf((seen - 1) as f64 / 2.0);
+    assert!((acuity.number("acuity").unwrap() - pixels).abs() < 1e-9);
+    assert!(
+        says(&report, &format!("recognises objects down to {pixels:.0} pixels nearly as often")),
+        "{:?}",
+        report.findings
+    );
+    // Of one that sees nothing there is nothing to say.
+    let report = asked(&Oracle::new(blind), &world, "acuity");
+    assert!(report.question("acuity").unwrap().number("acuity").is_none() && !says(&report, "recognises objects"));
+}
+
+#[test]
+fn one_that_counts_is_known_from_one_that_does_not() {
+    /// Counts what is painted, and what is said; reads no words for numbers if it is told to.
+    struct Counts(bool);
+    impl Counts {
+        fn row(n: usize) -> Vec<f32> {
+            (0..8).map(|k| f32::from(u8::from(k == n))).collect()
+        }
+    }
+    impl Examinee for Counts {
+        fn side(&self) -> u32 {
+            96
+        }
+        fn images(&self, images: &[RgbImage]) -> Result<Matrix> {
+            let rows: Vec<f32> = images.iter().flat_map(|image| Self::row(pieces(image))).collect();
+            Matrix::new(images.len(), 8, rows)
+        }
+        fn texts(&self, texts: &[String]) -> Result<Matrix> {
+            let words = ["one", "two", "three", "four", "five"];
+            let number = |text: &String| match words.iter().position(|word| text.split(' ').any(|own| own == *word)) {
+                Some(n) => n + 1,
+                None => text.split(" and ").flat_map(|part| part.split(", ")).count(),
+            };
+            Matrix::new(texts.len(), 8, texts.iter().flat_map(|text| Self::row(number(text))).collect())
+        }
+        fn reads(&self, texts: &[String]) -> Result<()> {
+            let number = texts.iter().find(|text| text.contains("two "));
+            match number {
+                Some(text) if self.0 => Err(snellen::Error::mismatch("text", "known words", text)),
+                _ => Ok(()),
+            }
+        }
+    }
+    for unread in [false, true] {
+        let report = asked(&Counts(unread), &World::toy(), "counting");
+        assert!(rates(&report).iter().all(|(_, rate)| (rate - 1.0).abs() < 1e-9), "{:?}", rates(&report));
+        assert_eq!((rates(&report).len(), report.questions[0].images), (6, 90));
+        assert!(says(&report, "Of up to 5 objects that are alike it says how many there are in 100.0 %"));
+    }
+    let report = asked(&Oracle::new(blind), &World::toy(), "counting");
+    assert!(rates(&report).iter().all(|(_, rate)| (rate - 0.2).abs() < 1e-5), "{:?}", rates(&report));
+    assert!(says(&report, "Whether it counts can't be told from 90 answers"), "{:?}", report.findings);
+    // Of a world with room for one there is nothing to count.
+    let mut alone = World::toy();
+    let place = alone.places().unwrap();
+    alone.factors[place].values.truncate(1);
+    let report = asked(&Counts(false), &alone, "counting");
+    assert_eq!(report.questions[0].left_out.as_deref(), Some("this world has room for one object only"));
+}
+
+/// Connected pieces of what is not the background.
+fn pieces(image: &RgbImage) -> usize {
+    let (width, height) = image.dimensions();
+    let mut painted: Vec<bool> = image.pixels().map(|pixel| pixel.0 != [255; 3]).collect();
+    let mut pieces = 0;
+    while let Some(start) = painted.iter().position(|painted| *painted) {
+        pieces += 1;
+        let mut edge = vec![start as u32];
+        while let Some(at) = edge.pop() {
+            if !std::mem::replace(&mut painted[at as usize], false) {
+                continue;
+            }
+            let (x, y) = (at % width, at / width);
+            let around = [(x > 0, at.wrapping_sub(1)), (x + 1 < width, at + 1)];
+            let above = [(y > 0, at.wrapping_sub(width)), (y + 1 < height, at + width)];
+            edge.extend(around.into_iter().chain(above).filter(|(inside, _)| *inside).map(|(_, at)| at));
+        }
+    }
+    pieces
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! What is seen: zero-shot recognition of single objects, by attribute and by combination (METHODS.md, attribute recognition).
 
 use crate::Result;
-use crate::exam::question::{Answer, Asked, Decision, Question};
-use crate::exam::scores::{class_embeddings, cosine, outcome, winners};
+use crate::exam::classes::Classes;
+use crate::exam::question::{Asked, Decision, Question};
+use crate::exam::scores::cosine;
 use crate::exam::sentences::{above, guesses, list, percent, word, would_tell};
 use crate::exam::sitting::Sitting;
 use crate::report::{Contrast, Grid, GridCell, QuestionCard};
-use crate::scene::caption::{Phrase, say};
-use crate::scene::{Combination, Combinations, generate};
+use crate::scene::{Combination, generate};
 
 /// Every combination at every place as a single object; the answer is the best of one caption per combination, each the ensemble
 /// over the templates. It is right in each factor that the caption names right, or in all.
@@ -38,32 +38,18 @@ impl Question for Recognition {
 
     fn ask(&self, sitting: &Sitting<'_>) -> Result<Asked> {
         let world = sitting.world;
-        let every = Combinations::all(world);
-        let (factors, known) = (every.factors(), every.as_slice());
-        let scenes = generate::factorial(world, &every, sitting.repeats, sitting.seed)?;
+        let classes = Classes::of(sitting)?;
+        let (factors, known) = (classes.known.factors(), classes.known.as_slice());
+        let scenes = generate::factorial(world, &classes.known, sitting.repeats, sitting.seed)?;
         let images = sitting.images(&scenes.iter().collect::<Vec<_>>())?;
-        let captions = |values: &Combination| -> Vec<String> {
-            let phrase = [Phrase::saying(factors, values, world)];
-            sitting.templates.iter().map(|template| say(&phrase, template)).collect()
-        };
-        let classes = class_embeddings(sitting, &known.iter().map(captions).collect::<Vec<_>>())?;
-        let chosen = winners(&images, &classes);
-        let shown: Vec<Combination> = scenes.iter().map(|scene| scene.objects[0].combination(factors)).collect();
-
-        let class = |values: &[u32]| known.binary_search_by(|own| own.as_slice().cmp(values)).ok();
-        let answers = |right: &dyn Fn(&[u32], &[u32]) -> bool| -> Vec<Answer> {
-            let of = |(own, won): (&Combination, &Vec<usize>)| Answer {
-                score: outcome(won, |class| right(&known[class], own)),
-                cluster: class(own).unwrap_or_default() as u64,
-            };
-            shown.iter().zip(&chosen).map(of).collect()
-        };
+        let chosen = classes.chosen(&scenes, &images);
+        let (shown, class) = (&chosen.shown, |values: &[u32]| classes.class(values));
         let mut asked = Asked { group: 1, ..Asked::default() };
         for (at, f) in factors.iter().enumerate() {
             let (name, values) = (&world.factors[*f].name, world.factors[*f].values.len());
-            asked.push((name, word(name)), 1.0 / values as f64, answers(&|a, b| a[at] == b[at]));
+            asked.push((name, word(name)), 1.0 / values as f64, chosen.answers(&|a, b| a[at] == b[at]));
         }
-        let whole = answers(&|a, b| a == b);
+        let whole = chosen.answers(&|a, b| a == b);
         let chance = 1.0 / known.len() as f64;
         asked.push(("combination", "combination"), chance, whole.iter().copied());
         // Where nothing was held out there is nothing to compare.
@@ -92,10 +78,10 @@ impl Question for Recognition {
             asked.grid = Some(Grid { rows, columns, cells: known.iter().map(cell).collect() });
         }
 
-        let said: Vec<String> = known.iter().map(|values| captions(values).swap_remove(0)).collect();
+        let said = &classes.said;
         for (i, own) in shown.iter().enumerate() {
             let Some(right) = class(own) else { continue };
-            let near = |class: usize| cosine(images.row(i), classes.row(class));
+            let near = |class: usize| cosine(images.row(i), classes.embeddings.row(class));
             let others = (0..known.len()).filter(|class| *class != right);
             let Some(other) = others.reduce(|a, b| if near(b) > near(a) { b } else { a }) else { continue };
             asked.decisions.push(Decision {
@@ -114,8 +100,8 @@ impl Question for Recognition {
             let of = |(i, own): (usize, &Combination)| {
                 let mut said = own.clone();
                 said[at] = f;
-                let [said, own] =
-                    [&said, own].map(|values| class(values).map(|class| cosine(images.row(i), classes.row(class))));
+                let [said, own] = [&said, own]
+                    .map(|values| class(values).map(|class| cosine(images.row(i), classes.embeddings.row(class))));
                 Some(said? - own?)
             };
             let all: Vec<f64> = shown.iter().enumerate().filter(|(_, own)| own[at] == g).filter_map(of).collect();

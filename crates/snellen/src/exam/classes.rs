@@ -1,0 +1,63 @@
+//! One caption for every combination, and which of them an image of a single object comes nearest to.
+
+use super::question::Answer;
+use super::scores::{class_embeddings, outcome, winners};
+use super::sitting::Sitting;
+use crate::Result;
+use crate::measure::Matrix;
+use crate::scene::caption::{Phrase, say};
+use crate::scene::{Combination, Combinations, Scene};
+
+/// The combinations of a world, each with an embedding of its captions, the ensemble over the templates.
+pub(super) struct Classes {
+    pub(super) known: Combinations,
+    /// `[combination, unit]`.
+    pub(super) embeddings: Matrix,
+    /// The caption of each in the first template.
+    pub(super) said: Vec<String>,
+}
+
+/// Which classes came nearest to each of some images.
+pub(super) struct Chosen<'a> {
+    classes: &'a Classes,
+    /// The combination that each image shows.
+    pub(super) shown: Vec<Combination>,
+    winners: Vec<Vec<usize>>,
+}
+
+impl Classes {
+    pub(super) fn of(sitting: &Sitting<'_>) -> Result<Self> {
+        let known = Combinations::all(sitting.world);
+        let captions = |values: &Combination| -> Vec<String> {
+            let phrase = [Phrase::saying(known.factors(), values, sitting.world)];
+            sitting.templates.iter().map(|template| say(&phrase, template)).collect()
+        };
+        let captions: Vec<Vec<String>> = known.as_slice().iter().map(captions).collect();
+        let embeddings = class_embeddings(sitting, &captions)?;
+        let said = captions.into_iter().filter_map(|captions| captions.into_iter().next()).collect();
+        Ok(Self { known, embeddings, said })
+    }
+
+    /// The class of `values`.
+    pub(super) fn class(&self, values: &[u32]) -> Option<usize> {
+        self.known.as_slice().binary_search_by(|own| own.as_slice().cmp(values)).ok()
+    }
+
+    /// For `images` `[scene, unit]` of `scenes` of one object.
+    pub(super) fn chosen(&self, scenes: &[Scene], images: &Matrix) -> Chosen<'_> {
+        let shown = scenes.iter().map(|scene| scene.objects[0].combination(self.known.factors())).collect();
+        Chosen { classes: self, shown, winners: winners(images, &self.embeddings) }
+    }
+}
+
+impl Chosen<'_> {
+    /// What each image scores where `right` says of the values of a winner and of those shown whether the answer is right.
+    pub(super) fn answers(&self, right: &dyn Fn(&[u32], &[u32]) -> bool) -> Vec<Answer> {
+        let known = self.classes.known.as_slice();
+        let of = |(own, won): (&Combination, &Vec<usize>)| Answer {
+            score: outcome(won, |class| right(&known[class], own)),
+            cluster: self.classes.class(own).unwrap_or_default() as u64,
+        };
+        self.shown.iter().zip(&self.winners).map(of).collect()
+    }
+}
