@@ -4,6 +4,7 @@ use crate::activation::{self, Activation};
 use crate::level::set;
 use crate::rows;
 use crate::{Finish, Heads, Job, Level, Packed, Precision, Threads, View};
+use rayon::prelude::*;
 use std::fmt::Debug;
 use std::iter::Sum;
 
@@ -133,7 +134,10 @@ impl Kernels for f32 {
         b.precision()
     }
     fn unpack(b: &Packed) -> Vec<f32> {
-        (0..b.rows()).flat_map(|i| (0..b.cols()).map(move |j| b.at(i, j))).collect()
+        let mut values = vec![0.0; b.rows() * b.cols()];
+        let rows = values.par_chunks_mut(b.cols().max(1)).enumerate();
+        rows.for_each(|(i, row)| row.iter_mut().enumerate().for_each(|(j, x)| *x = b.at(i, j)));
+        values
     }
     fn attention<'a>(
         level: Level,

@@ -6,7 +6,9 @@ use crate::terminal::{self, Bars};
 use clap::{Args, ValueEnum};
 use snellen::exam::Stages;
 use snellen::intervene::Tokens;
-use snellen::intervene::trace::{Direction, PartKind, TowerMap, TraceConfig, picture, trace, write_trace};
+use snellen::intervene::trace::{
+    Direction, PartKind, TowerMap, TraceConfig, UnitMap, picture, trace, trace_units, write_trace, write_units,
+};
 use snellen::measure::Confidence;
 use snellen::model::{Model, Tower};
 use snellen::output::{StagedDir, write_file};
@@ -51,6 +53,10 @@ pub struct Trace {
     /// Which tokens: class, registers, object:K, background, patches, start, end, all; all that the twins have where not given
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     tokens: Vec<Tokens>,
+    /// Instead of the map: screen all hidden units, and the queries and keys of all heads, by gradients; then patch the K strongest of either
+    /// exactly, and as many others at random, which bounds what the screen missed
+    #[arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "32", conflicts_with_all = ["parts", "tokens", "nulls"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    units: Option<u32>,
     /// denoise (clean values into the corrupt twin: is it enough?), or noise (corrupt values into the clean one: is it needed?)
     #[arg(long, default_value_t = Direction::Denoise, value_name = "WHICH")]
     direction: Direction,
@@ -60,7 +66,7 @@ pub struct Trace {
     /// Of twins, their wording, other scenes and signs
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// New folder for trace.parquet, trace.json and trace.svg
+    /// New folder for trace.parquet, trace.json and trace.svg; of --units for units.parquet and trace.json
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print trace.json, nothing else
@@ -68,38 +74,58 @@ pub struct Trace {
     json: bool,
 }
 
+/// Maps, or what was screened.
+enum Traced {
+    Maps(Vec<TowerMap>),
+    Units(Vec<UnitMap>),
+}
+
 /// Runs `snellen trace`.
 pub fn run(args: &Trace) -> Result<()> {
     let bars = Bars::new();
     let staged = args.out.as_deref().map(StagedDir::begin).transpose()?;
-    let maps = match &args.model {
+    let traced = match &args.model {
         Some(model) => traced(&args.load.open(model)?, args, &bars)?,
         None => bundled::with_model(|folder| traced(&Model::load_with(folder, &args.load.config()?)?, args, &bars))?,
     };
-    let json = serde_json::to_string_pretty(&maps).map_err(|source| Error::malformed("trace.json", source))?;
-    let folder = staged.map(|staged| {
-        write_trace(&staged.path().join("trace.parquet"), &maps)?;
+    let json = match &traced {
+        Traced::Maps(maps) => serde_json::to_string_pretty(maps),
+        Traced::Units(units) => serde_json::to_string_pretty(units),
+    };
+    let json = json.map_err(|source| Error::malformed("trace.json", source))?;
+    let mut written = None;
+    if let Some(staged) = staged {
         write_file(&staged.path().join("trace.json"), json.as_bytes())?;
-        write_file(&staged.path().join("trace.svg"), picture(&maps).as_bytes())?;
-        staged.publish()
-    });
-    let folder = folder.transpose()?;
+        let shown = match &traced {
+            Traced::Maps(maps) => {
+                write_trace(&staged.path().join("trace.parquet"), maps)?;
+                write_file(&staged.path().join("trace.svg"), picture(maps).as_bytes())?;
+                "trace.svg"
+            }
+            Traced::Units(units) => {
+                write_units(&staged.path().join("units.parquet"), units)?;
+                "units.parquet"
+            }
+        };
+        written = Some(staged.publish()?.join(shown));
+    }
     if args.json {
         return terminal::say(json);
     }
-    for (k, map) in maps.iter().enumerate() {
+    let towers: Vec<Vec<String>> = match &traced {
+        Traced::Maps(maps) => maps.iter().map(TowerMap::lines).collect(),
+        Traced::Units(units) => units.iter().map(UnitMap::lines).collect(),
+    };
+    for (k, lines) in towers.iter().enumerate() {
         if k > 0 {
             terminal::say("")?;
         }
-        map.lines().into_iter().try_for_each(terminal::say)?;
+        lines.iter().try_for_each(terminal::say)?;
     }
-    match folder {
-        Some(folder) => terminal::say(format!("\n{}", folder.join("trace.svg").display())),
-        None => Ok(()),
-    }
+    written.map_or(Ok(()), |shown| terminal::say(format!("\n{}", shown.display())))
 }
 
-fn traced(model: &Model, args: &Trace, bars: &Bars) -> Result<Vec<TowerMap>> {
+fn traced(model: &Model, args: &Trace, bars: &Bars) -> Result<Traced> {
     let world = match &args.world {
         Some(world) => World::named_or_read(world)?,
         None => snellen::lab::Origin::read(&model.folder)?
@@ -122,5 +148,9 @@ fn traced(model: &Model, args: &Trace, bars: &Bars) -> Result<Vec<TowerMap>> {
         confidence: Confidence::new(args.confidence)?,
         seed: args.seed,
     };
-    trace(model, &config, &|stage| bars.begin(stage))
+    let begin = |stage: &str| bars.begin(stage);
+    match args.units {
+        Some(top) => trace_units(model, &config, top as usize, &begin).map(Traced::Units),
+        None => trace(model, &config, &begin).map(Traced::Maps),
+    }
 }

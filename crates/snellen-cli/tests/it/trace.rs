@@ -52,6 +52,26 @@ fn parts_tokens_and_nulls_are_as_asked() {
 }
 
 #[test]
+fn units_are_screened_and_some_patched() {
+    let home = home();
+    let said = home.succeed("trace --model model --twins 8 --units 5 --out units");
+    // Two layers of 48 units, and of four heads.
+    assert!(said.contains("hidden units: 96 screened, 5 strongest and 5 others patched"), "{said}");
+    assert!(said.contains("queries and keys of heads: 16 screened, 5 strongest and 5 others patched"), "{said}");
+    assert!(said.contains("so at most 45.1 % of the 91 others do more than"), "{said}");
+    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    let json = fs::read_to_string(home.path("units/trace.json")).unwrap();
+    assert_eq!(json.trim_end(), home.succeed("trace --model model --twins 8 --units 5 --json").trim_end());
+    let towers: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(towers[0]["families"][0]["exact"].as_array().unwrap().len(), 10);
+    assert!(fs::read(home.path("units/units.parquet")).unwrap().starts_with(b"PAR1"));
+    let all = home.succeed("trace --model model --twins 8 --units 1000 --json");
+    let towers: serde_json::Value = serde_json::from_str(&all).unwrap();
+    assert_eq!(towers[0]["families"][0]["missed_at_most"], 0.0);
+    assert_eq!(towers[0]["families"][0]["exact"].as_array().unwrap().len(), 96);
+}
+
+#[test]
 fn what_is_not_there_is_refused() {
     let home = home();
     let says = |args: &str, code: i32, said: &str| {
@@ -63,6 +83,8 @@ fn what_is_not_there_is_refused() {
     says("--tokens object:2", 3, "object:2");
     says("--tokens class --tower text --seed 3", 3, "text tower");
     says("--parts resid", 2, "resid_post, attn_out");
+    says("--units 0", 2, "0");
+    says("--units --parts heads", 2, "--parts");
     says("--tokens object:01", 2, "object:01");
     says("--world nowhere", 3, "nowhere");
     says("--confidence 2", 3, "confidence");

@@ -3,15 +3,12 @@
 //! Up to the end of its layer a patch changes its own tokens only, so no more than these are computed there; what other tokens have on
 //! exit is what they had. The residual streams that result go on together.
 
-use super::Part;
 use super::pairs::Around;
 use super::prefix::Prefix;
+use super::{Part, TOKENS};
 use crate::Result;
 use crate::engine::{Tape, Tensor};
 use crate::model::{Inside, Tower, Towers};
-
-/// Tokens of a forward that goes on, at most: more are cut into several.
-const TOKENS: usize = 4096;
 
 /// One patch of a row.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::path::Path;
 
 /// The fewest twins whose spread says anything.
-const FEWEST: usize = 4;
+pub(super) const FEWEST: usize = 4;
 
 /// What the patches of one tower do.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -7,28 +7,44 @@
 
 mod chart;
 mod effect;
+mod exact;
 mod layer;
 mod map;
+mod node;
 mod pairs;
 mod part;
 mod picture;
 mod prefix;
+mod screen;
+mod seen;
 mod sweep;
 mod twins;
+mod units;
 
+pub use exact::{Exact, exact};
 pub use map::{CANNOT_MATTER, EMPTY, Entry, SAME, TowerMap, write_trace};
+pub use node::{Family, Node};
 pub use pairs::{Input, Pairs};
 pub use part::{Direction, Part, PartKind};
 pub use picture::picture;
+pub use screen::{Estimate, screen};
 pub use sweep::{Patched, Plan, Swept, sweep};
 pub use twins::Twins;
+pub use units::{Chosen, FamilyMap, NodeEffect, UnitMap, write_units};
 
 use super::Tokens;
 use crate::Result;
+use crate::engine::Tape;
 use crate::measure::Confidence;
 use crate::model::{Model, Tower};
 use crate::record::Progress;
 use crate::scene::World;
+
+/// Tokens of a forward that goes on, at most: more are cut into several.
+const TOKENS: usize = 4096;
+
+/// Rows of a plain forward.
+const TOGETHER: usize = 64;
 
 /// What is traced, and with what.
 #[derive(Clone, Debug)]
@@ -79,6 +95,32 @@ pub fn trace(model: &Model, config: &TraceConfig, begin: Begin<'_>) -> Result<Ve
         let swept = sweep(&model.towers, &model.config, &pairs, &plan, begin(stage).as_ref())?;
         let layers = pairs::shape(&model.config, *tower)?.layers;
         TowerMap::of(&swept, (*tower, layers, config.direction), refused, (config.confidence, config.seed))
+    };
+    config.towers.iter().map(one).collect()
+}
+
+/// All hidden units of a model's towers, and all queries and keys of their heads, screened by gradients; of either the `top` strongest, and
+/// as many others at random, patched exactly.
+///
+/// # Errors
+/// As [`trace`].
+pub fn trace_units(model: &Model, config: &TraceConfig, top: usize, begin: Begin<'_>) -> Result<Vec<UnitMap>> {
+    let twins = Twins::draw(&config.world, config.twins, config.seed)?;
+    let one = |tower: &Tower| {
+        let (pairs, refused) = twins.of(model, *tower)?;
+        let (towers, direction) = (&model.towers, config.direction);
+        let estimates = screen(towers, &model.config, &pairs, direction, begin("screening units").as_ref())?;
+        let chosen = units::choose(&estimates, top, config.seed);
+        let nodes: Vec<(usize, Node)> = chosen.iter().map(|(k, _)| (estimates[*k].layer, estimates[*k].node)).collect();
+        let patched = exact(towers, &model.config, &pairs, (&nodes, direction), begin("patching units").as_ref())?;
+        let clean: Vec<usize> = (0..pairs.len()).map(|i| 2 * i).collect();
+        let mut margins = Vec::with_capacity(pairs.len());
+        for (first, rows) in clean.chunks(TOGETHER).enumerate() {
+            let embeds = pairs.input.rows(rows).embed(towers, &mut Tape::off(), &mut ())?;
+            let each = embeds.data().chunks(embeds.width()).enumerate();
+            margins.extend(each.map(|(k, embedding)| pairs.margin(first * TOGETHER + k, embedding)));
+        }
+        UnitMap::of((&estimates, &chosen, &patched), &margins, (*tower, direction), refused, config.confidence)
     };
     config.towers.iter().map(one).collect()
 }
