@@ -3,6 +3,7 @@
 mod bench_engine;
 mod calibrate;
 mod exam;
+mod intervene;
 mod lab;
 mod measure;
 mod merge;
@@ -31,6 +32,8 @@ pub enum Command {
     Merge(merge::Merge),
     /// Measure the units of a recording
     Measure(measure::Measure),
+    /// Change activations and see what that does to what the model binds
+    Intervene(intervene::Intervene),
     /// List every activation of a model with its shape
     Sites(sites::Sites),
     /// Compare a model, site by site, with what another program made of it
@@ -64,6 +67,7 @@ pub fn run(command: Command, threads: Option<u16>, level: Option<Level>) -> Resu
         Command::Record(args) => record::run(*args),
         Command::Merge(args) => merge::run(&args),
         Command::Measure(args) => measure::run(&args),
+        Command::Intervene(args) => intervene::run(args),
         Command::Sites(args) => sites::run(&args),
         Command::Parity(args) => parity::run(&args),
         Command::Trace(args) => trace::run(&args),

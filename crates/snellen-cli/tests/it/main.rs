@@ -10,6 +10,7 @@ mod help;
 mod hostile;
 mod inputs;
 mod interrupt;
+mod interventions;
 mod models;
 mod program;
 mod recording;

@@ -22,3 +22,4 @@ pub use question::{QUESTIONS, Question, questions};
 pub use sitting::Sitting;
 pub use training::Training;
 pub use verdict::Shows;
+pub use wording::readable;

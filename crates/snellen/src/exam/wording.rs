@@ -10,7 +10,7 @@ use crate::scene::{Combinations, World};
 ///
 /// # Errors
 /// When there is none: what is wrong with the first.
-pub(super) fn readable<'a>(examinee: &dyn Examinee, world: &World, templates: &[&'a str]) -> Result<Vec<&'a str>> {
+pub fn readable<'a>(examinee: &dyn Examinee, world: &World, templates: &[&'a str]) -> Result<Vec<&'a str>> {
     let longest = |template: &str| -> Vec<String> {
         // A caption is as long as its words together, so that none is longer than that of the longest combination twice.
         let all = Combinations::all(world);

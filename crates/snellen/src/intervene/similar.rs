@@ -3,20 +3,23 @@
 //! For each unit of the set another of the same site is drawn that is alike in three things over the tokens that are edited: the root
 //! mean square of its activation and of the change that the edit makes of it, each within a factor of 2, and how often it fires (is above
 //! 0), within .15. An edit moves what follows the more the more it changes, whatever the unit is for: sets that change less would make
-//! any unit look like a cause.
+//! any unit look like a cause. Units that have none like them are left out of the set: of those nothing is said.
 
 use crate::random;
 use crate::{Error, Result};
-use rand::RngExt;
-use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
 use std::collections::BTreeSet;
 
 /// The largest factor between root mean squares, as a power of 2.
 const FACTOR: f64 = 1.0;
 /// The largest difference of frequencies.
 const FREQUENCY: f64 = 0.15;
+/// The fewest units like one that is kept.
+const FEWEST: usize = 3;
 /// Tries for each set that is wanted.
 const TRIES: usize = 50;
+/// Tries by which it is told whether sets can be had.
+const TRIED: usize = 40;
 
 /// What units are compared by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,52 +43,86 @@ impl Profile {
     }
 }
 
-/// `draws` different sets of units that are like those of `set`, unit for unit, none of them in it or `excluded`.
-///
-/// # Errors
-/// When there are not so many: with the unit that has the fewest like it.
-pub fn matched_sets(
-    profiles: &[Profile],
-    set: &[usize],
-    excluded: &BTreeSet<usize>,
-    draws: usize,
-    seed: u64,
-) -> Result<Vec<Vec<usize>>> {
-    let own: BTreeSet<usize> = set.iter().copied().collect();
-    let free = |unit: &usize| !own.contains(unit) && !excluded.contains(unit);
-    let like = |unit: &usize| -> Vec<usize> {
-        (0..profiles.len()).filter(free).filter(|other| profiles[*unit].is_like(&profiles[*other])).collect()
-    };
-    let candidates: Vec<Vec<usize>> = set.iter().map(like).collect();
-    let fewest = candidates.iter().enumerate().min_by_key(|(_, like)| like.len());
-    let too_few = |found: usize| {
-        let (unit, count) = fewest.as_ref().map_or((0, 0), |(k, like)| (set[*k], like.len()));
-        let expected = format!("{draws} random sets of {} units like these, to compare with", set.len());
-        let got = format!("{found}: unit {unit} has {count} units like it (norm, change, firing)");
-        Error::mismatch("matched sets", expected, got)
-    };
-    let mut rng = random::stream(seed, "matched sets", set.len() as u64);
-    let (mut met, mut sets) = (BTreeSet::new(), Vec::new());
-    // Those with the fewest to choose from choose first.
-    let mut order: Vec<usize> = (0..set.len()).collect();
-    order.sort_by_key(|k| candidates[*k].len());
-    for _ in 0..draws.saturating_mul(TRIES) {
-        if sets.len() == draws {
-            break;
+/// Units that each unit of a set could be exchanged for.
+#[derive(Clone, Debug)]
+pub struct Similar {
+    /// The units of the set that have enough others like them, in its order.
+    pub kept: Vec<usize>,
+    /// Those that have not: what they do can't be told from what their size does.
+    pub dropped: Vec<usize>,
+    /// Of each that is kept.
+    candidates: Vec<Vec<usize>>,
+}
+
+impl Similar {
+    /// Of `set`, whose units and those `excluded` nothing is exchanged for.
+    ///
+    /// A unit is kept where it has at least 3 others like it; and while sets of the kept can't be drawn in at least one of four tries, or
+    /// would be more than half of all units that they are drawn of, the one that has the fewest is dropped.
+    pub fn of(profiles: &[Profile], set: &[usize], excluded: &BTreeSet<usize>) -> Self {
+        let own: BTreeSet<usize> = set.iter().copied().collect();
+        let free = |unit: &usize| !own.contains(unit) && !excluded.contains(unit);
+        let like = |unit: &usize| -> Vec<usize> {
+            (0..profiles.len()).filter(free).filter(|other| profiles[*unit].is_like(&profiles[*other])).collect()
+        };
+        let all = set.iter().map(|unit| (*unit, like(unit)));
+        let (enough, few): (Vec<_>, Vec<_>) = all.partition(|(_, like)| like.len() >= FEWEST);
+        let mut dropped: Vec<usize> = few.into_iter().map(|(unit, _)| unit).collect();
+        let (kept, candidates) = enough.into_iter().unzip();
+        let mut similar = Self { kept, dropped: Vec::new(), candidates };
+        while !similar.kept.is_empty() && !similar.is_drawn() {
+            let fewest = (0..similar.kept.len()).min_by_key(|k| similar.candidates[*k].len()).unwrap_or_default();
+            dropped.push(similar.kept.remove(fewest));
+            similar.candidates.remove(fewest);
         }
+        Self { dropped, ..similar }
+    }
+
+    /// Whether random sets can be had of it.
+    fn is_drawn(&self) -> bool {
+        let pool: BTreeSet<usize> = self.candidates.iter().flatten().copied().collect();
+        let order = self.order(self.kept.len());
+        let rng = &mut random::stream(0, "matched sets, tried", self.kept.len() as u64);
+        let drawn = (0..TRIED).filter(|_| self.draw(&order, rng).is_some()).count();
+        2 * self.kept.len() <= pool.len() && 4 * drawn >= TRIED
+    }
+
+    /// The first `size` units, those with the fewest to choose from first.
+    fn order(&self, size: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..size).collect();
+        order.sort_by_key(|k| self.candidates[*k].len());
+        order
+    }
+
+    /// One set.
+    fn draw(&self, order: &[usize], rng: &mut impl Rng) -> Option<BTreeSet<usize>> {
         let mut drawn = BTreeSet::new();
-        for k in &order {
-            let left: Vec<usize> = candidates[*k].iter().copied().filter(|unit| !drawn.contains(unit)).collect();
-            if left.is_empty() {
+        for k in order {
+            let left: Vec<usize> = self.candidates[*k].iter().copied().filter(|unit| !drawn.contains(unit)).collect();
+            drawn.insert(*left.get(rng.random_range(0..left.len().max(1)))?);
+        }
+        Some(drawn)
+    }
+
+    /// `draws` different sets of units like the first `size` that are kept, unit for unit.
+    ///
+    /// # Errors
+    /// When there are not so many.
+    pub fn sets(&self, size: usize, draws: usize, seed: u64) -> Result<Vec<Vec<usize>>> {
+        let rng = &mut random::stream(seed, "matched sets", size as u64);
+        let order = self.order(size.min(self.kept.len()));
+        let mut sets = BTreeSet::new();
+        for _ in 0..draws.saturating_mul(TRIES) {
+            if sets.len() == draws || order.is_empty() {
                 break;
             }
-            drawn.insert(left[rng.random_range(0..left.len())]);
+            sets.extend(self.draw(&order, rng));
         }
-        if drawn.len() == set.len() && met.insert(drawn.clone()) {
-            let mut units: Vec<usize> = drawn.into_iter().collect();
-            units.shuffle(&mut rng);
-            sets.push(units);
+        if sets.len() < draws || order.is_empty() {
+            let expected = format!("{draws} different random sets of {size} units like these, to compare with");
+            let got = format!("{}, by norm, change and firing", sets.len());
+            return Err(Error::mismatch("matched sets", expected, got));
         }
+        Ok(sets.into_iter().map(|set| set.into_iter().collect()).collect())
     }
-    if sets.len() < draws { Err(too_few(sets.len())) } else { Ok(sets) }
 }

@@ -5,7 +5,7 @@ use super::change::{Axes, Change, Changed, Donors, Prepared};
 use super::effect::{Effect, Null, mean_and_sd, p_value, paired, restored};
 use super::margins::Target;
 use super::rest::Rest;
-use super::similar::{Profile, matched_sets};
+use super::similar::{Profile, Similar};
 use super::tokens::Tokens;
 use super::units::KnownUnits;
 use crate::measure::fdr::benjamini_hochberg;
@@ -289,7 +289,8 @@ impl<'a> Trial<'a> {
     /// units of the site that the action stands for.
     ///
     /// Random sets are of units: their norm, what the edit changes of them and how often they fire are those of the set's. Where a
-    /// direction is added or taken away, random are the directions instead: differences of two rows, as long as it is.
+    /// direction is added or taken away, random are the directions instead: differences of two rows, as long as it is. Units that have none
+    /// like them are left out of their set, which is noted.
     ///
     /// # Errors
     /// When an edit changes nothing anywhere, margins don't vary, a forward fails, or `against` says so.
@@ -301,23 +302,34 @@ impl<'a> Trial<'a> {
         let directed = action.direction().is_some();
         let profiles = if directed { Vec::new() } else { self.profiles(action, donors.as_deref()) };
         let mut found = Effects::default();
-        let sizes = |set: &Set| -> Vec<usize> {
-            set.doses.iter().copied().filter(|size| *size < set.units.len()).chain([set.units.len()]).collect()
-        };
-        let total: usize = sets.iter().map(|set| sizes(set).len() * (against.draws + 1)).sum();
-        let mut done = 0;
+        let mut work = Vec::new();
         for set in sets {
-            for size in sizes(set) {
-                let units = &set.units[..size];
+            let excluded = set.units.iter().chain(&set.excluded).copied().collect();
+            let similar = (!directed).then(|| Similar::of(&profiles, &set.units, &excluded));
+            let kept = similar.as_ref().map_or(&set.units, |similar| &similar.kept).clone();
+            if let Some(dropped) = similar.as_ref().map(|similar| similar.dropped.len()).filter(|count| *count > 0) {
+                let (place, all) = (self.place(), set.units.len());
+                let few = "too few units like them (norm, change, firing) to compare with";
+                found.left_out.push(format!("{place}, units `{}`: {dropped} of {all} have {few}", set.name));
+            }
+            let doses = set.doses.iter().copied().filter(|size| *size < kept.len());
+            let sizes = doses.chain((!kept.is_empty()).then_some(kept.len())).collect::<Vec<_>>();
+            work.push((set, similar, kept, sizes));
+        }
+        let total: usize = work.iter().map(|(.., sizes)| sizes.len() * (against.draws + 1)).sum();
+        let mut done = 0;
+        for (set, similar, kept, sizes) in &work {
+            for size in sizes {
+                let units = &kept[..*size];
                 let own = self.edit(units, full);
                 let (changes, changed) = self.changes(&own, donors.as_deref())?;
                 own.check(changed)?;
-                let alike = if directed {
-                    self.directions(units, full, against)
-                } else {
-                    let excluded = set.excluded.union(&set.units.iter().copied().collect()).copied().collect();
-                    matched_sets(&profiles, units, &excluded, against.draws, against.seed)
-                        .map(|sets| sets.iter().map(|units| self.edit(units, full)).collect())
+                let alike = match similar {
+                    None => self.directions(units, full, against),
+                    Some(similar) => {
+                        let sets = similar.sets(*size, against.draws, against.seed);
+                        sets.map(|sets| sets.iter().map(|units| self.edit(units, full)).collect())
+                    }
                 };
                 let alike: Vec<Prepared> = match alike {
                     Ok(alike) => alike,

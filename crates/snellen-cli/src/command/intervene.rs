@@ -1,0 +1,161 @@
+//! `snellen intervene`
+
+use crate::bundled;
+use crate::models::{self, Load};
+use crate::terminal::{self, Bars};
+use clap::Args;
+use snellen::exam::{Stages, readable};
+use snellen::intervene::{Action, Against, Edit, Effect, Intervention, Restored, Shown, Tokens, Units, write_cause};
+use snellen::lab::Origin;
+use snellen::measure::{Confidence, Interval};
+use snellen::model::{Model, Site};
+use snellen::output::StagedDir;
+use snellen::scene::World;
+use snellen::scene::caption::TEMPLATES;
+use snellen::{Error, Result};
+use std::path::PathBuf;
+
+/// Arguments of `intervene`.
+#[derive(Args)]
+pub struct Intervene {
+    #[arg(long, value_name = "MODEL", help = format!("{}; a small bundled CLIP where not given", models::HELP))]
+    model: Option<String>,
+    #[command(flatten)]
+    load: Load,
+    /// The activation that is changed, of either tower: `blocks.3.mlp.hook_post` (`snellen sites` lists them)
+    #[arg(long)]
+    site: Site,
+    /// One head of q, k, v, z, scores or pattern
+    #[arg(long, value_name = "N")]
+    head: Option<usize>,
+    /// Where: all, class, patches, background, registers, object:K (the patches of object K by its mask); of texts all, start, end,
+    /// object:K (the words of object K)
+    #[arg(long, value_name = "GROUP", default_value_t = Tokens::All)]
+    tokens: Tokens,
+    /// Which units: indices such as 0,5,7-9; top:N (those that differ most between twins); class:NAME or
+    /// shared:FACTOR=VALUE,FACTOR=VALUE (measured on scenes); file:PATH
+    #[arg(long)]
+    units: Units,
+    /// What becomes of them: mean, zero, resample[:SEED] (what another scene has there), patch (what the swap twin has there),
+    /// add:SCALE:FILE, project-out:FILE (a direction), rescale:FACTOR
+    #[arg(long, default_value_t = Action::Mean)]
+    edit: Action,
+    /// What scenes are made of: name of a world (`snellen scenes worlds`), or a TOML file of one; what a model of the lab was trained on, toy
+    /// for any other, where not given
+    #[arg(long, value_name = "FILE|NAME")]
+    world: Option<String>,
+    /// Swap twins, in two pictures and two captions each
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=100_000))]
+    twins: u32,
+    /// Random sets beside each set, of units that are like its own
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(19..=1_000_000))]
+    draws: u32,
+    /// The set as a whole, without its first 1, 2, 5, 10, ... units
+    #[arg(long)]
+    whole: bool,
+    /// Of the intervals
+    #[arg(long, default_value_t = 0.95)]
+    confidence: f64,
+    /// Of twins, captions and random sets
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// New folder for cause.parquet and cause.json
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print cause.json, nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `snellen intervene`.
+pub fn run(args: Intervene) -> Result<()> {
+    // Before anything is computed.
+    let staged = args.out.as_deref().map(StagedDir::begin).transpose()?;
+    let found = match &args.model {
+        Some(model) => made(&args.load.open(model)?, &args)?,
+        None => bundled::with_model(|folder| made(&Model::load_with(folder, &args.load.config()?)?, &args))?,
+    };
+    let json = serde_json::to_string_pretty(&found).map_err(|e| Error::malformed("json", e))?;
+    if let Some(staged) = staged {
+        write_cause(&staged.path().join("cause.parquet"), &found.effects)?;
+        let path = staged.path().join("cause.json");
+        std::fs::write(&path, format!("{json}\n")).map_err(Error::io(&path))?;
+        staged.publish()?;
+    }
+    if args.json { terminal::say(json) } else { summarise(&found, &args) }
+}
+
+/// The edit of `model`, in the world that it was trained on, where the lab made it.
+fn made(model: &Model, args: &Intervene) -> Result<Intervention> {
+    let training = Origin::read(&model.folder)?.map(|origin| origin.training()).transpose()?;
+    let world = match (&args.world, &training) {
+        (Some(world), _) => World::named_or_read(world)?,
+        (None, Some(training)) => training.world.clone(),
+        (None, None) => World::toy(),
+    };
+    let own = training.as_ref().map(|training| training.templates.iter().map(String::as_str).collect::<Vec<_>>());
+    let templates = readable(model, &world, &own.unwrap_or_else(|| TEMPLATES.to_vec()))?;
+    let edit = Edit {
+        site: args.site,
+        head: args.head,
+        tokens: args.tokens,
+        units: args.units.clone(),
+        action: args.edit.clone(),
+    };
+    let bars = Bars::new();
+    let bar = bars.begin("editing");
+    let shown = Shown { world: &world, templates: &templates, twins: args.twins as usize, doses: !args.whole };
+    let against = Against {
+        draws: args.draws as usize,
+        seed: args.seed,
+        confidence: Confidence::new(args.confidence)?,
+        progress: bar.as_ref(),
+    };
+    snellen::intervene::intervene(model, &edit, shown, against)
+}
+
+fn summarise(found: &Intervention, args: &Intervene) -> Result<()> {
+    let range = |of: &Interval| format!("{:>6.2} [{:>6.2}, {:>6.2}]", of.estimate, of.lo, of.hi);
+    terminal::say(format!("{}\n{} twins, {} random sets beside each", found.edit, found.twins, args.draws))?;
+    terminal::say("Margins, and what the edit changes of them, in spreads between twins\n")?;
+    for clean in &found.clean {
+        terminal::say(format!("  clean {:<18} {}", clean.target, range(&clean.margin)))?;
+    }
+    terminal::say(format!(
+        "\n{:>6} {:<18} {:>23}  {:>24} {:>8} {:>8} {:>9}",
+        "units", "target", "effect", "random sets", "p", "q", "changed"
+    ))?;
+    for effect in &found.effects {
+        let null = Interval { estimate: effect.null.mean, lo: effect.null.lo, hi: effect.null.hi };
+        terminal::say(format!(
+            "{:>6} {:<18} {:>23}  {:>24} {:>8.4} {:>8.4} {:>9}",
+            effect.size,
+            effect.target,
+            range(&effect.effect),
+            range(&null),
+            effect.p,
+            effect.q,
+            effect.changed
+        ))?;
+    }
+    found.effects.iter().try_for_each(patched)?;
+    found.left_out.iter().for_each(|left| terminal::note(format!("not shown: {left}")));
+    args.out.as_ref().map_or(Ok(()), |out| terminal::say(format!("\n{}", out.join("cause.parquet").display())))
+}
+
+/// What a patch brought back.
+fn patched(effect: &Effect) -> Result<()> {
+    let Some(restored) = &effect.restored else { return Ok(()) };
+    let named = format!("{} units, {}", effect.size, effect.target);
+    match restored {
+        Restored::Share(share) => terminal::say(format!(
+            "{named}: patched into the twin (denoising) they restore {:.0} % [{:.0}, {:.0}] of the clean margin",
+            100.0 * share.estimate,
+            100.0 * share.lo,
+            100.0 * share.hi
+        )),
+        Restored::NothingToRestore => {
+            terminal::say(format!("{named}: nothing to restore, no clean margin above noise"))
+        }
+    }
+}
