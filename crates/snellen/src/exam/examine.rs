@@ -9,10 +9,12 @@ use super::sitting::Sitting;
 use super::training::Training;
 use super::verdict::{Shows, diagnose};
 use super::{findings, spatial, wording};
+use crate::intervene::{Against, Cost, CostConfig, MeasuredUnits, superposition_cost, write_cause};
 use crate::measure::Confidence;
 use crate::measure::encodes::Criterion;
 use crate::measure::pairs_table::SitePairs;
-use crate::model::{self, Model, TowerConfig, UntrainedKind};
+use crate::measure::table::UnitConcepts;
+use crate::model::{self, Model, Point, Site, TowerConfig, UntrainedKind};
 use crate::output::StagedDir;
 use crate::record::{FolderSource, LabelsFrom, Progress, RecordConfig, SourceConfig, TokenPolicy, Unfinished, record};
 use crate::report::verdict::Verdict;
@@ -55,19 +57,31 @@ pub struct ExamConfig {
     pub questions: Vec<&'static dyn Question>,
     /// Whether units are measured.
     pub units: bool,
+    /// How it is asked whether the units that concepts share help or hinder binding; `None` for not at all.
+    pub cause: Option<CostConfig>,
 }
 
 impl ExamConfig {
     /// What `snellen exam --quick` does: wider intervals in a third of the time.
     pub fn quick(seed: u64) -> Result<Self> {
         let shows = Shows { single: 300, twins: 150 };
-        Ok(Self { scenes: 300, twins: 100, repeats: 1, controls: 2, verdict: Some(shows), ..Self::standard(seed)? })
+        Ok(Self {
+            scenes: 300,
+            twins: 100,
+            repeats: 1,
+            controls: 2,
+            verdict: Some(shows),
+            cause: None,
+            ..Self::standard(seed)?
+        })
     }
 
     /// What `snellen exam --full` does: narrower intervals.
     pub fn full(seed: u64) -> Result<Self> {
         let shows = Shows { single: 1500, twins: 1500 };
-        Ok(Self { scenes: 2000, twins: 1000, repeats: 4, controls: 5, verdict: Some(shows), ..Self::standard(seed)? })
+        let cause = Some(CostConfig { twins: 64, draws: 400, sites: 6 });
+        let verdict = Some(shows);
+        Ok(Self { scenes: 2000, twins: 1000, repeats: 4, controls: 5, verdict, cause, ..Self::standard(seed)? })
     }
 
     /// What `snellen exam` does unless it is told otherwise.
@@ -87,6 +101,7 @@ impl ExamConfig {
             verdict: Some(Shows { single: 600, twins: 600 }),
             questions: QUESTIONS.to_vec(),
             units: true,
+            cause: Some(CostConfig { twins: 24, draws: 100, sites: 4 }),
         })
     }
 }
@@ -134,12 +149,19 @@ pub fn examine(
         .filter(|_| config.units)
         .map(|model| plan.measure(model, staged.path(), stages))
         .transpose()?;
+    let cause = measured.as_ref().map(|measured| plan.cause(measured.model, staged.path(), stages));
+    let cause = cause.transpose()?.flatten();
     let stage = stages.begin("report");
     let (mut report, gallery) = plan.illustrate(name, &asked, measured)?;
     if let Some(verdict) = &verdict {
         report.findings.insert(0, verdict.sentence.clone());
     }
     report.verdict = verdict;
+    if let Some(cause) = &cause {
+        report.findings.push(cause.sentence.clone());
+        write_cause(&staged.path().join("cause.parquet"), &cause.effects)?;
+    }
+    report.cause = cause;
     report.write_json(staged.path())?;
     let ids = config.questions.iter().map(|question| question.id());
     let rows: Vec<_> = ids.zip(&asked).map(|(id, (asked, _))| (id, asked)).collect();
@@ -259,6 +281,29 @@ impl<'a> Plan<'a> {
         Ok(Measured { model, units, pairs, source, toys })
     }
 
+    /// Whether the units that concepts share help or hinder binding, by what was measured of them in the folder `at`.
+    fn cause(&self, model: &Model, at: &Path, stages: &dyn Stages) -> Result<Option<Cost>> {
+        let Some(config) = self.config.cause else { return Ok(None) };
+        let stage = stages.begin("ablating shared units");
+        let tables = UnitConcepts::read(&at.join("run").join("unit_concepts.parquet"))?;
+        let hidden = |name: &str| -> Option<Site> {
+            let site: Site = name.split('/').next()?.parse().ok()?;
+            matches!(site.point, Point::Block(..)).then_some(site)
+        };
+        let known = tables.sites.into_iter().filter_map(|(name, cells)| {
+            let site = hidden(&name)?;
+            Some((site, MeasuredUnits::new(&site.to_string(), tables.concepts.clone(), cells, Vec::new())))
+        });
+        let against = Against {
+            draws: config.draws,
+            seed: self.config.seed,
+            confidence: self.config.confidence,
+            progress: stage.as_ref(),
+        };
+        let known: Vec<_> = known.collect();
+        superposition_cost(model, (&self.world, &self.templates), &known, config, against).map(Some)
+    }
+
     /// The same of untrained models of the same shape; of their recordings nothing stays.
     fn controls(
         &self,
@@ -341,6 +386,7 @@ impl<'a> Plan<'a> {
             questions: cards,
             units: measured.map(|measured| measured.units),
             confusions: confused,
+            cause: None,
             findings: said,
         };
         Ok((report, gallery))

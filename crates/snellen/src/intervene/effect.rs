@@ -57,7 +57,7 @@ pub struct Effect {
     pub null: Null,
     /// Two-sided, against these.
     pub p: f64,
-    /// p adjusted over the family.
+    /// p adjusted over the effects on this target that were asked for together.
     pub q: f64,
     /// Values that were changed.
     pub changed: u64,

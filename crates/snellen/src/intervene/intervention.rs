@@ -3,6 +3,7 @@
 use super::edit::Edit;
 use super::effect::{Effect, mean_and_sd, paired};
 use super::known::MeasuredUnits;
+use super::margins::Target;
 use super::trial::{Against, Set, Trial};
 use super::twins::Twins;
 use super::units::{KnownUnits, Units};
@@ -35,6 +36,15 @@ pub struct CleanMargin {
     pub margin: Interval,
     /// The spread: the standard deviation between twins, as a difference of cosines.
     pub spread: f64,
+}
+
+impl CleanMargin {
+    /// Of the `margins` of twins; `None` where they don't differ.
+    pub(super) fn of(target: &Target, margins: &[f64], against: Against<'_>) -> Option<Self> {
+        let spread = mean_and_sd(margins)[1];
+        let margin = paired(margins, spread, against.confidence);
+        (spread > 0.0).then(|| Self { target: target.name.clone(), margin, spread })
+    }
 }
 
 /// What came of an edit.
@@ -78,10 +88,8 @@ pub fn intervene(model: &Model, edit: &Edit, shown: Shown<'_>, against: Against<
     if let (true, Some(left)) = (found.rows.is_empty(), found.left_out.first()) {
         return Err(Error::mismatch("intervene", "an effect that has something to stand beside", left));
     }
-    let clean = twins.targets(edit.site.tower).iter().zip(trial.clean()).map(|(target, margins)| {
-        let spread = mean_and_sd(margins)[1];
-        CleanMargin { target: target.name.clone(), margin: paired(margins, spread, against.confidence), spread }
-    });
+    let clean = twins.targets(edit.site.tower).iter().zip(trial.clean());
+    let clean = clean.filter_map(|(target, margins)| CleanMargin::of(target, margins, against));
     Ok(Intervention {
         edit: edit.to_string(),
         twins: shown.twins,

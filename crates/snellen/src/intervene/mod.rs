@@ -10,6 +10,7 @@
 mod action;
 mod cause_table;
 mod change;
+mod cost;
 mod edit;
 mod effect;
 mod intervention;
@@ -28,6 +29,7 @@ pub mod trace;
 pub use action::Action;
 pub use cause_table::write_cause;
 pub use change::{Change, Changed, Donors, Editing, Prepared};
+pub use cost::{Cost, CostAnswer, CostConfig, answer, superposition_cost};
 pub use edit::Edit;
 pub use effect::{Effect, Null, Restored};
 pub use intervention::{CleanMargin, Intervention, Shown, intervene};

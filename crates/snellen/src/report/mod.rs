@@ -7,6 +7,7 @@ pub mod verdict;
 
 pub use html::{Gallery, Picture, write_html};
 
+use crate::intervene::Cost;
 use crate::measure::control::SiteControl;
 use crate::measure::encodes::Counts;
 use crate::measure::factorial::UnitClass;
@@ -53,6 +54,8 @@ pub struct Report {
     pub units: Option<Units>,
     /// Whether concepts that fake one another for a linear reader are those that the model's own answers confuse.
     pub confusions: Vec<Confusions>,
+    /// Whether the units that concepts share help or hinder binding; `None` where that was not asked.
+    pub cause: Option<Cost>,
     /// What the numbers say, in sentences, and what they do not.
     pub findings: Vec<String>,
 }

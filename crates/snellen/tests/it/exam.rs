@@ -5,6 +5,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 use snellen::exam::questions::Recognition;
 use snellen::exam::{ExamConfig, Question, Sitting, examine};
+use snellen::intervene::CostConfig;
 use snellen::lab::{Origin, TrainConfig, train};
 use snellen::measure::Confidence;
 use snellen::model::{Model, Untrained, UntrainedKind};
@@ -17,7 +18,16 @@ fn untrained(folder: &Path) -> Model {
 }
 
 fn config() -> ExamConfig {
-    ExamConfig { scenes: 60, twins: 40, repeats: 1, controls: 1, verdict: None, ..ExamConfig::standard(5).unwrap() }
+    let cause = Some(CostConfig { twins: 8, draws: 19, sites: 2 });
+    ExamConfig {
+        scenes: 60,
+        twins: 40,
+        repeats: 1,
+        controls: 1,
+        verdict: None,
+        cause,
+        ..ExamConfig::standard(5).unwrap()
+    }
 }
 
 fn sit(model: &Model, out: &Path, threads: usize) -> Report {
@@ -34,7 +44,8 @@ fn a_sitting_repeats_itself_at_any_number_of_threads() {
         let out = home.path().join(threads.to_string());
         sit(&model, &out, threads);
         let tables = ["unit_concepts", "units", "concepts", "pairs", "sites"].map(|name| format!("run/{name}.parquet"));
-        let others = ["report.json", "report.html", "run/run.json", "scenes/labels.csv"].map(str::to_owned);
+        let others =
+            ["report.json", "report.html", "cause.parquet", "run/run.json", "scenes/labels.csv"].map(str::to_owned);
         let files: Vec<String> = others.into_iter().chain(tables).collect();
         files.iter().map(|file| std::fs::read(out.join(file)).unwrap()).collect::<Vec<_>>()
     });
@@ -63,8 +74,15 @@ fn nothing_is_found_where_nothing_was_learnt() {
 /// The unit measures beside three untrained models of each kind.
 fn beside_untrained(model: &Model, scenes: usize) -> Report {
     let home = tempfile::tempdir().unwrap();
-    let config =
-        ExamConfig { scenes, twins: 4, repeats: 1, controls: 3, verdict: None, ..ExamConfig::standard(5).unwrap() };
+    let config = ExamConfig {
+        scenes,
+        twins: 4,
+        repeats: 1,
+        controls: 3,
+        verdict: None,
+        cause: None,
+        ..ExamConfig::standard(5).unwrap()
+    };
     let report = examine(model, "beside", None, &config, &home.path().join("exam"), &()).unwrap();
     assert!(!home.path().join("exam/untrained").exists());
     report

@@ -1,5 +1,6 @@
 //! Edits: what they say, where they are made, what they change.
 
+mod cost;
 mod edits;
 mod groups;
 mod planted;

@@ -53,7 +53,8 @@ fn shapeless(world: &World, seen: &[Seen]) -> Vec<f32> {
 fn verdict(examinee: &dyn Examinee, seed: u64) -> Verdict {
     let folder = tempfile::tempdir().unwrap();
     let standard = ExamConfig::standard(seed).unwrap();
-    let config = ExamConfig { twins: 20, repeats: 2, verdict: Some(Shows { single: 300, twins: 260 }), ..standard };
+    let config =
+        ExamConfig { twins: 20, repeats: 2, verdict: Some(Shows { single: 300, twins: 260 }), cause: None, ..standard };
     let report = examine(examinee, "oracle", None, &config, &folder.path().join("exam"), &()).unwrap();
     let page = std::fs::read_to_string(folder.path().join("exam/report.html")).unwrap();
     assert!(page.contains("used by the match") && page.contains(&report.verdict.as_ref().unwrap().sentence[..20]));

@@ -4,8 +4,10 @@
 //! first coordinate is what tells it.
 
 use rand::RngExt;
-use snellen::intervene::{Action, Against, Asked, Change, Effect, Effects, Rest, Set, Target, Term, Tokens, Trial};
-use snellen::measure::{Confidence, Matrix};
+use snellen::intervene::{
+    Action, Against, Asked, Change, CleanMargin, Effect, Effects, Rest, Set, Target, Term, Tokens, Trial,
+};
+use snellen::measure::{Confidence, Interval, Matrix};
 use snellen::model::Site;
 use snellen::random;
 use std::ops::Range;
@@ -119,6 +121,24 @@ pub fn ablated(planted: &Planted, units: Vec<usize>, seed: u64) -> Effects {
     let against = Against { draws: 100, seed, confidence: Confidence::new(0.95).unwrap(), progress: &() };
     let set = Set::new("planted", units, false);
     trial.effects(&Action::Mean, &Change::Set(trial.means()), &[set], against).unwrap()
+}
+
+/// The swap margin of `planted` as it is.
+pub fn clean(planted: &Planted) -> CleanMargin {
+    let values = (0..2).flat_map(|batch| {
+        let embeddings = planted.go_on(batch, planted.values(batch).1.to_vec()).unwrap();
+        (0..TWINS).map(move |row| f64::from(embeddings.row(row)[0])).collect::<Vec<_>>()
+    });
+    let values: Vec<f64> = values.collect();
+    let margins = values.chunks(2).zip(&planted.signs).map(|(pair, sign)| f64::from(*sign) * (pair[0] - pair[1]) / 2.0);
+    let margins: Vec<f64> = margins.collect();
+    let mean = margins.iter().sum::<f64>() / margins.len() as f64;
+    let squares = margins.iter().map(|m| (m - mean).powi(2)).sum::<f64>();
+    let spread = (squares / (margins.len() - 1) as f64).sqrt();
+    // Student's quantile with 31 degrees of freedom.
+    let half = 2.0395 / (TWINS as f64).sqrt();
+    let margin = Interval { estimate: mean / spread, lo: mean / spread - half, hi: mean / spread + half };
+    CleanMargin { target: "swap".to_owned(), margin, spread }
 }
 
 /// Whether an effect is said to be one, in this direction.
