@@ -4,7 +4,7 @@ use crate::bundled;
 use crate::models::{self, Load};
 use crate::terminal::{self, Bars};
 use clap::Args;
-use snellen::exam::{ExamConfig, QUESTIONS, examine, questions};
+use snellen::exam::{Cache, ExamConfig, QUESTIONS, examine, questions};
 use snellen::lab::Origin;
 use snellen::model::Model;
 use snellen::record::{LabelsFrom, RunManifest};
@@ -56,6 +56,9 @@ pub struct Exam {
     /// List what can be asked, and ask nothing
     #[arg(long)]
     list: bool,
+    /// Measure untrained models anew, and keep nothing of them for the next exam (in the user's cache, snellen/untrained)
+    #[arg(long)]
+    no_cache: bool,
     /// Print report.json, nothing else
     #[arg(long)]
     json: bool,
@@ -94,6 +97,7 @@ pub fn run(args: Exam) -> Result<()> {
     config.images = args.images;
     config.labels = args.labels;
     chosen(&args.questions, &mut config)?;
+    config.cache = if args.no_cache { None } else { cache() };
     config.controls = args.controls.map_or(config.controls, usize::from);
     let report = match &args.model {
         Some(model) => {
@@ -119,6 +123,14 @@ pub fn run(args: Exam) -> Result<()> {
         let _ = opener::open(out.join("report.html"));
     }
     Ok(())
+}
+
+/// Where measures of untrained models are kept; nowhere where the user has no home or the program can't be read.
+fn cache() -> Option<Cache> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")))?;
+    let program = std::fs::read(std::env::current_exe().ok()?).ok()?;
+    Some(Cache::new(home.join("snellen/untrained"), &program))
 }
 
 /// What is asked beside questions.

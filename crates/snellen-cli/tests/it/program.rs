@@ -60,6 +60,7 @@ impl Home {
     pub fn shell(&self, mut command: Command, args: &str) -> Command {
         command.args(args.split_whitespace()).current_dir(self.0.path()).env("TMPDIR", self.path("tmp"));
         // Nothing of whoever runs the tests: no token, no cache, no server.
+        command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
         let hub = ["HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_TOKEN_PATH"];
         for name in hub {
             command.env_remove(name);

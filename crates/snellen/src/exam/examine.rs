@@ -1,6 +1,7 @@
 //! The exam as a whole: plan, ask, measure, illustrate, write.
 
 use super::answers::write_answers;
+use super::cache::Cache;
 use super::confusions::confusions;
 use super::examinee::Examinee;
 use super::question::{Asked, QUESTIONS, Question};
@@ -16,7 +17,9 @@ use crate::measure::pairs_table::SitePairs;
 use crate::measure::table::UnitConcepts;
 use crate::model::{self, Model, Point, Site, TowerConfig, UntrainedKind};
 use crate::output::StagedDir;
-use crate::record::{FolderSource, LabelsFrom, Progress, RecordConfig, SourceConfig, TokenPolicy, Unfinished, record};
+use crate::record::{
+    FolderSource, LabelsFrom, Progress, RecordConfig, RunManifest, SourceConfig, TokenPolicy, Unfinished, record,
+};
 use crate::report::verdict::Verdict;
 use crate::report::{Gallery, ModelCard, Picture, QuestionCard, Report, SceneSet, TowerCard, Units, write_html};
 use crate::scene::caption::{TEMPLATES, Wording, caption};
@@ -59,6 +62,8 @@ pub struct ExamConfig {
     pub units: bool,
     /// How it is asked whether the units that concepts share help or hinder binding; `None` for not at all.
     pub cause: Option<CostConfig>,
+    /// Where the measures of untrained models are kept for the next exam; nowhere where there is none.
+    pub cache: Option<Cache>,
 }
 
 impl ExamConfig {
@@ -102,6 +107,7 @@ impl ExamConfig {
             questions: QUESTIONS.to_vec(),
             units: true,
             cause: Some(CostConfig { twins: 24, draws: 100, sites: 4 }),
+            cache: None,
         })
     }
 }
@@ -271,12 +277,13 @@ impl<'a> Plan<'a> {
             skip_bad: false,
         };
         let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
-        let controls = self.controls(model, &source, &recording, &criterion, at, stages)?;
         let run = at.join("run");
-        record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
+        let manifest = record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
+        let controls = self.controls(model, (&source, &manifest), &recording, &criterion, at, stages)?;
         let stage = stages.begin("measuring units");
         let (measured, pairs) = units::measure(&run, None, &controls, &criterion, stage.as_ref())?;
         let mut units = measured.units;
+        units.pixels = units::pixels(&source, &model.preprocessing, &criterion)?;
         spatial::check(model, &source, &mut units.strongest)?;
         Ok(Measured { model, units, pairs, source, toys })
     }
@@ -308,7 +315,7 @@ impl<'a> Plan<'a> {
     fn controls(
         &self,
         model: &Model,
-        source: &FolderSource,
+        (source, manifest): (&FolderSource, &RunManifest),
         recording: &RecordConfig,
         criterion: &Criterion,
         at: &Path,
@@ -325,10 +332,17 @@ impl<'a> Plan<'a> {
             for seed in 0..models {
                 stage.advance(k * models + seed, kinds.len() * models);
                 let of = model::Untrained { kind, seed: self.config.seed.wrapping_add(seed as u64) };
+                let kept = self.config.cache.as_ref().map(|cache| cache.file(of, manifest, criterion)).transpose()?;
+                if let Some(known) = kept.as_deref().and_then(Cache::get) {
+                    measured.push(known);
+                    continue;
+                }
                 let run = at.join("untrained");
                 record(&model.untrained(of)?, source, recording, &run, &Watched(stage.as_ref()))?;
-                measured.push(units::sites(&run, criterion, &Watched(stage.as_ref()))?);
+                let sites = units::sites(&run, criterion, &Watched(stage.as_ref()))?;
                 std::fs::remove_dir_all(&run).map_err(Error::io(&run))?;
+                kept.iter().for_each(|file| Cache::put(file, &sites));
+                measured.push(sites);
             }
             controls.push(Untrained { name: kind.name().to_owned(), models: measured });
         }

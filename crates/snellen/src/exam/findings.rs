@@ -69,13 +69,13 @@ pub(super) fn of_units(of: &Units) -> Vec<String> {
         (false, false) => format!("More of its units than of untrained models' are {more}; fewer are {fewer}."),
     };
     said.push(told);
-    said.extend(of.sites.last().and_then(of_geometry));
+    said.extend(of.sites.last().and_then(|site| of_geometry(site, of.pixels.as_ref())));
     said.push("This is correlation: no unit was changed, so none is shown to cause what the model answers.".to_owned());
     said
 }
 
 /// What a linear reader of the last site finds beyond what it finds in untrained models.
-fn of_geometry(site: &SiteUnits) -> Option<String> {
+fn of_geometry(site: &SiteUnits, pixels: Option<&SiteUnits>) -> Option<String> {
     let together = site.together.as_ref()?;
     let spreads = |of: fn(&SiteControl) -> Option<Spread>| site.controls.iter().map(of).collect::<Option<Vec<_>>>();
     let decodable = spreads(|control| control.decodable)?;
@@ -86,8 +86,12 @@ fn of_geometry(site: &SiteUnits) -> Option<String> {
         Against::Same => "as in",
     };
     let mut said = format!(
-        "At `{}` a linear reader tells {} concepts, {told} untrained models ({ranges})",
-        site.site, together.decodable
+        "At `{}` a linear reader tells {} concepts, {told} untrained models ({ranges}){}",
+        site.site,
+        together.decodable,
+        pixels
+            .and_then(|of| of.together.as_ref())
+            .map_or(String::new(), |of| format!("; of raw pixels it tells {}", of.decodable))
     );
     if let (Some(gain), Some(of)) = (together.conjunction_gain, spreads(|control| control.conjunction_gain)) {
         let percent = |spread: &Spread| {

@@ -1,6 +1,7 @@
 //! The exam: what a model recognises, what it binds, and which units stand for what, on scenes made for the question.
 
 mod answers;
+mod cache;
 mod classes;
 mod confusions;
 mod examine;
@@ -16,6 +17,7 @@ mod training;
 mod verdict;
 mod wording;
 
+pub use cache::Cache;
 pub use examine::{ExamConfig, Stages, examine};
 pub use examinee::Examinee;
 pub use question::{QUESTIONS, Question, questions};

@@ -16,7 +16,7 @@ use super::twins::Twins;
 use crate::model::{Model, Site};
 use crate::scene::World;
 use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The q that an effect may not exceed.
@@ -38,7 +38,7 @@ pub struct CostConfig {
 }
 
 /// What an ablation says of shared units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CostAnswer {
     /// Without them the swap margin rises, beyond random sets: superposition hinders binding.
@@ -56,7 +56,7 @@ pub enum CostAnswer {
 }
 
 /// The answer and what it stands on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// What is shown.
     pub answer: CostAnswer,

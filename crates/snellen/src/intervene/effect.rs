@@ -10,11 +10,11 @@
 //! (patched - corrupt) / (clean - corrupt), which for the margin of a twin's run with the caption of the other is the same forward.
 
 use crate::measure::{Confidence, Interval};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// What random sets that are alike do.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Null {
     /// How many.
     pub draws: usize,
@@ -27,7 +27,7 @@ pub struct Null {
 }
 
 /// How much of what a twin lacks its patch brings back.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Restored {
     /// A share, 0 none and 1 all, with its interval.
@@ -37,7 +37,7 @@ pub enum Restored {
 }
 
 /// One edit of one set of units, and what it does to one target.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
     /// The site, with its head where one is meant.
     pub site: String,

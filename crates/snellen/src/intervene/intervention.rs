@@ -12,7 +12,7 @@ use crate::measure::factorial::UnitClass;
 use crate::model::Model;
 use crate::scene::{Concept, World};
 use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is shown.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub struct Shown<'a> {
 }
 
 /// A margin before anything is edited.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CleanMargin {
     /// What is asked.
     pub target: String,
@@ -48,7 +48,7 @@ impl CleanMargin {
 }
 
 /// What came of an edit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intervention {
     /// The edit, as it is written.
     pub edit: String,

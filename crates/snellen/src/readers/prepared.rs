@@ -73,6 +73,16 @@ impl<'a> Prepared<'a> {
         &self.name
     }
 
+    /// The coordinates along the `most` leading components, those of the largest variance, as a matrix of their own.
+    ///
+    /// # Errors
+    /// Those of [`Matrix::new`].
+    pub fn leading(&self, most: usize) -> Result<Matrix> {
+        let (rows, columns) = (self.coordinates.nrows(), self.coordinates.ncols().min(most));
+        let values = (0..rows).flat_map(|i| (0..columns).map(move |k| self.coordinates[(i, k)] as f32)).collect();
+        Matrix::new(rows, columns, values)
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.coordinates.nrows()

@@ -18,15 +18,20 @@ use crate::measure::superposition::Together;
 use crate::measure::{Confidence, Interval};
 use crate::model::Preprocessing;
 use crate::{Error, Result, output};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 /// The `schema` that is written.
 pub const SCHEMA: u32 = 5;
 
+/// The largest `report.json` that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 28;
+
 /// The contents of `report.json`. Accuracies are from 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -61,7 +66,7 @@ pub struct Report {
 }
 
 /// The model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
     /// BLAKE3 of the weights' file.
     pub weights_hash: String,
@@ -82,7 +87,7 @@ pub struct ModelCard {
 }
 
 /// A tower's sizes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TowerCard {
     /// Blocks.
     pub layers: usize,
@@ -95,7 +100,7 @@ pub struct TowerCard {
 }
 
 /// How an examinee was trained.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingCard {
     /// What for.
     pub purpose: String,
@@ -110,7 +115,7 @@ pub struct TrainingCard {
 }
 
 /// Some of the scenes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SceneSet {
     /// `single objects`, `swap twins`, ...
     pub name: String,
@@ -121,7 +126,7 @@ pub struct SceneSet {
 }
 
 /// An accuracy beside what guessing would give.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
     /// The accuracy and its interval.
     #[serde(flatten)]
@@ -131,7 +136,7 @@ pub struct Rate {
 }
 
 /// What a question gave.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuestionCard {
     /// Its name, such as `recognition`.
     pub id: String,
@@ -157,7 +162,7 @@ pub struct QuestionCard {
 }
 
 /// An accuracy with its name.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedRate {
     /// Its name, such as `swap`.
     pub id: String,
@@ -169,7 +174,7 @@ pub struct NamedRate {
 }
 
 /// A difference of accuracies with its name.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contrast {
     /// Its name, such as `generalisation_gap`.
     pub id: String,
@@ -181,7 +186,7 @@ pub struct Contrast {
 }
 
 /// A number with its name.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedNumber {
     /// Its name, such as `ties`.
     pub id: String,
@@ -194,7 +199,7 @@ pub struct NamedNumber {
 }
 
 /// Accuracies by the values of two factors.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
     /// The factor of the rows.
     pub rows: String,
@@ -205,7 +210,7 @@ pub struct Grid {
 }
 
 /// One combination of two values.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GridCell {
     /// The value of the rows' factor.
     pub row: String,
@@ -249,7 +254,7 @@ impl Report {
 }
 
 /// The unit measures.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Units {
     /// Concepts, in the order of the counts.
     pub concepts: Vec<String>,
@@ -269,10 +274,12 @@ pub struct Units {
     pub fakes: Vec<PairCard>,
     /// What untrained models of the same shape give, all sites together; none where there was no control.
     pub controls: Vec<UnitsControl>,
+    /// What the leading principal components of the raw pixels give, as units of a site; `None` where they were not asked.
+    pub pixels: Option<SiteUnits>,
 }
 
 /// What the units of untrained models give, all sites together.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnitsControl {
     /// How they were made: `fresh`, `shuffled`, or what the caller says.
     pub name: String,
@@ -285,7 +292,7 @@ pub struct UnitsControl {
 }
 
 /// The units of one site.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SiteUnits {
     /// Its name.
     pub site: String,
@@ -308,7 +315,7 @@ pub struct SiteUnits {
 }
 
 /// A unit of a class.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassCard {
     /// The class.
     pub class: UnitClass,
@@ -337,7 +344,7 @@ pub struct ClassCard {
 }
 
 /// Functional interference held against the model's own answers, over pairs of values of one factor.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confusions {
     /// The site that is read.
     pub site: String,
@@ -354,7 +361,7 @@ pub struct Confusions {
 }
 
 /// A concept that looks like another to a linear reader.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairCard {
     /// The site that is read.
     pub site: String,
@@ -369,7 +376,7 @@ pub struct PairCard {
 }
 
 /// How often a unit has which value.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
     /// The smallest value.
     pub from: f64,
@@ -382,7 +389,7 @@ pub struct Histogram {
 }
 
 /// One unit and the concept it encodes best.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnitCard {
     /// Its site.
     pub site: String,
@@ -426,6 +433,27 @@ impl Report {
         let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::malformed("report.json", e))?;
         json.push(b'\n');
         Ok(json)
+    }
+
+    /// Reads the `report.json` at `path`.
+    ///
+    /// # Errors
+    /// When there is none, it is malformed, or of another schema.
+    pub fn read(path: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+        }
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(Error::io(path))?;
+        file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(Error::io(path))?;
+        let malformed = |source| Error::malformed(path.display(), source);
+        let head: Head = serde_json::from_slice(&bytes).map_err(malformed)?;
+        if head.schema != SCHEMA {
+            let got = format!("{}, of another version of snellen: hold the exam again", head.schema);
+            return Err(Error::mismatch(format!("{}: `schema`", path.display()), SCHEMA, got));
+        }
+        serde_json::from_slice(&bytes).map_err(malformed)
     }
 
     /// Writes `report.json` into `folder`.

@@ -1,9 +1,9 @@
 //! Which link of the chain fails, for every attribute and every binding: the answers, their evidence, and the rule's name for it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The chart, and what it comes to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Attributes, then bindings of two of them.
     pub rows: Vec<VerdictRow>,
@@ -14,7 +14,7 @@ pub struct Verdict {
 }
 
 /// An attribute, or a binding of two.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VerdictRow {
     /// `shape`, or `shape x color`.
     pub content: String,
@@ -29,7 +29,7 @@ pub struct VerdictRow {
 }
 
 /// What a row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContentKind {
     /// A value of one factor.
@@ -39,7 +39,7 @@ pub enum ContentKind {
 }
 
 /// The links of the chain.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cells {
     /// Whether the image embedding holds it: a network with all pictures, against chance.
     pub image_contained: Cell,
@@ -68,7 +68,7 @@ impl Cells {
 }
 
 /// One answer and its evidence.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
     /// The answer.
     pub answer: CellAnswer,
@@ -91,7 +91,7 @@ pub struct Cell {
 }
 
 /// Whether a link holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CellAnswer {
     /// It does.
@@ -105,7 +105,7 @@ pub enum CellAnswer {
 }
 
 /// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// An attribute that the image embedding does not hold.
@@ -125,7 +125,7 @@ pub enum Failure {
 }
 
 /// What a linear reader finds at one layer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerReading {
     /// The site.
     pub site: String,

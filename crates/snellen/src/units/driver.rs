@@ -214,6 +214,7 @@ impl<'a> Measuring<'a> {
             clearest: Vec::new(),
             fakes: Vec::new(),
             controls: Vec::new(),
+            pixels: None,
         };
         let cards = Cards::new(&design, criterion.seed);
         let terms = (labels.rows.len() >= FEWEST).then(|| Terms::of(labels)).transpose()?;

@@ -8,10 +8,12 @@ mod controls;
 mod driver;
 mod given;
 mod maps;
+mod pixels;
 mod second;
 
 pub(crate) use controls::Untrained;
 pub use driver::{Acts, Measured, Tables, measure_given, measure_matrices, measure_run};
 pub(crate) use driver::{measure, pictures, sites};
 pub use maps::unit_maps;
+pub(crate) use pixels::pixels;
 pub use second::Second;

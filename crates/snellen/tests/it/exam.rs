@@ -4,7 +4,8 @@ use crate::lab::recipe;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 use snellen::exam::questions::Recognition;
-use snellen::exam::{ExamConfig, Question, Sitting, examine};
+
+use snellen::exam::{Cache, ExamConfig, Question, Sitting, examine};
 use snellen::intervene::CostConfig;
 use snellen::lab::{Origin, TrainConfig, train};
 use snellen::measure::Confidence;
@@ -251,6 +252,57 @@ fn how_near_a_value_comes_to_another_is_a_difference_of_cosines() {
         assert!(row[own].abs() < 1e-12 && row.iter().all(|near| near.abs() <= 2.0), "{row:?}");
         assert!(row.iter().any(|near| near.abs() > 1e-6));
     }
+}
+
+#[test]
+fn what_untrained_models_gave_is_kept_and_gives_the_same_report() {
+    let home = tempfile::tempdir().unwrap();
+    let model = untrained(&home.path().join("model"));
+    let folder = home.path().join("cache");
+    let held = |out: &str, seed: u64, program: &[u8]| {
+        let cache = Some(Cache::new(folder.clone(), program));
+        let config = ExamConfig { cache, controls: 2, verdict: None, questions: Vec::new(), seed, ..config() };
+        examine(&model, "untrained", None, &config, &home.path().join(out), &()).unwrap();
+        std::fs::read(home.path().join(out).join("report.json")).unwrap()
+    };
+    let files = || {
+        let files = std::fs::read_dir(&folder).into_iter().flatten().map(|file| file.unwrap().path());
+        files.filter(|file| file.extension().is_some_and(|end| end == "json")).collect::<Vec<_>>()
+    };
+    let anew = held("anew", 3, b"one");
+    let kept = files();
+    assert_eq!(kept.len(), 4, "two of each kind");
+    // Were they measured again, what is planted here would be lost.
+    let planted = std::fs::read_to_string(&kept[0]).unwrap().replace("\"any\":", "\"any\":1");
+    let own = std::fs::read(&kept[0]).unwrap();
+    std::fs::write(&kept[0], planted).unwrap();
+    assert_ne!(held("planted", 3, b"one"), anew);
+    std::fs::write(&kept[0], own).unwrap();
+    assert_eq!(held("again", 3, b"one"), anew);
+    // A damaged one is measured anew; another program, or seed, finds nothing.
+    std::fs::write(&kept[0], b"[{").unwrap();
+    assert_eq!((held("damaged", 3, b"one"), files().len()), (anew.clone(), 4));
+    assert_eq!((held("other", 3, b"two"), files().len()), (anew, 8));
+    held("seed", 4, b"two");
+    assert_eq!(files().len(), 12);
+}
+
+#[test]
+fn a_report_is_read_back_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let model = untrained(&home.path().join("model"));
+    let out = home.path().join("exam");
+    // One control of each kind has an interval without ends.
+    let config = ExamConfig { controls: 1, ..config() };
+    let report = examine(&model, "untrained", None, &config, &out, &()).unwrap();
+    let path = out.join("report.json");
+    assert_eq!(Report::read(&path).unwrap(), report);
+    let refused = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Report::read(&path).unwrap_err().to_string()
+    };
+    assert!(refused("{\"schema\": 1}").contains("hold the exam again"));
+    assert!(refused("{\"schema\": 5}").contains("missing field"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::measure::{Design, Matrix};
 use crate::scene::labels::LabelTable;
 use crate::{Error, Result, random};
 use faer::{Mat, MatRef, Side};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ pub struct SiteGeometry {
 }
 
 /// What the concepts of one site make together.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Together {
     /// Images that it was measured on.
     pub images: usize,

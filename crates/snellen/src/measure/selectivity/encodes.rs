@@ -93,7 +93,7 @@ pub struct Partial {
 }
 
 /// How many units of a site encode what, beside how many would by chance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Columns of the matrix.
     pub units: usize,
@@ -106,7 +106,7 @@ pub struct Summary {
 }
 
 /// Numbers of units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Per concept, units that encode it.
     pub per_concept: Vec<usize>,

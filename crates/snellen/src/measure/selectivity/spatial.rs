@@ -13,7 +13,7 @@
 pub const TOP: f64 = 0.005;
 
 /// How M and L overlap.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spatial {
     /// From 0 to 1.
     pub iou: f64,

@@ -14,7 +14,7 @@ use crate::measure::ranks::Ranks;
 use crate::measure::{Confidence, Design, Matrix};
 use crate::{Error, Result};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// A stratum with fewer images than this of one class has its exact permutation distribution.
@@ -23,7 +23,7 @@ pub const EXACT_BELOW: usize = 10;
 const BLOCK: usize = 16;
 
 /// One unit against one concept.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Auroc {
     /// In [0, 1]; 1/2 says nothing.
     pub auroc: f64,
@@ -48,7 +48,7 @@ pub fn effect(auroc: f64) -> f64 {
 }
 
 /// Why a unit has no score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
     /// The same value on every image.

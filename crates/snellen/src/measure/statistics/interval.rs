@@ -1,10 +1,10 @@
 //! A number and where it may lie.
 
 use crate::measure::Confidence;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A number and its interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The number.
     pub estimate: f64,

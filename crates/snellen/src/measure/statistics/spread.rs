@@ -8,18 +8,28 @@
 //! how a model is held against untrained ones of its shape: a number above the interval is more than another seed would give.
 
 use crate::measure::Confidence;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// A number of untrained models: their mean, and the interval in which that of another lies.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Of the models.
     pub mean: f64,
     /// Lower end; of a single model minus infinity, which JSON has as null.
+    #[serde(deserialize_with = "lowest")]
     pub lo: f64,
     /// Upper end.
+    #[serde(deserialize_with = "highest")]
     pub hi: f64,
+}
+
+fn lowest<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NEG_INFINITY))
+}
+
+fn highest<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::INFINITY))
 }
 
 impl Spread {

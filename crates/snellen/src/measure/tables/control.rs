@@ -2,11 +2,11 @@
 
 use crate::measure::factorial::UnitClass;
 use crate::measure::spread::Spread;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What one site of untrained models gives.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SiteControl {
     /// How they were made: `fresh`, `shuffled`, or what the caller says.
     pub name: String,
