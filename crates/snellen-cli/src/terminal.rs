@@ -27,19 +27,24 @@ fn count(bar: &ProgressBar) {
     }
 }
 
-/// A bar per stage of a longer piece of work; Ctrl-C and its kin stop it between two steps.
-pub struct Bars;
+/// A bar per stage of a longer piece of work, or where there is no terminal a line; Ctrl-C and its kin stop it between two steps.
+pub struct Bars {
+    begun: Instant,
+}
 
 impl Bars {
     /// Listens for Ctrl-C and its kin from now on.
     pub fn new() -> Self {
         signals::listen();
-        Self
+        Self { begun: Instant::now() }
     }
 }
 
 impl Stages for Bars {
     fn begin(&self, stage: &str) -> Box<dyn Progress + '_> {
+        if !std::io::stderr().is_terminal() {
+            note(format!("{} s: {stage}", self.begun.elapsed().as_secs()));
+        }
         // Until the stage says how much there is to do.
         let bar = ProgressBar::no_length();
         if let Ok(style) = ProgressStyle::with_template("{msg:<28} {spinner} {elapsed}") {

@@ -18,9 +18,6 @@ use std::path::PathBuf;
 /// Arguments of `calibrate`.
 #[derive(Args)]
 pub struct Calibrate {
-    /// Units planted one by one in made-up activations
-    #[arg(long, required = true)]
-    phantoms: bool,
     /// Labels of the images that units are planted on; toy scenes where not given
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,

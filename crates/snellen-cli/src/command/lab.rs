@@ -11,8 +11,11 @@ use std::path::PathBuf;
 pub enum Lab {
     /// Train a model by a recipe
     Train(Train),
-    /// List the recipes that come with the program
-    Recipes,
+    /// List the recipes that come with the program, or print one of them as TOML
+    Recipes {
+        /// The recipe to print
+        name: Option<String>,
+    },
 }
 
 /// Arguments of `lab train`.
@@ -38,7 +41,8 @@ pub struct Train {
 /// Runs `snellen lab`.
 pub fn run(lab: Lab) -> Result<()> {
     match lab {
-        Lab::Recipes => Recipe::names().try_for_each(|name| {
+        Lab::Recipes { name: Some(name) } => terminal::say(Recipe::named(&name)?.trim_end()),
+        Lab::Recipes { name: None } => Recipe::names().try_for_each(|name| {
             let recipe = Recipe::named_or_read(name)?;
             terminal::say(format!("{name:<12} {}", recipe.purpose))
         }),

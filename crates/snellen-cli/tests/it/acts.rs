@@ -223,7 +223,7 @@ fn files_of_other_formats_are_named_for_what_they_are() {
 #[test]
 fn phantoms_are_calibrated_on() {
     let home = home();
-    let args = "calibrate --phantoms --images 400 --units 120 --ratio 2 --noise normal,correlated";
+    let args = "calibrate --images 400 --units 120 --ratio 2 --noise normal,correlated";
     let found: Value = serde_json::from_str(&home.succeed(&format!("{args} --json"))).unwrap();
     let phantoms = &found["phantoms"];
     assert_eq!((phantoms.as_array().unwrap().len(), &phantoms[1]["noise"]), (2, &"correlated".into()));
@@ -231,9 +231,9 @@ fn phantoms_are_calibrated_on() {
     assert!(phantoms[0]["biases"].as_array().unwrap().len() > 5 && found["pairs"]["excess"] == 2.0);
     assert!(found["sites"].as_array().unwrap().iter().any(|bias| bias["measure"] == "cos_cv"));
     assert!(home.succeed(args).contains("conjunction"));
-    assert!(home.succeed("calibrate --phantoms --labels labels.csv --units 60 --ratio 4").contains("120 labels.csv"));
-    home.refuse("calibrate --phantoms --ratio nan", &["ratio", "NaN"]);
-    home.refuse("calibrate --phantoms --q 0", &["--q"]);
-    home.refuse("calibrate --phantoms --images 20000 --units 1000000", &["1000000 units on 20000 images"]);
+    assert!(home.succeed("calibrate --labels labels.csv --units 60 --ratio 4").contains("120 labels.csv"));
+    home.refuse("calibrate --ratio nan", &["ratio", "NaN"]);
+    home.refuse("calibrate --q 0", &["--q"]);
+    home.refuse("calibrate --images 20000 --units 1000000", &["1000000 units on 20000 images"]);
     assert_eq!(home.run("calibrate").code, Some(2));
 }

@@ -95,7 +95,13 @@ fn templates_with_unknown_words_are_left_out() {
     let home = Home::new();
     // Without its recipe nothing says in which words the model was trained; its tokenizer refuses those that it does not know.
     copy("../models/toy", &home.path("model"), &["recipe.toml"]);
-    home.succeed("exam --quick --model model --out out --json");
+    let ran = home.run("exam --quick --model model --out out --json");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let stages = ["single objects", "reading both sides", "recording activations", "measuring units"];
+    for stage in stages {
+        let ends = format!(" s: {stage}\n");
+        assert_eq!(ran.stages.iter().filter(|line| line.ends_with(&ends)).count(), 1, "{:?}", ran.stages);
+    }
     let report: Value = serde_json::from_slice(&report(&home, "out")[0]).unwrap();
     assert_eq!(report["templates"], serde_json::json!(["{}", "a photo of {}", "a picture of {}"]));
     assert_eq!(report["training"], Value::Null);

@@ -14,13 +14,26 @@ pub struct Home(tempfile::TempDir);
 pub struct Ran {
     pub code: Option<i32>,
     pub stdout: String,
+    /// What else it says.
     pub stderr: String,
+    /// The stages that it went through, a line each, which depend on the time.
+    pub stages: Vec<String>,
+}
+
+/// `snellen: 12 s: recording activations`.
+fn is_stage(line: &str) -> bool {
+    let rest = line.strip_prefix("snellen: ").and_then(|rest| rest.split_once(" s: "));
+    rest.is_some_and(|(seconds, _)| !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        let (stages, stderr) =
+            text(output.stderr).split_inclusive('\n').map(str::to_owned).partition(|line| is_stage(line));
+        let stages: Vec<String> = stages;
+        let stderr: Vec<String> = stderr;
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: stderr.concat(), stages }
     }
 }
 

@@ -52,6 +52,9 @@ fn usage_errors() {
 #[test]
 fn recipes() {
     let home = Home::new();
+    let printed = home.succeed("lab recipes toy");
+    assert!(printed.contains("purpose = ") && printed.contains("[training]"), "{printed}");
+    home.refuse("lab recipes other", &["recipe", "one of: toy", "`other`"]);
     let listed = home.succeed("lab recipes");
     assert!(listed.starts_with("toy "), "{listed}");
     home.refuse("lab train --recipe toys --out x", &["recipe: expected a TOML file, or one of: toy, got `toys`"]);

@@ -5,8 +5,9 @@ use super::scores::{class_embeddings, outcome, winners};
 use super::sitting::Sitting;
 use crate::Result;
 use crate::measure::Matrix;
+use crate::report::SaidOf;
 use crate::scene::caption::{Phrase, say};
-use crate::scene::{Combination, Combinations, Scene};
+use crate::scene::{Combination, Combinations, Scene, WorldFactor};
 
 /// The combinations of a world, each with an embedding of its captions, the ensemble over the templates.
 pub(super) struct Classes {
@@ -51,6 +52,24 @@ impl Classes {
 }
 
 impl Chosen<'_> {
+    /// What was said of each value of `factor`, which stands at `at` in a combination.
+    pub(super) fn said(&self, at: usize, factor: &WorldFactor) -> SaidOf {
+        let (known, values) = (self.classes.known.as_slice(), factor.values.len());
+        let mut counts = vec![vec![0.0; values]; values];
+        for (own, won) in self.shown.iter().zip(&self.winners) {
+            won.iter().for_each(|class| counts[own[at] as usize][known[*class][at] as usize] += 1.0 / won.len() as f64);
+        }
+        let shares = |row: Vec<f64>| {
+            let total = row.iter().sum::<f64>().max(1.0);
+            row.into_iter().map(|count| count / total).collect()
+        };
+        SaidOf {
+            factor: factor.name.clone(),
+            values: factor.values.iter().map(|value| value.name.clone()).collect(),
+            shares: counts.into_iter().map(shares).collect(),
+        }
+    }
+
     /// What each image scores where `right` says of the values of a winner and of those shown whether the answer is right.
     pub(super) fn answers(&self, right: &dyn Fn(&[u32], &[u32]) -> bool) -> Vec<Answer> {
         let known = self.classes.known.as_slice();

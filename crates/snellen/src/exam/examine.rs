@@ -4,7 +4,7 @@ use super::answers::write_answers;
 use super::cache::Cache;
 use super::confusions::confusions;
 use super::examinee::Examinee;
-use super::question::{Asked, QUESTIONS, Question};
+use super::question::{Asked, Decision, QUESTIONS, Question};
 use super::questions::Recognition;
 use super::sitting::Sitting;
 use super::training::Training;
@@ -27,6 +27,7 @@ use crate::scene::folder::write_folder;
 use crate::scene::{Canvas, Scene, World, generate, render};
 use crate::units::{self, Untrained};
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// How an exam is held.
@@ -359,6 +360,7 @@ impl<'a> Plan<'a> {
                 images: asked.scenes.len(),
             });
             gallery.scenes.push(self.examples(&asked.scenes, asked.group)?);
+            gallery.failures.push(self.failures(asked)?);
         }
         let cards: Vec<QuestionCard> = asked.iter().map(|(_, card)| card.clone()).collect();
         let mut said = findings::of_questions(&self.config.questions, &cards);
@@ -404,6 +406,21 @@ impl<'a> Plan<'a> {
             findings: said,
         };
         Ok((report, gallery))
+    }
+
+    /// The wrong answers of which the examinee was surest, of different scenes.
+    fn failures(&self, asked: &Asked) -> Result<Vec<Picture>> {
+        let by = |wrong: &Decision| wrong.other_similarity - wrong.similarity;
+        let mut wrong: Vec<&Decision> = asked.decisions.iter().filter(|decision| decision.score == 0.0).collect();
+        wrong.sort_by(|a, b| by(b).total_cmp(&by(a)));
+        let mut met = BTreeSet::new();
+        wrong.retain(|decision| decision.scene < asked.scenes.len() && met.insert(decision.scene));
+        let picture = |wrong: &&Decision| {
+            let Decision { other, right, similarity, other_similarity, .. } = wrong;
+            let said = format!("“{other}” {other_similarity:.3}, and not “{right}” {similarity:.3}");
+            Picture::new(&render(&asked.scenes[wrong.scene], &self.world, &self.canvas()), said, None)
+        };
+        wrong.iter().take(EXAMPLES).map(picture).collect()
     }
 
     /// Some of `scenes`, evenly spread; those of a group side by side.

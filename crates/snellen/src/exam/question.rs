@@ -7,7 +7,7 @@ use super::questions::{Acuity, Binding, Counting, Recognition};
 use super::sitting::Sitting;
 use crate::measure::Confidence;
 use crate::measure::proportion::Proportion;
-use crate::report::{Contrast, Grid, NamedNumber, NamedRate, QuestionCard, Rate};
+use crate::report::{Contrast, Grid, NamedNumber, NamedRate, QuestionCard, Rate, SaidOf};
 use crate::scene::Scene;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -124,6 +124,8 @@ pub struct Asked {
     pub numbers: Vec<NamedNumber>,
     /// Accuracies by the values of two factors.
     pub grid: Option<Grid>,
+    /// By factor: what was shown against what was said.
+    pub said: Vec<SaidOf>,
     /// Why it was not asked, where it was not.
     pub left_out: Option<String>,
     /// By factor: how near images of its value g come to being called f, `[f][g]`, as differences of cosines.
@@ -185,6 +187,7 @@ impl Asked {
             contrasts: self.contrasts.clone(),
             numbers: self.numbers.clone(),
             grid: self.grid.clone(),
+            said: self.said.clone(),
         })
     }
 }

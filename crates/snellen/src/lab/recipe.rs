@@ -96,23 +96,38 @@ impl Recipe {
         NAMED.into_iter().map(|(name, _)| name)
     }
 
-    /// The recipe of that name, or else the one in the file of that name.
+    /// The recipe of that name that comes with the program, as TOML.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn named(name: &str) -> Result<&'static str> {
+        let found = NAMED.iter().find(|(known, _)| *known == name);
+        found.map(|(_, text)| *text).ok_or_else(|| Self::unknown("one of", name))
+    }
+
+    /// The recipe of that name, or else the one in the file of that name: a recipe, or the `recipe.toml` of a model that was trained by
+    /// one.
+    ///
+    /// # Errors
+    /// When there is neither, or the recipe is refused.
     pub fn named_or_read(name: &str) -> Result<Self> {
-        match NAMED.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => Self::parse(text, name),
-            None if Path::new(name).is_file() => {
-                let text = std::fs::read_to_string(name).map_err(Error::io(name))?;
-                Self::parse(&text, name)
-            }
-            None => {
-                let names: Vec<_> = Self::names().collect();
-                Err(Error::mismatch(
-                    "recipe",
-                    format!("a TOML file, or one of: {}", names.join(", ")),
-                    format!("`{name}`"),
-                ))
-            }
+        if let Ok(text) = Self::named(name) {
+            return Self::parse(text, name);
         }
+        if !Path::new(name).is_file() {
+            return Err(Self::unknown("a TOML file, or one of", name));
+        }
+        let text = std::fs::read_to_string(name).map_err(Error::io(name))?;
+        let inner = |table: toml::Table| Some(toml::to_string(table.get("recipe")?.as_table()?).unwrap_or_default());
+        match text.parse().ok().and_then(inner) {
+            Some(inner) => Self::parse(&inner, &format!("{name}: recipe")),
+            None => Self::parse(&text, name),
+        }
+    }
+
+    fn unknown(expected: &str, name: &str) -> Error {
+        let names: Vec<_> = Self::names().collect();
+        Error::mismatch("recipe", format!("{expected}: {}", names.join(", ")), format!("`{}`", name.escape_debug()))
     }
 
     /// From TOML; `place` is the file's name for messages.

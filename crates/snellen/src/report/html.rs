@@ -30,6 +30,8 @@ pub struct Picture {
 pub struct Gallery {
     /// Some of each of [`Report::scenes`], in their order.
     pub scenes: Vec<Vec<Picture>>,
+    /// The answers of each question that were wrong by most, in the order of the questions.
+    pub failures: Vec<Vec<Picture>>,
     /// The top images of each of the strongest units, in their order.
     pub units: Vec<Vec<Picture>>,
     /// Those of the clearest unit of each class.

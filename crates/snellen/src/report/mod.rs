@@ -159,6 +159,19 @@ pub struct QuestionCard {
     pub numbers: Vec<NamedNumber>,
     /// Accuracies by the values of two factors.
     pub grid: Option<Grid>,
+    /// By factor: what was shown against what was said.
+    pub said: Vec<SaidOf>,
+}
+
+/// What was said of each value of a factor: its confusion matrix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SaidOf {
+    /// The factor.
+    pub factor: String,
+    /// Its values.
+    pub values: Vec<String>,
+    /// `[shown][said]`: shares of the images of a value, ties shared out; a row sums to 1.
+    pub shares: Vec<Vec<f64>>,
 }
 
 /// An accuracy with its name.

@@ -7,7 +7,6 @@ use crate::model::Preprocessing;
 use crate::readers::Prepared;
 use crate::record::{FolderSource, read_rgb};
 use crate::report::SiteUnits;
-use crate::scene::labels_csv::parse_labels;
 use crate::{Error, Result};
 use image::imageops::{FilterType, resize};
 use rayon::prelude::*;
@@ -36,8 +35,7 @@ pub(crate) fn pixels(
     let rows: Vec<Vec<f32>> = (0..source.filenames.len()).into_par_iter().map(row).collect::<Result<_>>()?;
     let images = Matrix::new(rows.len(), rows.first().map_or(0, Vec::len), rows.concat())?;
     let components = Prepared::new("raw pixels", &images)?.leading(COMPONENTS)?;
-    let table = parse_labels(&labels.place, &labels.bytes)?;
-    let measured = measure_matrices(vec![("raw pixels".to_owned(), components)], &table, criterion)?;
+    let measured = measure_matrices(vec![("raw pixels".to_owned(), components)], &labels.table, criterion)?;
     let missing = || Error::mismatch("raw pixels", "one site", "none");
     measured.units.sites.into_iter().next().ok_or_else(missing).map(Some)
 }

@@ -98,6 +98,8 @@ fn the_ordinary_loader_reads_what_was_trained() {
     assert!(unknown.is_bad_input(), "{unknown}");
     let origin = Origin::read(&out).unwrap().unwrap();
     assert_eq!((origin.seed, origin.recipe), (3, recipe()));
+    // What stands beside a model is a recipe to begin with.
+    assert_eq!(Recipe::named_or_read(out.join("recipe.toml").to_str().unwrap()).unwrap(), recipe());
 }
 
 #[test]

@@ -199,6 +199,13 @@ fn one_that_binds_is_right_in_everything() {
         "{:?}",
         report.findings
     );
+    let said = &report.question("recognition").unwrap().said;
+    assert_eq!(
+        said.iter().map(|of| (of.factor.as_str(), of.shares.len())).collect::<Vec<_>>(),
+        [("shape", 5), ("color", 6)]
+    );
+    let diagonal = |of: &snellen::report::SaidOf| (0..of.shares.len()).all(|k| (of.shares[k][k] - 1.0).abs() < 1e-9);
+    assert!(said.iter().all(diagonal), "{said:?}");
     let grid = report.question("recognition").unwrap().grid.as_ref().unwrap();
     assert!(grid.cells.len() == 30 && grid.cells.iter().all(|cell| cell.accuracy > 0.999 && cell.n == 5));
 }
@@ -225,6 +232,13 @@ fn of_one_that_sees_no_colours_nothing_is_said_of_binding() {
     let bound = [("swap", 0.5), ("replaced_shape", 1.0), ("replaced_color", 0.5)];
     let winoground = [("text_score", 0.0), ("image_score", 0.0), ("group_score", 0.0)];
     expect(&report, &[seen, bound, winoground].concat());
+    assert!(
+        {
+            let color = &report.question("recognition").unwrap().said[1];
+            color.shares.iter().flatten().all(|share| (share - 1.0 / 6.0).abs() < 1e-9)
+        },
+        "every colour ties with every other"
+    );
     assert!(
         says(&report, "names the colour (16.7 % [11.6, 23.4]) no better than by guessing"),
         "{:?}",

@@ -112,6 +112,7 @@ impl Question for Recognition {
             let near = (0..values).map(|f| (0..values).map(|g| nearness(at, f, g)).collect()).collect();
             asked.nearness.push((world.factors[*f].name.clone(), near));
         }
+        asked.said = factors.iter().enumerate().map(|(at, f)| chosen.said(at, &world.factors[*f])).collect();
         asked.scenes = scenes;
         Ok(asked)
     }
