@@ -326,7 +326,7 @@ fn the_smallest_object_that_is_recognised_is_the_smallest_that_is_seen() {
     let pixels = f64::from(SIDE) * 0.22 * 0.5f64.powf((seen - 1) as f64 / 2.0);
     assert!((acuity.number("acuity").unwrap() - pixels).abs() < 1e-9);
     assert!(
-        says(&report, &format!("recognises objects down to {pixels:.0} pixels nearly as often")),
+        says(&report, &format!("recognises objects down to {pixels:.0} pixels nearly as often as the largest")),
         "{:?}",
         report.findings
     );

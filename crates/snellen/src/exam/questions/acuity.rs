@@ -65,8 +65,7 @@ impl Question for Acuity {
             };
             let answers = classes.chosen(&scenes, &images).answers(&|a, b| a == b);
             asked.push((&format!("size_{k}"), &title), chance, answers);
-            // Those that are shown smallest are hardest to find in a gallery.
-            asked.scenes.extend(scenes.into_iter().step_by(IMAGES / 8));
+            asked.scenes.extend(scenes);
             pixels.push(side);
         }
         let rates = asked.answers.iter().map(|answers| answers.rate(sitting.confidence)).collect::<Result<Vec<_>>>()?;
@@ -98,18 +97,27 @@ impl Question for Acuity {
         else {
             return Vec::new();
         };
-        let in_patches = own.number("acuity_patches").map_or(String::new(), |of| format!(" ({of:.1} patches)"));
         let at = |named: &NamedRate| format!("{} at {}", percent(&named.rate), named.title);
-        let how = format!("{}, {}", at(largest), at(last));
         let (best, worst) = (own.number("acuity_lo").unwrap_or(acuity), own.number("acuity_hi").unwrap_or(acuity));
         let sure = if (best - worst).abs() < 0.5 {
             String::new()
         } else {
             format!(", and from these answers not surely other than anything from {best:.0} to {worst:.0}")
         };
-        vec![format!(
-            "It recognises objects down to {acuity:.0} pixels{in_patches} nearly as often as large ones{sure} ({how})."
-        )]
+        let smaller =
+            own.rates.iter().find(|named| named.rate.accuracy.estimate < KEPT * largest.rate.accuracy.estimate);
+        vec![match smaller {
+            Some(smaller) => format!(
+                "It recognises objects down to {acuity:.0} pixels nearly as often as the largest{sure} ({}; {}).",
+                at(largest),
+                at(smaller)
+            ),
+            None => format!(
+                "Objects of all sizes asked it recognises nearly as often as the largest{sure} ({}; {}).",
+                at(largest),
+                at(last)
+            ),
+        }]
     }
 }
 
