@@ -131,3 +131,66 @@ impl Null {
         Self { draws: effects.len(), mean, lo: at(tail), hi: at(1.0 - tail) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Null, Restored, p_value, paired, restored};
+    use crate::measure::{Confidence, Interval};
+    use crate::{Error, Result};
+    use serde::Deserialize;
+    use std::path::Path;
+
+    #[derive(Deserialize)]
+    struct Case {
+        clean: Vec<f64>,
+        changes: Vec<f64>,
+        effect: [f64; 3],
+        restored: Option<[f64; 3]>,
+        null: Vec<f64>,
+        null_mean: f64,
+        null_lo: f64,
+        null_hi: f64,
+        p: f64,
+    }
+
+    #[test]
+    fn effects_have_the_answers_of_scipy() -> Result<()> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cause.json");
+        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+        let cases: Vec<Case> = serde_json::from_slice(&bytes).map_err(|e| Error::malformed("cause.json", e))?;
+        let confidence = Confidence::new(0.95)?;
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-8 * (1.0 + b.abs()), "{a} {b}");
+        let alike = |a: &Interval, [estimate, lo, hi]: [f64; 3]| {
+            near(a.estimate, estimate);
+            near(a.lo, lo);
+            near(a.hi, hi);
+        };
+        let mut nothing = 0;
+        for case in &cases {
+            let spread = super::mean_and_sd(&case.clean)[1];
+            alike(&paired(&case.changes, spread, confidence), case.effect);
+            match (restored(&case.changes, &case.clean, confidence), case.restored) {
+                (Restored::Share(share), Some(expected)) => alike(&share, expected),
+                (Restored::NothingToRestore, None) => nothing += 1,
+                other => panic!("{other:?}"),
+            }
+            let null = Null::of(&case.null, confidence);
+            near(null.mean, case.null_mean);
+            near(null.lo, case.null_lo);
+            near(null.hi, case.null_hi);
+            near(p_value(case.effect[0], &case.null), case.p);
+        }
+        assert!(cases.len() == 6 && nothing == 3, "{nothing} of {}", cases.len());
+        Ok(())
+    }
+
+    #[test]
+    fn one_of_many_alike_is_no_exception() {
+        // As good as the next of 20, beyond all of them, and the same as all of them.
+        let null: Vec<f64> = (0..19).map(f64::from).collect();
+        assert!((p_value(9.0, &null) - 1.0).abs() < 1e-12);
+        assert!((p_value(100.0, &null) - 0.05).abs() < 1e-12);
+        assert!((p_value(-100.0, &null) - 0.05).abs() < 1e-12);
+        assert!((p_value(3.0, &[3.0; 19]) - 1.0).abs() < 1e-12);
+    }
+}
