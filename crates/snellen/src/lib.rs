@@ -42,6 +42,7 @@
 //!     part: None,
 //!     unfinished: Unfinished::Keep,
 //!     skip_bad: false,
+//!     edits: Vec::new(),
 //! };
 //! record(&model, &scenes, &config, &run, &())?;
 //! let by = Criterion { q: 0.05, min_effect: 0.2, confidence: Confidence::new(0.95)?, seed: 1 };
@@ -81,6 +82,7 @@ mod memory;
 pub mod model;
 pub mod output;
 mod panics;
+pub mod progress;
 pub mod random;
 pub mod readers;
 pub mod record;

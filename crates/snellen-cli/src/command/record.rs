@@ -6,6 +6,7 @@ use crate::terminal::{self, Bars};
 use clap::Args;
 use clap::builder::ArgPredicate;
 use snellen::exam::Stages;
+use snellen::intervene::Edit;
 use snellen::record::skipped::{self, Skipped};
 use snellen::record::{
     IMAGE_COLUMN, LabelsFrom, Only, Part, RecordConfig, RunManifest, SceneSource, Source, SourceConfig, Texts,
@@ -57,6 +58,11 @@ pub struct Record {
     /// List pictures that can not be read in skipped.csv, and go on without them
     #[arg(long, conflicts_with = "texts")]
     skip_bad: bool,
+    /// Change activations while recording, in this order; may be repeated: 'SITE [head=H] [tokens=GROUP] [units=UNITS] ACTION', as in
+    /// 'blocks.3.mlp.hook_post tokens=class units=0,5,7-9 zero' (groups all, class, patches, registers; of texts all, start, end; units all,
+    /// indices or file:PATH; actions zero, add:SCALE:FILE, project-out:FILE, rescale:FACTOR). It stands in run.json
+    #[arg(long, value_name = "EDIT")]
+    edit: Vec<Edit>,
     /// Go on with an interrupted recording in DIR.partial
     #[arg(long)]
     resume: bool,
@@ -188,6 +194,7 @@ pub fn run(mut args: Record) -> Result<()> {
         part: args.shard,
         unfinished: if args.resume { Unfinished::Resume } else { Unfinished::Keep },
         skip_bad: args.skip_bad,
+        edits: std::mem::take(&mut args.edit),
     };
     if args.said.texts.is_some() {
         return run_texts(&args, &config);
@@ -238,6 +245,7 @@ pub fn report(run: &RunManifest, out: &Path, json: bool) -> Result<()> {
             out.join(skipped::FILE).display()
         ));
     }
+    run.model.edits.iter().for_each(|edit| terminal::note(format!("edited: {}", edit.edit)));
     if json {
         let json = serde_json::to_string_pretty(run).map_err(|e| Error::malformed("json", e))?;
         return terminal::say(json);

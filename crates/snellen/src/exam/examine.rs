@@ -276,6 +276,7 @@ impl<'a> Plan<'a> {
             part: None,
             unfinished: Unfinished::Discard,
             skip_bad: false,
+            edits: Vec::new(),
         };
         let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
         let run = at.join("run");

@@ -88,6 +88,36 @@ impl Prepared {
         Editing { edit: self, positions, donors, changed: Changed::default() }
     }
 
+    /// BLAKE3, in hexadecimal, of its units (their number and each, u64, little-endian; of all units only 2^64 - 1) and of what becomes of
+    /// them: the change's name, and its numbers (f32, little-endian).
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        match &self.units {
+            None => {
+                hasher.update(&u64::MAX.to_le_bytes());
+            }
+            Some(units) => {
+                hasher.update(&(units.len() as u64).to_le_bytes());
+                units.iter().for_each(|unit| {
+                    hasher.update(&(*unit as u64).to_le_bytes());
+                });
+            }
+        }
+        let (name, values): (&str, &[f32]) = match &self.change {
+            Change::Zero => ("zero", &[]),
+            Change::Set(values) => ("set", values),
+            Change::Donated => ("donated", &[]),
+            Change::Add(values) => ("add", values),
+            Change::ProjectOut(values) => ("project-out", values),
+            Change::Rescale(factor) => ("rescale", std::slice::from_ref(factor)),
+        };
+        hasher.update(name.as_bytes());
+        values.iter().for_each(|x| {
+            hasher.update(&x.to_le_bytes());
+        });
+        hasher.finalize().to_hex().to_string()
+    }
+
     /// What messages call it.
     pub fn name(&self) -> String {
         let head = self.head.map(|head| format!(", head {head}")).unwrap_or_default();

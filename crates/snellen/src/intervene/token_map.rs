@@ -1,5 +1,6 @@
 //! Which tokens of an image or a text show what: made of a scene once, asked by every edit.
 
+use crate::model::tokenizer::Tokens;
 use crate::model::{Model, Tokenizer, Tower};
 use crate::scene::caption::{Wording, said};
 use crate::scene::mask::masks;
@@ -101,6 +102,21 @@ impl TokenMap {
     /// When the tokenizer doesn't read it.
     pub fn of_text(text: &str, tokenizer: &Tokenizer) -> Result<Self> {
         Ok(Ids::of(text, tokenizer)?.map(tokenizer, None))
+    }
+
+    /// Of texts that are ids already.
+    ///
+    /// # Errors
+    /// When the tokenizer doesn't read a text of no words.
+    pub fn of_tokens(tokens: &Tokens, tokenizer: &Tokenizer) -> Result<Vec<Self>> {
+        let nothing = Ids::of("", tokenizer).map(|nothing| nothing.ids).unwrap_or_default();
+        let map = |(row, own): (usize, &Range<usize>)| {
+            let ids = &tokens.ids()[row * tokens.length()..][own.clone()];
+            let before = ids.iter().zip(&nothing).take_while(|(a, b)| a == b).count();
+            let start = own.start..own.start + before;
+            Self::Text { own: own.clone(), start, end: tokens.ends()[row], objects: None }
+        };
+        Ok(tokens.own().iter().enumerate().map(map).collect())
     }
 
     /// Whether rows of `tower` have such a map.

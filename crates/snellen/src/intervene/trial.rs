@@ -10,7 +10,7 @@ use super::tokens::Tokens;
 use super::units::KnownUnits;
 use crate::measure::fdr::benjamini_hochberg;
 use crate::measure::{Confidence, Matrix};
-use crate::record::Progress;
+use crate::progress::Progress;
 use crate::{Error, Result, random};
 use rand::RngExt;
 use std::collections::BTreeSet;

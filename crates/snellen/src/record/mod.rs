@@ -10,6 +10,7 @@
 //! (`pipeline`), and the shards that are being filled (`pending`).
 
 pub mod cover;
+mod edited;
 mod finished;
 mod guard;
 pub mod images;
@@ -23,7 +24,6 @@ pub mod picture;
 mod pipeline;
 mod plan;
 pub mod policy;
-mod progress;
 pub mod reader;
 pub mod recorder;
 mod recording;
@@ -35,13 +35,14 @@ pub mod source;
 pub mod store;
 pub mod texts;
 
+pub use crate::progress::Progress;
+pub use edited::EditRecord;
 pub use layout::Layout;
 pub use merge::merge;
 pub use part::Part;
 pub use partial::Unfinished;
 pub use picture::{Picture, read_pixels, read_rgb};
 pub use policy::TokenPolicy;
-pub use progress::Progress;
 pub use reader::ActivationStore;
 pub use recorder::Recorder;
 pub use recording::{RecordConfig, record};

@@ -1,5 +1,6 @@
 //! From images to a run folder: the stages of [`record()`].
 
+use super::edited::{Edits, maps_of_images};
 use super::finished::finished;
 use super::images::ImageTable;
 use super::journal::Journal;
@@ -12,6 +13,7 @@ use super::skipped::{self, Met};
 use super::source::Source;
 use super::{IMAGES, LABELS, Layout, Progress, Recorder, Selected, StoreWriter, TokenPolicy, select};
 use crate::engine::{Level, Tape};
+use crate::intervene::Edit;
 use crate::model::{Model, Tower};
 use crate::output::{Claim, fault, write_part};
 use crate::{Error, Result, memory};
@@ -20,7 +22,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// What to record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RecordConfig {
     /// Names and patterns of sites, as [`select()`] reads them.
     pub sites: Vec<String>,
@@ -37,6 +39,8 @@ pub struct RecordConfig {
     /// Whether pictures that can not be read are listed and passed over. No part of the plan: an unfinished recording may go on
     /// with it that began without.
     pub skip_bad: bool,
+    /// What is done to activations, in this order, of images or of texts.
+    pub edits: Vec<Edit>,
 }
 
 /// Runs the images of `source` through `model` and writes the new run folder `out`.
@@ -45,12 +49,12 @@ pub struct RecordConfig {
 /// [`Unfinished`] says what becomes of that folder: gone on with, the run is the same byte for byte as an undisturbed one, and no
 /// image is computed anew whose rows were in whole shards of all arrays, or that was done when `progress` last
 /// [kept](Progress::may_keep) what there was; unless it is killed, all that was done is kept in the end. A finished run of the same
-/// plan that is gone on with is left as it is.
+/// plan that is gone on with is left as it is. Edits are part of the plan, and stand in `run.json`.
 ///
 /// # Errors
 /// [`Error::Exists`] if `out` is there already; when another process is recording there; [`Error::Interrupted`] if `progress` says so; refuses what [`select()`] refuses,
 /// `object` and `background` without masks or for an image that has none of them, images that do not decode, activations that are
-/// not finite, and to go on with a recording of other images, another model or another configuration. Of several refused images
+/// not finite, edits that change nothing or need other scenes, and to go on with a recording of other images, another model or another configuration. Of several refused images
 /// the first is reported. [`Error::Unfinished`] around any of these says what is kept.
 pub fn record(
     model: &Model,
@@ -79,7 +83,8 @@ pub fn record(
     let layouts = layouts.map(|(site, policy)| Layout::new(&model.config, site, policy, rows.len()));
     let layouts = layouts.collect::<Result<Vec<_>>>()?;
     let labels = source.labels()?;
-    let plan = plan(model, source, config, selected, labels.as_deref());
+    let mut edits = Edits::of(&model.config, Tower::Vision, &config.edits, &selected)?;
+    let plan = plan(model, source, config, (selected, &edits), labels.as_deref());
 
     let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else {
         return finished(out, &plan, source, rows);
@@ -91,7 +96,7 @@ pub fn record(
     let count = rows.len();
     let stages = Stages { model, source, plan: &plan, rows, config, masked: masked.is_some() };
     let finished = write_labels(&partial.run(), labels.as_deref())
-        .and_then(|()| stages.fill(&mut store, &mut journal, progress))
+        .and_then(|()| stages.fill((&mut store, &mut journal), &mut edits, progress))
         .and_then(|()| stages.complete(&partial.run(), &mut journal, labels.as_deref()))
         .and_then(|run| store.shorten(run.rows()).map(|()| run));
     if finished.is_err() && config.unfinished != Unfinished::Discard {
@@ -128,7 +133,7 @@ fn plan(
     model: &Model,
     source: &dyn Source,
     config: &RecordConfig,
-    sites: Vec<Selected>,
+    (sites, edits): (Vec<Selected>, &Edits),
     labels: Option<&[u8]>,
 ) -> Plan {
     let mut names = blake3::Hasher::new();
@@ -139,7 +144,7 @@ fn plan(
     Plan {
         schema: Plan::SCHEMA,
         snellen: env!("CARGO_PKG_VERSION").to_owned(),
-        model: ModelRecord::of(model),
+        model: ModelRecord::of(model, edits.records()),
         images: Some(ImageList {
             count: source.len(),
             names_hash: names.finalize().to_hex().to_string(),
@@ -173,7 +178,12 @@ struct Stages<'a> {
 
 impl Stages<'_> {
     /// Runs the images that are missing.
-    fn fill(&self, store: &mut StoreWriter, journal: &mut Journal, progress: &dyn Progress) -> Result<()> {
+    fn fill(
+        &self,
+        (store, journal): (&mut StoreWriter, &mut Journal),
+        edits: &mut Edits,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         let count = self.rows.len();
         if journal.rows() > journal.images() && !self.config.skip_bad {
             let expected = "--skip-bad, as pictures were passed over when recording began";
@@ -196,19 +206,21 @@ impl Stages<'_> {
                 check_cancelled(progress)?;
                 let batch = batches.recv().map_err(|source| Error::malformed("threads for pictures", source))??;
                 done += batch.met.len();
-                self.run_batch(batch, store, journal, &mut tape)?;
+                self.run_batch(batch, (store, journal), edits, &mut tape)?;
                 progress.advance(done, count);
                 progress.may_keep(&mut || keep(store, journal))?;
             }
-            check_cancelled(progress)
+            check_cancelled(progress)?;
+            // What was run before says nothing of what was changed.
+            if start == 0 { edits.check() } else { Ok(()) }
         })
     }
 
     fn run_batch(
         &self,
         Batch { met, pictures, pixels }: Batch,
-        store: &mut StoreWriter,
-        journal: &mut Journal,
+        (store, journal): (&mut StoreWriter, &mut Journal),
+        edits: &mut Edits,
         tape: &mut Tape<f32>,
     ) -> Result<()> {
         met.iter().try_for_each(|row| journal.push(row))?;
@@ -226,7 +238,10 @@ impl Stages<'_> {
         }
         let mut recorder =
             Recorder::new(&self.model.config, &self.plan.sites, store, &names, &covers).with_grids(&pixels.grids);
-        self.model.towers.observe_images(tape, &pixels, &mut recorder)
+        let maps = || Ok(maps_of_images(&self.model.config, names.len(), &pixels.grids));
+        edits.run(&self.model.config, &maps, &mut recorder, &mut |hook| {
+            self.model.towers.observe_images(tape, &pixels, hook)
+        })
     }
 
     /// Writes what stands beside the activations.

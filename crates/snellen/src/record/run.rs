@@ -1,5 +1,6 @@
 //! `run.json`: what a run was made from. Nothing in it depends on where or when.
 
+use super::edited::EditRecord;
 use super::picture::read_bytes;
 use super::select::Selected;
 use super::skipped::SkippedRecord;
@@ -112,11 +113,14 @@ pub struct ModelRecord {
     pub left_alone: LeftAlone,
     /// What was done to the weights.
     pub transforms: Vec<Transform>,
+    /// What was done to activations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<EditRecord>,
 }
 
 impl ModelRecord {
-    /// Of `model`.
-    pub(super) fn of(model: &Model) -> Self {
+    /// Of `model`, run under `edits`.
+    pub(super) fn of(model: &Model, edits: Vec<EditRecord>) -> Self {
         Self {
             name: model.name.clone(),
             weights_hash: model.weights_hash.clone(),
@@ -124,6 +128,7 @@ impl ModelRecord {
             assumed: model.config.assumed.clone(),
             left_alone: model.config.left_alone.clone(),
             transforms: model.transforms.clone(),
+            edits,
         }
     }
 }

@@ -145,6 +145,7 @@ pub fn from_model(
         part: None,
         unfinished: Unfinished::Discard,
         skip_bad: false,
+        edits: Vec::new(),
     };
     let stage = stages.begin("recording activations");
     record(&model, &source, &recording, &run, stage.as_ref())?;

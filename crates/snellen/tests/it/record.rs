@@ -1,6 +1,7 @@
 //! Activations recorded, stored and read back.
 
 mod columns;
+mod edited;
 mod flexible;
 mod folders;
 mod part;
@@ -45,7 +46,7 @@ fn scenes(dir: &Path, count: usize) -> FolderSource {
 fn config(sites: &[&str], policies: &[TokenPolicy], batch: usize) -> RecordConfig {
     let sites = sites.iter().map(|&site| site.to_owned()).collect();
     let (policies, unfinished) = (policies.to_vec(), Unfinished::Keep);
-    RecordConfig { sites, policies, batch, seed: 3, part: None, unfinished, skip_bad: false }
+    RecordConfig { sites, policies, batch, seed: 3, part: None, unfinished, skip_bad: false, edits: Vec::new() }
 }
 
 /// Every site outside of blocks and in the second block.

@@ -6,7 +6,7 @@ use super::seen::Seen;
 use super::{Direction, TOKENS};
 use crate::engine::{Tape, Tensor};
 use crate::model::{ActivationMut, BlockPoint, Hook, Inside, ModelConfig, Point, Site, Tower, TowerConfig, Towers};
-use crate::record::Progress;
+use crate::progress::Progress;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 

@@ -37,7 +37,7 @@ use crate::Result;
 use crate::engine::Tape;
 use crate::measure::Confidence;
 use crate::model::{Model, Tower};
-use crate::record::Progress;
+use crate::progress::Progress;
 use crate::scene::World;
 
 /// Tokens of a forward that goes on, at most: more are cut into several.

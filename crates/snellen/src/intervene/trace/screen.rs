@@ -15,7 +15,7 @@ use super::pairs::{Pairs, shape};
 use super::seen::Seen;
 use crate::engine::{Tape, Tensor, ops};
 use crate::model::{BlockPoint, ModelConfig, Point, Site, SiteGradients, Tower, Towers};
-use crate::record::Progress;
+use crate::progress::Progress;
 use crate::{Error, Result};
 use rayon::prelude::*;
 

@@ -7,7 +7,7 @@ use super::{Direction, Part, PartKind};
 use crate::engine::Tape;
 use crate::intervene::Tokens as Group;
 use crate::model::{ModelConfig, Towers};
-use crate::record::Progress;
+use crate::progress::Progress;
 use crate::{Error, Result, random};
 use rand::RngExt;
 

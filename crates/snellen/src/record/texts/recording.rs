@@ -5,8 +5,10 @@ use super::lengths::Lengths;
 use super::recorder::TextRecorder;
 use super::table::{TextEntry, TextTable};
 use crate::engine::{Level, Tape};
+use crate::intervene::TokenMap;
 use crate::model::{Model, Tower};
 use crate::output::{Claim, fault, write_part};
+use crate::record::edited::Edits;
 use crate::record::finished::of_plan;
 use crate::record::partial::Partial;
 use crate::record::plan::{Plan, TextList};
@@ -49,7 +51,8 @@ pub fn record_texts(
     let size = [rows.len(), lengths.tokens];
     let layouts = layouts.map(|(site, policy)| Layout::of(&model.config, site, policy, size));
     let layouts = layouts.collect::<Result<Vec<_>>>()?;
-    let plan = plan(model, (texts, truncate), &lengths, config, selected)?;
+    let mut edits = Edits::of(&model.config, Tower::Text, &config.edits, &selected)?;
+    let plan = plan(model, (texts, truncate), &lengths, config, (selected, &edits))?;
 
     let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else { return of_plan(out, &plan) };
     // All rows are in the plan: the journal has none, and is locked while this runs.
@@ -59,7 +62,7 @@ pub fn record_texts(
     };
     let count = rows.len();
     let stages = Stages { model, texts, truncate, lengths: &lengths, plan: &plan, rows, config };
-    let finished = stages.fill(&mut store, progress).and_then(|()| stages.complete(&partial.run()));
+    let finished = stages.fill(&mut store, &mut edits, progress).and_then(|()| stages.complete(&partial.run()));
     if finished.is_err() && config.unfinished != Unfinished::Discard {
         // What ended it may be a full disk, which leaves what was kept before.
         let _ = store.checkpoint();
@@ -79,14 +82,14 @@ fn plan(
     (texts, truncate): (&Texts, bool),
     lengths: &Lengths,
     config: &RecordConfig,
-    sites: Vec<Selected>,
+    (sites, edits): (Vec<Selected>, &Edits),
 ) -> Result<Plan> {
     let mut hasher = blake3::Hasher::new();
     (0..texts.rows.len()).for_each(|row| entry(texts, lengths, row).hash(&mut hasher));
     Ok(Plan {
         schema: Plan::SCHEMA,
         snellen: env!("CARGO_PKG_VERSION").to_owned(),
-        model: ModelRecord::of(model),
+        model: ModelRecord::of(model, edits.records()),
         images: None,
         preprocessing: None,
         texts: Some(TextList {
@@ -133,9 +136,10 @@ struct Stages<'a> {
 
 impl Stages<'_> {
     /// Runs the texts that are missing.
-    fn fill(&self, store: &mut StoreWriter, progress: &dyn Progress) -> Result<()> {
+    fn fill(&self, store: &mut StoreWriter, edits: &mut Edits, progress: &dyn Progress) -> Result<()> {
         let (count, tokenizer) = (self.rows.len(), self.model.tokenizer()?);
         let mut done = store.first_missing_row();
+        let whole = done == 0;
         store.start_at(done)?;
         progress.advance(done, count);
         let mut tape = Tape::off();
@@ -154,11 +158,16 @@ impl Stages<'_> {
                 rows,
                 place: &place,
             };
-            self.model.towers.observe_texts(&mut tape, &tokens, &mut recorder)?;
+            let maps = || TokenMap::of_tokens(&tokens, tokenizer);
+            edits.run(&self.model.config, &maps, &mut recorder, &mut |hook| {
+                self.model.towers.observe_texts(&mut tape, &tokens, hook)
+            })?;
             progress.advance(done, count);
             progress.may_keep(&mut || store.checkpoint())?;
         }
-        check_cancelled(progress)
+        check_cancelled(progress)?;
+        // What was run before says nothing of what was changed.
+        if whole { edits.check() } else { Ok(()) }
     }
 
     /// Writes what stands beside the activations.

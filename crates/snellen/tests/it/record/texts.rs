@@ -27,7 +27,16 @@ const POLICIES: [TokenPolicy; 4] = [TokenPolicy::Eos, TokenPolicy::Mean, TokenPo
 fn config(sites: &[&str], batch: usize) -> RecordConfig {
     let sites = sites.iter().map(|&site| site.to_owned()).collect();
     let unfinished = Unfinished::Keep;
-    RecordConfig { sites, policies: POLICIES.to_vec(), batch, seed: 3, part: None, unfinished, skip_bad: false }
+    RecordConfig {
+        sites,
+        policies: POLICIES.to_vec(),
+        batch,
+        seed: 3,
+        part: None,
+        unfinished,
+        skip_bad: false,
+        edits: Vec::new(),
+    }
 }
 
 fn record(model: &Model, texts: &Texts, truncate: bool, config: &RecordConfig, out: &Path) -> RunManifest {
