@@ -24,6 +24,11 @@ class Shape:
         layer = 4 * 2 * t * d * d + 2 * 2 * t * t * d + 2 * 2 * t * d * 4 * d
         return 2 * self.patches * 3 * self.patch**2 * d + self.layers * layer + 2 * d * self.embedding
 
+    def unread(self):
+        """Of these, what only tokens of the last block need that nobody reads."""
+        d, t = self.width, self.patches
+        return 2 * 2 * t * d * d + 2 * 2 * t * (t + 1) * d + 2 * 2 * t * d * 4 * d
+
 
 SHAPES = {
     "vit-l-14": Shape(1024, 24, 16, 224, 14, 768),

@@ -41,9 +41,9 @@ pub struct Trace {
     /// Swap twins, one of which is patched with the other's values
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=100_000))]
     twins: u32,
-    /// Of so many of them the same patch is made from another scene, as a null; of all where not given
-    #[arg(long, value_name = "N")]
-    nulls: Option<u32>,
+    /// Of so many of them the same patch is made from another scene too, as a null; each costs as much as a patch
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    nulls: u32,
     /// Which tower
     #[arg(long, value_enum, default_value_t = Which::Vision)]
     tower: Which,
@@ -136,7 +136,7 @@ fn traced(model: &Model, args: &Trace, bars: &Bars) -> Result<Traced> {
     let config = TraceConfig {
         world,
         twins: args.twins as usize,
-        nulls: args.nulls.unwrap_or(args.twins) as usize,
+        nulls: args.nulls as usize,
         towers: match args.tower {
             Which::Vision => vec![Tower::Vision],
             Which::Text => vec![Tower::Text],

@@ -27,9 +27,10 @@ impl<'a> Forward<'a> {
         Self { towers, config, pixels: pixels(config, batch, seed), sites, tape: Tape::off() }
     }
 
-    /// Operations of a run, whatever sites are read.
+    /// Operations of a run, whichever sites are read; where none are, without those of the last block whose results nobody reads.
     pub fn flops(&self) -> u64 {
-        self.pixels.values.dim(0) as u64 * self.config.vision.flops()
+        let unread = if self.sites.is_empty() { self.config.vision.unread_flops() } else { 0 };
+        self.pixels.values.dim(0) as u64 * (self.config.vision.flops() - unread)
     }
 
     /// Runs it once: to the end, or as far as the sites that are read.

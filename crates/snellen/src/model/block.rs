@@ -140,11 +140,13 @@ pub(super) struct Around<'a, F> {
     pub(super) sees: Sees<'a>,
     /// What queries and keys are turned by.
     pub(super) angles: Option<&'a Angles<F>>,
+    /// One token of every row that goes on alone from here: behind the last attention no other is read.
+    pub(super) only: Option<&'a [usize]>,
 }
 
 impl<'a, F> From<Sees<'a>> for Around<'a, F> {
     fn from(sees: Sees<'a>) -> Self {
-        Self { sees, angles: None }
+        Self { sees, angles: None, only: None }
     }
 }
 
@@ -200,7 +202,7 @@ impl<F: Real> Attention<F> {
         &self,
         tape: &mut Tape<F>,
         (from, to): (&Tensor<F>, &Tensor<F>),
-        Around { sees, angles }: Around<'_, F>,
+        Around { sees, angles, .. }: Around<'_, F>,
         site: &dyn Fn(BlockPoint) -> Site,
         watch: &mut Watch<'_>,
     ) -> Step<Tensor<F>> {
@@ -287,13 +289,20 @@ impl<F: Real> Block<F> {
         })
     }
 
+    /// Whether nobody sees what the last of `layers` blocks of `tower` and the norm behind it make of tokens that are not read.
+    pub(super) fn is_unseen(tape: &Tape<F>, watch: &Watch<'_>, tower: Tower, layers: usize) -> bool {
+        let inside = |point| watch.wants(Site { tower, point: Point::Block(layers - 1, point) });
+        let behind = watch.wants(Site { tower, point: Point::LnFinal });
+        layers > 0 && !tape.records() && !behind && !BlockPoint::ALL.into_iter().any(inside)
+    }
+
     /// Packs its maps for `precision`.
     pub(super) fn pack(&mut self, precision: Precision) {
         self.attention.pack(precision);
         self.mlp.linears().into_iter().for_each(|map| map.weight.pack(precision));
     }
 
-    /// `x [row, token, unit]` -> the same shape.
+    /// `x [row, token, unit]` -> the same shape; one token of every row, where only that goes on.
     pub(super) fn forward(
         &self,
         tape: &mut Tape<F>,
@@ -304,8 +313,14 @@ impl<F: Real> Block<F> {
         let site = |point| Site { tower, point: Point::Block(layer, point) };
         watch.visit(tape, site(BlockPoint::ResidPre), &mut x)?;
         let normal = self.ln1.forward(tape, &x);
-        let z = self.attention.mixed(tape, (&normal, &normal), around, &site, watch)?;
-        drop(normal);
+        let mut queries = normal.clone();
+        if let Some(only) = around.only {
+            let one = [x.dim(0), 1, x.dim(2)];
+            queries = ops::select(tape, &normal, only).reshape(one);
+            x = ops::select(tape, &x, only).reshape(one);
+        }
+        let z = self.attention.mixed(tape, (&queries, &normal), around, &site, watch)?;
+        drop((queries, normal));
         self.rest(tape, Inside::Z { z, pre: x }, &site, watch)
     }
 

@@ -35,6 +35,13 @@ impl VisionConfig {
         self.patch_flops() + self.tower.blocks(self.tokens()) + head + projection
     }
 
+    /// Of these, what a forward leaves out of the last block where one token is read behind it and nobody sees the others.
+    pub fn unread_flops(&self) -> u64 {
+        let reads_one = self.pooling == Some(VisionPooling::Class) && self.rotary.is_none() && self.tower.layers > 0;
+        let tokens = self.tokens();
+        if reads_one { self.tower.block(tokens, tokens) - self.tower.block(1, tokens) } else { 0 }
+    }
+
     /// Of these, the patch embedding's.
     pub fn patch_flops(&self) -> u64 {
         product(self.patches(), 3 * self.patch * self.patch, self.tower.width)

@@ -1,6 +1,6 @@
 //! The text tower: token ids to text embeddings.
 
-use super::block::{Block, Linear, Norm, Sees};
+use super::block::{Around, Block, Linear, Norm, Sees};
 use super::checkpoint::Parameters;
 use super::hook::{Step, Watch};
 use super::tokenizer::Tokens;
@@ -79,12 +79,27 @@ impl<F: Real> TextTower<F> {
             None if self.causal => Sees::Earlier,
             None => Sees::All,
         };
+        let (last, length) = (self.blocks.len(), tokens.length());
+        let alone = Block::is_unseen(tape, watch, Tower::Text, last);
+        // One query that sees its sequence up to itself.
+        let earlier: Vec<bool> = match sees {
+            Sees::Earlier if alone => {
+                tokens.ends().iter().flat_map(|end| (0..length).map(move |t| t <= *end)).collect()
+            }
+            _ => Vec::new(),
+        };
         for (layer, block) in self.blocks.iter().enumerate().skip(layer) {
-            x = block.forward(tape, x, (Tower::Text, layer, sees.into()), watch)?;
+            let mut around = Around::from(sees);
+            if alone && layer + 1 == last {
+                around.only = Some(tokens.ends());
+                around.sees = if earlier.is_empty() { sees } else { Sees::Only(&earlier) };
+            }
+            x = block.forward(tape, x, (Tower::Text, layer, around), watch)?;
         }
+        let at = if x.dim(1) < length { vec![0; x.dim(0)] } else { tokens.ends().to_vec() };
         let mut x = self.ln_final.forward(tape, &x);
         watch.visit(tape, Site::text(Point::LnFinal), &mut x)?;
-        let pooled = ops::select(tape, &x, tokens.ends());
+        let pooled = ops::select(tape, &x, &at);
         let mut embeds = match &self.projection {
             Some(projection) => projection.of(&pooled).make(tape),
             None => pooled,

@@ -136,8 +136,14 @@ impl<F: Real> VisionTower<F> {
     ) -> Step<Tensor<F>> {
         let seen = if self.config.is_flexible() { pixels::seen(grids, x.dim(1)) } else { Vec::new() };
         let sees = if seen.contains(&false) { Sees::Only(&seen) } else { Sees::All };
+        let first = vec![0; x.dim(0)];
+        let last = self.blocks.len();
+        // Turned queries know their places.
+        let reads_one = self.config.pooling == Some(VisionPooling::Class) && self.angles.is_none();
+        let alone = reads_one && Block::is_unseen(tape, watch, Tower::Vision, last);
         for (layer, block) in self.blocks.iter().enumerate().skip(layer) {
-            let around = Around { sees, angles: self.angles.as_ref() };
+            let only = (alone && layer + 1 == last).then_some(first.as_slice());
+            let around = Around { sees, angles: self.angles.as_ref(), only };
             x = block.forward(tape, x, (Tower::Vision, layer, around), watch)?;
         }
         let last = |tape: &mut Tape<F>, x: &Tensor<F>, watch: &mut Watch<'_>| {
@@ -151,7 +157,7 @@ impl<F: Real> VisionTower<F> {
             (None, _) => return Ok(x),
             (Some(VisionPooling::Mean), _) => ops::mean_tokens(tape, &x, self.config.prefix()),
             (Some(VisionPooling::Attention), Some(head)) => head.forward(tape, &x, sees, watch)?,
-            (Some(_), _) => ops::select(tape, &x, &vec![0; x.dim(0)]),
+            (Some(_), _) => ops::select(tape, &x, &first),
         };
         if self.config.norm_after_pooling {
             pooled = last(tape, &pooled, watch)?;

@@ -90,6 +90,11 @@ fn what_is_hooked_is_copied() {
     let mut forward = Forward::new(&towers, &config, (2, 0), sites);
     assert_eq!(forward.flops(), 2 * config.vision.flops());
     forward.run().unwrap();
+    // Where nobody looks the last block goes on with the class token alone: 49 tokens less in two maps, attention and the MLP.
+    let forward = Forward::new(&towers, &config, (2, 0), Vec::new());
+    assert_eq!(forward.flops(), 2 * (config.vision.flops() - config.vision.unread_flops()));
+    let unread = named("vit-b-32").unwrap().vision.unread_flops();
+    assert_eq!(unread, 49 * (4 * 768 * 768 + 4 * 768 * 50 + 4 * 768 * 3072));
 }
 
 #[test]
