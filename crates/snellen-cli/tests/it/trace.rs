@@ -58,7 +58,7 @@ fn units_are_screened_and_some_patched() {
     // Two layers of 48 units, and of four heads.
     assert!(said.contains("hidden units: 96 screened, 5 strongest and 5 others patched"), "{said}");
     assert!(said.contains("queries and keys of heads: 16 screened, 5 strongest and 5 others patched"), "{said}");
-    assert!(said.contains("so at most 45.1 % of the 91 others do more than"), "{said}");
+    assert!(said.contains("with 95 % confidence at most 45.1 % of the 91 others exceed"), "{said}");
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
     let json = fs::read_to_string(home.path("units/trace.json")).unwrap();
     assert_eq!(json.trim_end(), home.succeed("trace --model model --twins 8 --units 5 --json").trim_end());

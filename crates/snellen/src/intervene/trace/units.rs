@@ -59,8 +59,10 @@ pub struct FamilyMap {
     pub sampled: Option<Interval>,
     /// The largest of these in size.
     pub largest_sampled: f64,
-    /// With the confidence that was asked for, the largest share of all nodes outside the strongest whose effects are larger in size.
+    /// With this confidence, the largest share of all nodes outside the strongest whose effects are larger in size.
     pub missed_at_most: f64,
+    /// As asked for.
+    pub confidence: f64,
     /// Correlation of estimates and effects, of the strongest and of those at random; `None` where one is the same of all.
     pub agreement: [Option<f64>; 2],
     /// Those that were patched exactly: the strongest by effect, then those at random by effect.
@@ -182,6 +184,7 @@ impl FamilyMap {
             sampled,
             largest_sampled: sample.iter().map(|x| x.abs()).fold(0.0, f64::max),
             missed_at_most: missed_at_most(count - top, sample.len(), confidence),
+            confidence: confidence.level(),
             agreement,
             exact,
         }
@@ -209,7 +212,8 @@ impl FamilyMap {
             let range = format!("[{:+.4}, {:+.4}]", sampled.lo, sampled.hi);
             lines.push(format!("{:<33}{:>+9.4}  {range} (least, most)", "others, mean", sampled.estimate));
             lines.push(format!(
-                "so at most {:.1} % of the {} others do more than {:.4} either way",
+                "with {:.0} % confidence at most {:.1} % of the {} others exceed {:.4}",
+                100.0 * self.confidence,
                 100.0 * self.missed_at_most,
                 self.nodes - top,
                 self.largest_sampled

@@ -432,6 +432,35 @@ fn estimates_are_effects_where_twins_hardly_differ() {
 }
 
 #[test]
+fn of_twins_that_are_the_same_nothing_is_estimated() {
+    // The softmax that is made again is then that of the forward: behind masks, padding and rotary positions, too.
+    let same = |pairs: Pairs| {
+        let n = pairs.len();
+        let input = match &pairs.input {
+            Input::Images(pixels) => {
+                let long = pixels.values.data().len() / (2 * n);
+                let rows = (0..2 * n).flat_map(|row| &pixels.values.data()[row / 2 * 2 * long..][..long]);
+                let values = Tensor::new(pixels.values.shape(), rows.copied().collect());
+                Input::Images(Pixels { values, grids: pixels.grids.clone() })
+            }
+            Input::Texts(tokens) => Input::Texts(tokens.rows(&(0..2 * n).map(|row| row / 2 * 2).collect::<Vec<_>>())),
+        };
+        Pairs { input, ..pairs }
+    };
+    let of = |name: &str| load(name, &LoadConfig::plain());
+    let (clip, naflex, rotary) = (clip(), of("siglip2_naflex"), of("dinov3_gated"));
+    let all = [(&clip, captions(&clip, 2)), (&naflex, pictures(&naflex, 2)), (&rotary, pictures(&rotary, 2))];
+    for (model, pairs) in all {
+        let found = |pairs: &Pairs| screen(&model.towers, &model.config, pairs, Direction::Denoise, &()).unwrap();
+        let differ = found(&pairs);
+        let most = differ.iter().map(|e| e.estimate.abs()).fold(0.0, f64::max);
+        for estimate in found(&same(pairs)) {
+            assert!(estimate.estimate.abs() < 1e-5 * most, "{}: {estimate:?} of {most}", model.name);
+        }
+    }
+}
+
+#[test]
 fn nodes_are_patched_as_by_a_hook_in_a_whole_forward() {
     for (name, model) in [("clip", clip()), ("dinov3_gated", load("dinov3_gated", &LoadConfig::plain()))] {
         let mut all = vec![pictures(&model, 2)];
