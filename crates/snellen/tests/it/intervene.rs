@@ -5,4 +5,6 @@ mod edits;
 mod groups;
 mod planted;
 mod rest;
+mod similar;
+mod tower;
 mod trace;

@@ -5,7 +5,7 @@
 
 use rand::RngExt;
 use snellen::intervene::{
-    Action, Against, Asked, Change, CleanMargin, Effect, Effects, Rest, Set, Target, Term, Tokens, Trial,
+    Action, Against, Asked, Change, CleanMargin, Effect, Effects, Rest, Restored, Set, Target, Term, Tokens, Trial,
 };
 use snellen::measure::{Confidence, Interval, Matrix};
 use snellen::model::Site;
@@ -113,14 +113,19 @@ impl Rest for Planted {
 
 /// What mean-ablating `units` of `planted` gives.
 pub fn ablated(planted: &Planted, units: Vec<usize>, seed: u64) -> Effects {
+    effects(planted, &Action::Mean, &[Set::new("planted", units, false)], seed).unwrap()
+}
+
+/// What `action` on `sets` gives.
+fn effects(planted: &Planted, action: &Action, sets: &[Set], seed: u64) -> snellen::Result<Effects> {
     let targets = [planted.target()];
     let rows = 2 * TWINS;
     let (positions, strata) = (vec![vec![0]; rows], vec![0; rows]);
     let asked = Asked { tokens: Tokens::All, head: None, positions, strata, targets: &targets };
     let trial = Trial::new(planted, asked).unwrap();
     let against = Against { draws: 100, seed, confidence: Confidence::new(0.95).unwrap(), progress: &() };
-    let set = Set::new("planted", units, false);
-    trial.effects(&Action::Mean, &Change::Set(trial.means()), &[set], against).unwrap()
+    let full = if *action == Action::Mean { Change::Set(trial.means()) } else { Change::Donated };
+    trial.effects(action, &full, sets, against)
 }
 
 /// The swap margin of `planted` as it is.
@@ -187,4 +192,41 @@ fn what_works_against_the_binding_is_found_to() {
     let found = (0..SEEDS).filter(|seed| claimed(&ablated(&network(*seed), (0..5).collect(), *seed).rows[0], 1.0));
     let found = found.count();
     assert!(found as f64 >= 0.95 * SEEDS as f64, "{found} of {SEEDS}");
+}
+
+#[test]
+fn a_patch_of_the_cause_restores_it_and_a_resampled_cause_is_gone() {
+    for seed in 0..5 {
+        let planted = network(0.5, seed);
+        let set = [Set::new("planted", (0..5).collect(), false)];
+        let clean = clean(&planted).margin.estimate;
+        let patched = effects(&planted, &Action::Patch, &set, seed).unwrap().rows[0].clone();
+        let Some(Restored::Share(share)) = patched.restored else { panic!("{patched:?}") };
+        assert!((share.estimate - 1.0).abs() < 0.1 && share.lo < share.estimate, "{share:?}");
+        assert!((patched.effect.estimate + 2.0 * clean).abs() < 0.2 * clean, "{clean} {patched:?}");
+        // Of another twin's values half have the same sign: nothing is left on average.
+        let resampled = effects(&planted, &Action::Resample(seed), &set, seed).unwrap().rows[0].clone();
+        assert!(resampled.restored.is_none() && resampled.effect.hi < -0.3 * clean, "{clean} {resampled:?}");
+        // What doesn't bind has nothing to restore.
+        let unbound = Planted::new(&[Kind::Else; 65], seed);
+        let patched = effects(&unbound, &Action::Patch, &set, seed).unwrap().rows[0].clone();
+        assert_eq!(patched.restored, Some(Restored::NothingToRestore));
+    }
+}
+
+#[test]
+fn more_of_a_cause_does_more() {
+    let planted = network(0.5, 3);
+    let set = Set::new("planted", (0..5).collect(), true);
+    assert_eq!(set.doses, [1, 2]);
+    let rows = effects(&planted, &Action::Mean, &[set], 3).unwrap();
+    // Of one unit there are not a hundred others that are like it, which is said.
+    assert!(rows.left_out.iter().all(|left| left.contains("1 of them")), "{:?}", rows.left_out);
+    let rows = rows.rows;
+    assert_eq!(rows.iter().map(|row| row.size).collect::<Vec<_>>(), [2, 5]);
+    assert!(rows[1].effect.estimate < 2.0 * rows[0].effect.estimate, "{rows:?}");
+    for row in &rows {
+        // Two tests, both as far out as can be.
+        assert!((row.p - 1.0 / 101.0).abs() < 1e-12 && (row.q - row.p).abs() < 1e-12, "{row:?}");
+    }
 }
