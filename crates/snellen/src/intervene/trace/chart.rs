@@ -19,14 +19,14 @@ impl TowerMap {
         for part in [Part::ResidPost, Part::AttnOut, Part::MlpOut] {
             let groups = self.groups(|entry| entry.part == part);
             if !groups.is_empty() {
-                let heads = groups.iter().map(|group| short(*group)).collect();
-                lines.extend(self.grid(&part.to_string(), heads, |layer, k| self.entry(layer, part, groups[k])));
+                let heads: Vec<String> = groups.iter().map(|group| short(*group)).collect();
+                lines.extend(self.grid(&part.to_string(), &heads, |layer, k| self.entry(layer, part, groups[k])));
             }
         }
         let heads = self.entries.iter().filter(|entry| matches!(entry.part, Part::Head(_)));
         let groups = self.groups(|entry| matches!(entry.part, Part::Head(_)) && entry.beyond_null());
         if heads.clone().next().is_some() && groups.is_empty() {
-            lines.extend(["".to_owned(), "heads: none does more or less than its null".to_owned()]);
+            lines.extend([String::new(), "heads: none does more or less than its null".to_owned()]);
         }
         let count =
             heads.filter_map(|entry| if let Part::Head(head) = entry.part { Some(head + 1) } else { None }).max();
@@ -34,9 +34,9 @@ impl TowerMap {
             let fit = (WIDE - 6) / CELL;
             for first in (0..count.unwrap_or(0)).step_by(fit) {
                 let those = first..(first + fit).min(count.unwrap_or(0));
-                let names = those.clone().map(|head| format!("h{head}")).collect();
+                let names: Vec<String> = those.clone().map(|head| format!("h{head}")).collect();
                 let entry = |layer, k| self.entry(layer, Part::Head(first + k), group);
-                lines.extend(self.grid(&format!("heads, {group}"), names, entry));
+                lines.extend(self.grid(&format!("heads, {group}"), &names, entry));
             }
         }
         lines.extend(self.strongest());
@@ -81,7 +81,7 @@ impl TowerMap {
     fn grid<'a>(
         &self,
         title: &str,
-        heads: Vec<String>,
+        heads: &[String],
         entry: impl Fn(usize, usize) -> Option<&'a Entry>,
     ) -> Vec<String> {
         let named: String = heads.iter().map(|name| format!("{name:>CELL$}")).collect();

@@ -60,13 +60,13 @@ impl Signs {
             for signs in 0..1 << BITS {
                 let signed = |(bit, x): (usize, &Option<f64>)| {
                     let x = x.unwrap_or(0.0);
-                    if signs >> bit & 1 == 1 { -x } else { x }
+                    if (signs >> bit) & 1 == 1 { -x } else { x }
                 };
-                table[byte << BITS | signs] = twins.iter().enumerate().map(signed).sum::<f64>();
+                table[(byte << BITS) | signs] = twins.iter().enumerate().map(signed).sum::<f64>();
             }
         }
         let sum = |signs: &[u8]| -> f64 {
-            signs.iter().enumerate().map(|(byte, signs)| table[byte << BITS | usize::from(*signs)]).sum()
+            signs.iter().enumerate().map(|(byte, signs)| table[(byte << BITS) | usize::from(*signs)]).sum()
         };
         let size: f64 = differences.iter().flatten().map(|x| x.abs()).sum();
         // Sums of the same numbers in another order are equal but for rounding.

@@ -80,23 +80,50 @@ pub type Begin<'a> = &'a dyn Fn(&str) -> Box<dyn Progress + 'a>;
 pub fn trace(model: &Model, config: &TraceConfig, begin: Begin<'_>) -> Result<Vec<TowerMap>> {
     let twins = Twins::draw(&config.world, config.twins, config.seed)?;
     let one = |tower: &Tower| {
-        let (pairs, refused) = twins.of(model, *tower)?;
-        let has = pairs.groups(&model.config);
-        // A group that was asked for by name is an error where it isn't; others are in the map with a note.
-        let groups = if config.groups.is_empty() { has } else { asked(&config.groups, &has, *tower)? };
-        let plan = Plan {
-            parts: config.parts.clone(),
-            groups,
-            direction: config.direction,
-            nulls: config.nulls,
-            seed: config.seed,
-        };
-        let stage = if *tower == Tower::Vision { "patching images" } else { "patching captions" };
-        let swept = sweep(&model.towers, &model.config, &pairs, &plan, begin(stage).as_ref())?;
+        let progress = begin(if *tower == Tower::Vision { "patching images" } else { "patching captions" });
+        let mut found: Option<Swept> = None;
+        let refused = twins.each((model, *tower), |pairs| {
+            let done = found.as_ref().map_or(0, |found| found.clean.len());
+            // A group that was asked for by name is an error where it isn't; others are in the map with a note.
+            let has = pairs.groups(&model.config);
+            let groups = if config.groups.is_empty() { has } else { asked(&config.groups, &has, *tower)? };
+            let plan = Plan {
+                parts: config.parts.clone(),
+                groups,
+                direction: config.direction,
+                nulls: config.nulls.saturating_sub(done),
+                seed: config.seed.wrapping_add(done as u64),
+            };
+            let further = Further { progress: progress.as_ref(), done, total: config.twins };
+            let more = sweep(&model.towers, &model.config, pairs, &plan, &further)?;
+            match &mut found {
+                Some(found) => found.extend(more),
+                found => *found = Some(more),
+            }
+            Ok(())
+        })?;
         let layers = pairs::shape(&model.config, *tower)?.layers;
+        let swept = found.ok_or_else(|| crate::Error::mismatch("trace", "twins", "none"))?;
         TowerMap::of(&swept, (*tower, layers, config.direction), refused, (config.confidence, config.seed))
     };
     config.towers.iter().map(one).collect()
+}
+
+/// Progress of twins behind others.
+struct Further<'a> {
+    progress: &'a dyn Progress,
+    done: usize,
+    total: usize,
+}
+
+impl Progress for Further<'_> {
+    fn advance(&self, done: usize, _: usize) {
+        self.progress.advance(self.done + done, self.total);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.progress.is_cancelled()
+    }
 }
 
 /// All hidden units of a model's towers, and all queries and keys of their heads, screened by gradients; of either the `top` strongest, and
@@ -107,22 +134,58 @@ pub fn trace(model: &Model, config: &TraceConfig, begin: Begin<'_>) -> Result<Ve
 pub fn trace_units(model: &Model, config: &TraceConfig, top: usize, begin: Begin<'_>) -> Result<Vec<UnitMap>> {
     let twins = Twins::draw(&config.world, config.twins, config.seed)?;
     let one = |tower: &Tower| {
-        let (pairs, refused) = twins.of(model, *tower)?;
         let (towers, direction) = (&model.towers, config.direction);
-        let estimates = screen(towers, &model.config, &pairs, direction, begin("screening units").as_ref())?;
+        let mut estimates: Vec<Estimate> = Vec::new();
+        let (mut done, mut margins) = (0, Vec::new());
+        let progress = begin("screening units");
+        let refused = twins.each((model, *tower), |pairs| {
+            let further = Further { progress: progress.as_ref(), done, total: config.twins };
+            let more = screen(towers, &model.config, pairs, direction, &further)?;
+            let share = pairs.len() as f64 / (done + pairs.len()) as f64;
+            if estimates.is_empty() {
+                estimates.clone_from(&more);
+            }
+            for (all, more) in estimates.iter_mut().zip(more) {
+                all.estimate += share * (more.estimate - all.estimate);
+                all.plain += share * (more.plain - all.plain);
+            }
+            margins.extend(clean_margins(model, pairs)?);
+            done += pairs.len();
+            Ok(())
+        })?;
+        drop(progress);
         let chosen = units::choose(&estimates, top, config.seed);
         let nodes: Vec<(usize, Node)> = chosen.iter().map(|(k, _)| (estimates[*k].layer, estimates[*k].node)).collect();
-        let patched = exact(towers, &model.config, &pairs, (&nodes, direction), begin("patching units").as_ref())?;
-        let clean: Vec<usize> = (0..pairs.len()).map(|i| 2 * i).collect();
-        let mut margins = Vec::with_capacity(pairs.len());
-        for (first, rows) in clean.chunks(TOGETHER).enumerate() {
-            let embeds = pairs.input.rows(rows).embed(towers, &mut Tape::off(), &mut ())?;
-            let each = embeds.data().chunks(embeds.width()).enumerate();
-            margins.extend(each.map(|(k, embedding)| pairs.margin(first * TOGETHER + k, embedding)));
-        }
+        let progress = begin("patching units");
+        let mut patched: Vec<Exact> = Vec::new();
+        twins.each((model, *tower), |pairs| {
+            let done = patched.first().map_or(0, |exact| exact.effects.len());
+            let further = Further { progress: progress.as_ref(), done, total: config.twins };
+            let more = exact(towers, &model.config, pairs, (&nodes, direction), &further)?;
+            if patched.is_empty() {
+                patched = more;
+                return Ok(());
+            }
+            for (all, more) in patched.iter_mut().zip(more) {
+                all.effects.extend(more.effects);
+                all.changed += more.changed;
+            }
+            Ok(())
+        })?;
         UnitMap::of((&estimates, &chosen, &patched), &margins, (*tower, direction), refused, config.confidence)
     };
     config.towers.iter().map(one).collect()
+}
+
+fn clean_margins(model: &Model, pairs: &Pairs) -> Result<Vec<f64>> {
+    let clean: Vec<usize> = (0..pairs.len()).map(|i| 2 * i).collect();
+    let mut margins = Vec::with_capacity(pairs.len());
+    for (part, rows) in clean.chunks(TOGETHER).enumerate() {
+        let embeds = pairs.input.rows(rows).embed(&model.towers, &mut Tape::off(), &mut ())?;
+        let each = embeds.data().chunks(embeds.width()).enumerate();
+        margins.extend(each.map(|(k, embedding)| pairs.margin(part * TOGETHER + k, embedding)));
+    }
+    Ok(margins)
 }
 
 fn asked(groups: &[Tokens], has: &[Tokens], tower: Tower) -> Result<Vec<Tokens>> {

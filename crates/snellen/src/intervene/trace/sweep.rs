@@ -62,6 +62,20 @@ pub struct Swept {
     pub patches: Vec<Patched>,
 }
 
+impl Swept {
+    /// Adds what was found of further twins by the same plan.
+    pub(super) fn extend(&mut self, more: Self) {
+        self.clean.extend(more.clean);
+        self.corrupt.extend(more.corrupt);
+        for (patched, more) in self.patches.iter_mut().zip(more.patches) {
+            patched.effects.extend(more.effects);
+            patched.nulls.extend(more.nulls);
+            patched.changed += more.changed;
+            patched.matters |= more.matters;
+        }
+    }
+}
+
 impl Plan {
     fn patches(&self, (layers, heads): (usize, usize), twins: usize) -> Vec<Patched> {
         let parts: Vec<Part> = self.parts.iter().flat_map(|kind| kind.parts(heads)).collect();
@@ -124,7 +138,7 @@ pub fn sweep(
 }
 
 /// `0..n` in parts of two at least and, but for that, `most` at most, as equal as can be.
-fn parts(n: usize, most: usize) -> Vec<std::ops::Range<usize>> {
+pub(super) fn parts(n: usize, most: usize) -> Vec<std::ops::Range<usize>> {
     let count = n.div_ceil(most).min(n / 2).max(1);
     (0..count).map(|k| k * n / count..(k + 1) * n / count).collect()
 }

@@ -1,6 +1,7 @@
 //! Swap twins of a world as inputs of either tower.
 
 use super::pairs::{Input, Pairs};
+use super::sweep::parts;
 use crate::intervene::TokenMap;
 use crate::intervene::Tokens as Group;
 use crate::model::{BlockPoint, Model, ModelConfig, Point, Site, Tower};
@@ -10,6 +11,10 @@ use crate::scene::{Canvas, Combinations, Scene, World, render};
 use crate::{Error, Result, random};
 use image::RgbImage;
 use rayon::prelude::*;
+use std::ops::Range;
+
+/// Twins whose pictures are in memory at a time.
+const TOGETHER: usize = 128;
 
 /// Scenes and their captions.
 pub struct Twins<'a> {
@@ -51,40 +56,41 @@ impl<'a> Twins<'a> {
         self.twins.is_empty()
     }
 
-    /// Of every twin clean and corrupt scene, as `model` is shown them.
-    fn pictures(&self, model: &Model) -> Vec<RgbImage> {
+    /// Of the twins `which` clean and corrupt scene, as `model` is shown them.
+    fn pictures(&self, model: &Model, which: Range<usize>) -> Vec<RgbImage> {
         let canvas = canvas(&model.config);
-        let scenes: Vec<&Scene> = self.twins.iter().flat_map(|twin| [&twin.scene, &twin.twin]).collect();
+        let scenes: Vec<&Scene> = self.twins[which].iter().flat_map(|twin| [&twin.scene, &twin.twin]).collect();
         scenes.par_iter().map(|scene| render(scene, self.world, &canvas)).collect()
     }
 
-    /// As inputs of the vision tower, read out by the captions: `s(I, T) - s(I, T')`.
+    /// The twins `which` as inputs of the vision tower, read out by the captions: `s(I, T) - s(I, T')`.
     ///
     /// # Errors
     /// When the model can't be shown them.
-    pub fn images(&self, model: &Model) -> Result<Pairs> {
-        let texts = model.encode_texts(&self.captions.concat(), &mut ())?;
+    pub fn images(&self, model: &Model, which: Range<usize>) -> Result<Pairs> {
+        let texts = model.encode_texts(&self.captions[which.clone()].concat(), &mut ())?;
         let canvas = canvas(&model.config);
         let map = |twin: &SwapTwin| TokenMap::of_scenes(&[&twin.scene, &twin.twin], self.world, &canvas, model);
-        let maps = self.twins.par_iter().map(map).collect();
-        let input = Input::Images(model.pixels(&self.pictures(model))?);
+        let maps = self.twins[which.clone()].par_iter().map(map).collect();
+        let input = Input::Images(model.pixels(&self.pictures(model, which))?);
         Ok(Pairs { input, maps, readout: readout(texts.data(), texts.width()) })
     }
 
-    /// Captions as inputs of the text tower, read out by the images: `s(I, T) - s(I', T)`; and of the twins that are left out why.
+    /// Captions of the twins `which` as inputs of the text tower, read out by the images: `s(I, T) - s(I', T)`; and of the twins that are left out why.
     ///
     /// A patch puts tokens in the place of others, so both captions of a twin have as many, and every object's words stand in the same
-    /// places.
+    /// places. `None` where no twin's captions are so.
     ///
     /// # Errors
-    /// When the model can't be shown them, or no twin's captions are so.
-    pub fn texts(&self, model: &Model) -> Result<(Pairs, Vec<String>)> {
+    /// When the model can't be shown them.
+    pub fn texts(&self, model: &Model, which: Range<usize>) -> Result<(Option<Pairs>, Vec<String>)> {
         let tokenizer = model.tokenizer()?;
-        let images = model.encode_pictures(&self.pictures(model), &mut ())?;
+        let images = model.encode_pictures(&self.pictures(model, which.clone()), &mut ())?;
         let all = readout(images.data(), images.width());
         let site = Site::text(Point::Block(0, BlockPoint::ResidPost));
         let (mut captions, mut maps, mut readouts, mut refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (i, (twin, wording)) in self.twins.iter().zip(&self.wordings).enumerate() {
+        for (row, i) in which.enumerate() {
+            let (twin, wording) = (&self.twins[i], &self.wordings[i]);
             let map = |scene| TokenMap::of_caption(scene, self.world, wording, tokenizer);
             let both = [map(&twin.scene)?, map(&twin.twin)?];
             let groups = [Group::All, Group::Object(0), Group::Object(1)];
@@ -104,25 +110,45 @@ impl<'a> Twins<'a> {
             let [clean, _] = both;
             captions.extend(self.captions[i].clone());
             maps.push(clean);
-            readouts.push(all[i].clone());
+            readouts.push(all[row].clone());
         }
         if maps.is_empty() {
-            let got = refused.first().cloned().unwrap_or_else(|| "no twins".to_owned());
-            return Err(Error::mismatch("captions of twins", "some of equal length in tokens", got));
+            return Ok((None, refused));
         }
         let input = Input::Texts(tokenizer.encode(&captions)?);
-        Ok((Pairs { input, maps, readout: readouts }, refused))
+        Ok((Some(Pairs { input, maps, readout: readouts }), refused))
     }
 
-    /// Of `tower`.
+    /// Calls `each` with the twins as inputs of `tower`, so many at a time that memory doesn't depend on their number; gives why some are left
+    /// out.
     ///
     /// # Errors
-    /// As [`images`](Self::images) and [`texts`](Self::texts).
-    pub fn of(&self, model: &Model, tower: Tower) -> Result<(Pairs, Vec<String>)> {
-        match tower {
-            Tower::Vision => Ok((self.images(model)?, Vec::new())),
-            Tower::Text => self.texts(model),
+    /// As [`images`](Self::images) and [`texts`](Self::texts), what `each` gives, and when all are left out.
+    pub(super) fn each(
+        &self,
+        (model, tower): (&Model, Tower),
+        mut each: impl FnMut(&Pairs) -> Result<()>,
+    ) -> Result<Vec<String>> {
+        let (mut refused, mut some) = (Vec::new(), false);
+        for which in parts(self.len(), TOGETHER) {
+            let pairs = match tower {
+                Tower::Vision => Some(self.images(model, which)?),
+                Tower::Text => {
+                    let (pairs, more) = self.texts(model, which)?;
+                    refused.extend(more);
+                    pairs
+                }
+            };
+            if let Some(pairs) = pairs {
+                some = true;
+                each(&pairs)?;
+            }
         }
+        if some {
+            return Ok(refused);
+        }
+        let got = refused.first().cloned().unwrap_or_else(|| "no twins".to_owned());
+        Err(Error::mismatch("captions of twins", "some of equal length in tokens", got))
     }
 }
 

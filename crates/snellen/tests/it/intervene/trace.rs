@@ -3,8 +3,8 @@
 use crate::families::load;
 use snellen::engine::{Precision, Tape, Tensor};
 use snellen::intervene::trace::{
-    CANNOT_MATTER, Direction, EMPTY, Estimate, Input, Node, Pairs, Part, PartKind, Plan, SAME, TowerMap, exact, screen,
-    sweep, write_trace,
+    CANNOT_MATTER, Direction, EMPTY, Estimate, Input, Node, Pairs, Part, PartKind, Plan, SAME, TowerMap, TraceConfig,
+    Twins, exact, screen, sweep, trace as trace_model, trace_units, write_trace,
 };
 use snellen::intervene::{Change, Donors, Prepared, TokenMap, Tokens as Group};
 use snellen::measure::Confidence;
@@ -13,6 +13,8 @@ use snellen::model::tokenizer::Tokens;
 use snellen::model::{
     ActivationMut, BlockPoint, Hook, LoadConfig, Model, ModelConfig, Pixels, Point, Site, Tower, Towers,
 };
+use snellen::record::Progress;
+use snellen::scene::World;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -552,4 +554,53 @@ fn planted_keys() -> (ModelConfig, Towers<f32>) {
     let changed = ["q_proj", "k_proj", "v_proj"].into_iter().zip(maps);
     let name = |map: &str| format!("vision_model.encoder.layers.{READING}.self_attn.{map}.weight");
     planted_with(&[(1, 0, 1.0)], 1e4, changed.map(|(map, weights)| (name(map), weights)).collect())
+}
+
+#[test]
+fn many_twins_are_traced_as_few_are() {
+    // More than are in memory at a time.
+    const TWINS: usize = 131;
+    let model = clip();
+    let world = World::toy();
+    let config = TraceConfig {
+        world: world.clone(),
+        twins: TWINS,
+        nulls: 0,
+        towers: vec![Tower::Vision],
+        parts: vec![PartKind::MlpOut],
+        groups: vec![Group::Class, Group::Object(1)],
+        direction: Direction::Denoise,
+        confidence: Confidence::new(0.95).unwrap(),
+        seed: 2,
+    };
+    let begin = |_: &str| -> Box<dyn Progress> { Box::new(()) };
+    let found = trace_model(&model, &config, &begin).unwrap();
+    let pairs = Twins::draw(&world, TWINS, 2).unwrap().images(&model, 0..TWINS).unwrap();
+    let plan = Plan {
+        parts: config.parts.clone(),
+        groups: config.groups.clone(),
+        direction: config.direction,
+        nulls: 0,
+        seed: 2,
+    };
+    let swept = sweep(&model.towers, &model.config, &pairs, &plan, &()).unwrap();
+    let map = TowerMap::of(&swept, (Tower::Vision, 2, config.direction), Vec::new(), (config.confidence, config.seed))
+        .unwrap();
+    assert_eq!(found, [map]);
+
+    let units = trace_units(&model, &config, 3, &begin).unwrap();
+    let estimates = screen(&model.towers, &model.config, &pairs, config.direction, &()).unwrap();
+    for (node, estimate) in units[0].nodes.iter().zip(&estimates) {
+        let expected = estimate.estimate / units[0].spread;
+        let near = (node.estimate - expected).abs() < 1e-9 + 1e-6 * expected.abs();
+        assert!(near, "layer {} {}: {} against {expected}", node.layer, node.node, node.estimate);
+    }
+    let patched: Vec<(usize, Node)> =
+        units[0].families.iter().flat_map(|f| &f.exact).map(|node| (node.layer, node.node)).collect();
+    let effects = exact(&model.towers, &model.config, &pairs, (&patched, config.direction), &()).unwrap();
+    for (node, exact) in units[0].families.iter().flat_map(|f| &f.exact).zip(effects) {
+        let expected = exact.effects.iter().sum::<f64>() / TWINS as f64 / units[0].spread;
+        assert!((node.effect.unwrap().estimate - expected).abs() < 1e-12, "layer {} {}", node.layer, node.node);
+        assert_eq!(node.changed, exact.changed);
+    }
 }
