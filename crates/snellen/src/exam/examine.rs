@@ -70,7 +70,7 @@ pub struct ExamConfig {
 impl ExamConfig {
     /// What `snellen exam --quick` does: wider intervals in a third of the time.
     pub fn quick(seed: u64) -> Result<Self> {
-        let shows = Shows { single: 300, twins: 150 };
+        let shows = Shows { single: 300, twins: 150, most: 960 };
         Ok(Self {
             scenes: 300,
             twins: 100,
@@ -84,7 +84,7 @@ impl ExamConfig {
 
     /// What `snellen exam --full` does: narrower intervals.
     pub fn full(seed: u64) -> Result<Self> {
-        let shows = Shows { single: 1500, twins: 1500 };
+        let shows = Shows { single: 1500, twins: 1500, most: 4800 };
         let cause = Some(CostConfig { twins: 64, draws: 400, sites: 6 });
         let verdict = Some(shows);
         Ok(Self { scenes: 2000, twins: 1000, repeats: 4, controls: 5, verdict, cause, ..Self::standard(seed)? })
@@ -104,7 +104,7 @@ impl ExamConfig {
             tokens: TokenPolicy::Mean,
             confidence: Confidence::new(0.95)?,
             controls: 3,
-            verdict: Some(Shows { single: 600, twins: 600 }),
+            verdict: Some(Shows { single: 600, twins: 600, most: 3600 }),
             questions: QUESTIONS.to_vec(),
             units: true,
             cause: Some(CostConfig { twins: 24, draws: 100, sites: 4 }),

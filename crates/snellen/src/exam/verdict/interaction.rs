@@ -24,7 +24,7 @@ pub(super) struct Interaction {
 }
 
 /// Of `cells`, the scores of every combination, rows by columns; `None` where a cell is empty or there is one row or column. The
-/// interval is the percentile bootstrap over pictures within cells.
+/// interval is the percentile bootstrap over pictures within cells, less what resampling adds by itself (Efron 1981).
 pub(super) fn interaction(cells: &[Vec<Vec<f64>>], level: f64, seed: u64) -> Option<Interaction> {
     let columns = cells.first()?.len();
     if cells.len() < 2 || columns < 2 || cells.iter().any(|row| row.len() != columns || row.iter().any(Vec::is_empty)) {
@@ -44,7 +44,8 @@ pub(super) fn interaction(cells: &[Vec<Vec<f64>>], level: f64, seed: u64) -> Opt
     drawn.sort_unstable_by(f64::total_cmp);
     let at = |share: f64| drawn[((share * RESAMPLES as f64) as usize).min(RESAMPLES - 1)];
     let tail = (1.0 - level) / 2.0;
-    Some(Interaction { estimate, lo: at(tail).min(estimate), hi: at(1.0 - tail).max(estimate) })
+    let bias = drawn.iter().sum::<f64>() / RESAMPLES as f64 - estimate;
+    Some(Interaction { estimate, lo: (at(tail) - bias).min(estimate), hi: (at(1.0 - tail) - bias).max(estimate) })
 }
 
 fn variance(cells: &[Vec<Vec<f64>>]) -> f64 {

@@ -5,7 +5,6 @@
 //! (METHODS.md, verdict).
 
 use crate::measure::proportion::Proportion;
-use crate::report::verdict::CellAnswer;
 
 /// Of the way from chance to certainty, what a network has to find of an attribute in the image embedding.
 pub(super) const ATTRIBUTE_CONTAINED: f64 = 0.7;
@@ -13,8 +12,14 @@ pub(super) const ATTRIBUTE_CONTAINED: f64 = 0.7;
 pub(super) const ATTRIBUTE_ACCESSIBLE: f64 = 0.5;
 /// What zero-shot recognition has to reach of an attribute.
 pub(super) const ATTRIBUTE_MATCHED: f64 = 0.5;
-/// What either reader has to find of a binding; beyond it a linear one has to beat its controls.
-pub(super) const BINDING_READ: f64 = 0.2;
+/// What a network has to find of a binding that a linear reader doesn't: what is left of one that was erased it reads as well, with many
+/// pictures, up to a third of the way.
+pub(super) const BINDING_CONTAINED: f64 = 0.45;
+/// What a linear reader with few rows has to find of a binding.
+pub(super) const BINDING_ACCESSIBLE: f64 = 0.3;
+/// Its answers have to cost no more than one that is known to be right this share of the way: of a product it may be right in three
+/// of four, and knows nothing.
+pub(super) const BINDING_CODED: f64 = 0.2;
 /// What swaps have to reach.
 pub(super) const BINDING_MATCHED: f64 = 0.6;
 /// What an alignment map may gain on unseen twins where the match uses what both sides hold.
@@ -22,27 +27,48 @@ pub(super) const MAP_GAIN: f64 = 0.1;
 /// What may be lost on new combinations, in accuracy.
 pub(super) const LOST: f64 = 0.1;
 /// The variance over combinations that their interaction may have: beyond it a model knows some combinations and not others.
-pub(super) const INTERACTION: f64 = 0.05;
+pub(super) const INTERACTION: f64 = 0.08;
 /// The share of combinations that it has to know for that to be memory rather than bad sight.
 pub(super) const KNOWN: f64 = 0.5;
 /// Pictures of a reader with few of them.
 pub(super) const FEW: usize = 250;
+/// Twins that readers start with: two thirds of their pictures are [`FEW`] and some.
+pub(super) const FIRST_TWINS: usize = 240;
+/// How many times as many they are given where these don't tell.
+pub(super) const MORE: usize = 4;
+
+/// Whether something holds, as far as an interval tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// The interval spans the bar.
+    Near,
+}
 
 /// Whether an accuracy lies beyond `share` of the way from `chance` to certainty.
-pub(super) fn beyond(accuracy: &Proportion, chance: f64, share: f64) -> CellAnswer {
+pub(super) fn beyond(accuracy: &Proportion, chance: f64, share: f64) -> Holds {
     let bar = bar(chance, share);
     if accuracy.lo >= bar {
-        CellAnswer::Yes
+        Holds::Yes
     } else if accuracy.hi < bar {
-        CellAnswer::No
+        Holds::No
     } else {
-        CellAnswer::CantTell
+        Holds::Near
     }
 }
 
 /// The accuracy at `share` of the way.
 pub(super) fn bar(chance: f64, share: f64) -> f64 {
     chance + share * (1.0 - chance)
+}
+
+/// Bits of an answer, one of two, that is known to be right `share` of the way.
+pub(super) fn bits(share: f64) -> f64 {
+    let right = bar(0.5, share);
+    -(right * right.log2() + (1.0 - right) * (1.0 - right).log2())
 }
 
 /// How many answers would tell, going by these: as many as bring the nearer end of the interval to the bar.

@@ -1,31 +1,34 @@
 //! The verdict: which link of the chain from picture to answer fails, for every attribute and every binding of two.
 //!
 //! Links, in the order of the data's path: the image embedding holds it (a network with all pictures) - a linear reader finds it
-//! there with few, better than in raw pixels and untrained models - a linear reader finds it in the text embedding, better than
+//! there, with few better than in raw pixels and untrained models - a linear reader finds it in the text embedding, better than
 //! in a bag of words and untrained models - the match of the two uses it - on new combinations too. The first link that
 //! fails names the failure. Every answer has its evidence, and "can't tell" is one (METHODS.md, verdict).
 
+mod anchor;
+mod binding;
 mod cells;
 mod interaction;
+mod link;
 mod margins;
 mod named;
 mod shown;
 
 use super::question::Asked;
-use super::scores::{cosine, decided};
 use super::sitting::Sitting;
+use crate::measure::Matrix;
 use crate::measure::proportion::Proportion;
-use crate::model::Model;
-use crate::readers::alignment::{Teaching, Twins, align};
+use crate::model::{Model, Site};
 use crate::readers::{Split, Task, scene_splits};
-use crate::report::verdict::{Cell, CellAnswer, Cells, ContentKind, Failure, LayerReading, Verdict, VerdictRow};
-use crate::scene::generate::{independent, swap_twins};
+use crate::report::verdict::{CellAnswer, ContentKind, Failure, LayerReading, Verdict, VerdictRow};
+use crate::scene::generate::independent;
 use crate::scene::{Combination, Combinations};
-use crate::{Error, Result, random};
-use cells::{Reading, by_share, lost, not_asked, swapped, uneven};
+use crate::{Result, random};
+use cells::{Reading, lost, uneven};
 use interaction::{Interaction, interaction};
+use link::{Link, Links};
 use margins::{ATTRIBUTE_MATCHED, INTERACTION, KNOWN};
-use shown::{Shown, untrained};
+use shown::{Beside, Shown, untrained};
 use std::collections::BTreeSet;
 
 /// Folds of every reader.
@@ -38,6 +41,8 @@ pub struct Shows {
     pub single: usize,
     /// Swap twins of each binding, two pictures each.
     pub twins: usize,
+    /// Swap twins that readers of a binding are given, at most, before one that is not found is taken for absent.
+    pub most: usize,
 }
 
 /// The verdict on the examinee of `sitting`, whose answers to [`Recognition`](super::questions::Recognition) were `recognition`.
@@ -49,17 +54,17 @@ pub(super) fn diagnose(sitting: &Sitting<'_>, recognition: &Asked, shows: Shows)
     let sitting = &Sitting { seed, ..*sitting };
     let said = sitting.world.said();
     let controls = untrained(sitting.examinee, seed)?;
-    let ward = Ward { sitting, recognition, knows: Knows::of(sitting, recognition), shows, controls };
-    let mut rows = ward.attributes(&said)?;
+    let chart = Chart { sitting, recognition, knows: Knows::of(sitting, recognition), shows, controls };
+    let mut rows = chart.attributes(&said)?;
     for (k, &f) in said.iter().enumerate() {
         for &g in &said[k + 1..] {
             let failed: Vec<String> = rows
                 .iter()
-                .filter(|row| row.kind == ContentKind::Attribute && row.failure.is_some_and(fails))
+                .filter(|row| row.kind == ContentKind::Attribute && fails(row))
                 .map(|row| row.content.clone())
                 .filter(|content| [f, g].iter().any(|f| sitting.world.factors[*f].name == *content))
                 .collect();
-            rows.push(ward.binding(f, g, &failed)?);
+            rows.push(chart.binding([f, g], &failed)?);
         }
     }
     let failure = named::first(&rows);
@@ -68,7 +73,7 @@ pub(super) fn diagnose(sitting: &Sitting<'_>, recognition: &Asked, shows: Shows)
 }
 
 /// What all rows are made with.
-struct Ward<'a> {
+struct Chart<'a> {
     sitting: &'a Sitting<'a>,
     recognition: &'a Asked,
     knows: Knows,
@@ -84,6 +89,8 @@ struct Knows {
     known: Option<BTreeSet<Combination>>,
     /// Whether training is known.
     told: bool,
+    /// Whether it knows most combinations and not the others, though nobody told.
+    memory: bool,
 }
 
 impl Knows {
@@ -93,7 +100,8 @@ impl Knows {
         let named = |f: &usize| recognition.answers(&sitting.world.factors[*f].name);
         let [rows, columns] = *factors else {
             let known = sitting.seen.map(|seen| seen.as_slice().iter().cloned().collect());
-            return Self { uneven: vec![None; factors.len()], known, told: sitting.seen.is_some() };
+            let uneven = vec![None; factors.len()];
+            return Self { uneven, known, told: sitting.seen.is_some(), memory: false };
         };
         let sizes = [rows, columns].map(|f| sitting.world.factors[f].values.len());
         let grid = |scores: &dyn Fn(usize) -> f64| {
@@ -110,7 +118,8 @@ impl Knows {
         };
         let uneven: Vec<Option<Interaction>> = factors.iter().map(of).collect();
         if let Some(seen) = sitting.seen {
-            return Self { uneven, known: Some(seen.as_slice().iter().cloned().collect()), told: true };
+            let known = Some(seen.as_slice().iter().cloned().collect());
+            return Self { uneven, known, told: true, memory: false };
         }
         let memory = uneven.iter().flatten().any(|of| of.lo > INTERACTION);
         let right: BTreeSet<Combination> = recognition
@@ -123,8 +132,8 @@ impl Knows {
                 all.as_slice().iter().filter(known).cloned().collect()
             })
             .unwrap_or_default();
-        let enough = right.len() as f64 >= KNOWN * all.as_slice().len() as f64;
-        Self { uneven, known: (memory && enough).then_some(right), told: false }
+        let memory = memory && right.len() as f64 >= KNOWN * all.as_slice().len() as f64;
+        Self { uneven, known: memory.then_some(right), told: false, memory }
     }
 
     fn knows(&self, combination: &Combination) -> bool {
@@ -132,7 +141,7 @@ impl Knows {
     }
 }
 
-impl Ward<'_> {
+impl Chart<'_> {
     fn reading<'b>(&self, kind: ContentKind, task: &'b Task, splits: &'b [Split]) -> Reading<'b> {
         Reading { kind, task, splits, confidence: self.sitting.confidence, seed: self.sitting.seed }
     }
@@ -140,47 +149,53 @@ impl Ward<'_> {
     fn attributes(&self, said: &[usize]) -> Result<Vec<VerdictRow>> {
         let world = self.sitting.world;
         let scenes = independent(&world.repeating(), 1, self.shows.single, self.sitting.seed)?;
-        let shown = Shown::of(self.sitting, scenes, 1, &self.controls)?;
+        let shown = Shown::of(self.sitting, scenes, 1)?;
+        let beside = shown.beside(self.sitting, &self.controls)?;
         let all = Combinations::all(world);
         let combination = |i: usize| shown.scenes[i].objects[0].combination(all.factors());
         let kept: Vec<bool> = (0..shown.scenes.len()).map(|i| self.knows.knows(&combination(i))).collect();
-        said.iter().enumerate().map(|(k, f)| self.attribute(k, *f, &shown, &kept)).collect()
+        said.iter().enumerate().map(|(k, f)| self.attribute((k, *f), &shown, &beside, &kept)).collect()
     }
 
-    fn attribute(&self, k: usize, f: usize, shown: &Shown, kept: &[bool]) -> Result<VerdictRow> {
+    fn attribute(&self, (k, f): (usize, usize), shown: &Shown, beside: &Beside, kept: &[bool]) -> Result<VerdictRow> {
         let factor = &self.sitting.world.factors[f];
         let label = |i: usize| kept[i].then_some(shown.scenes[i].objects[0].values[f] as usize);
         let rows = shown.scenes.len();
         let task = Task::new(factor.values.len(), (0..rows).map(label).collect(), (0..rows as u64).collect())?;
         let splits = scene_splits(&task, FOLDS, self.sitting.seed)?;
         let reading = self.reading(ContentKind::Attribute, &task, &splits);
-        let cells = Cells {
+        let (image, of_image) = reading.accessible(&shown.pictures, &beside.pictures)?;
+        let (text, of_text) = reading.accessible(&shown.texts, &beside.texts)?;
+        let links = Links {
             image_contained: reading.contained(&shown.pictures)?,
-            image_accessible: reading.accessible(&shown.pictures, &shown.picture_controls)?,
-            text_accessible: reading.accessible(&shown.texts, &shown.text_controls)?,
+            image_accessible: image.credited(of_image),
+            text_accessible: text.credited(of_text),
             matched: self.recognised(&factor.name)?,
             new_combinations: self.carried_over(k, &factor.name)?,
         };
-        Self::row(factor.name.clone(), cells, &reading, shown)
+        row(factor.name.clone(), ContentKind::Attribute, links, layers(&reading, &beside.layers)?)
     }
 
     /// Zero-shot accuracy on the combinations that it knows.
-    fn recognised(&self, name: &str) -> Result<Cell> {
-        let Some([known, _]) = self.split(name)? else { return Ok(not_asked("it is not asked")) };
+    fn recognised(&self, name: &str) -> Result<Link> {
+        let Some([known, _]) = self.split(name)? else { return Ok(Link::not_asked("it is not asked")) };
         let chance = self.recognition.answers(name).map_or(0.0, |answers| answers.chance);
-        Ok(by_share(&known, chance, ATTRIBUTE_MATCHED, "zero-shot recognition"))
+        Ok(Link::by_share(&known, chance, ATTRIBUTE_MATCHED, "zero-shot recognition"))
     }
 
-    fn carried_over(&self, k: usize, name: &str) -> Result<Cell> {
+    fn carried_over(&self, k: usize, name: &str) -> Result<Link> {
         if self.knows.told {
             return Ok(match self.split(name)? {
                 Some([known, new]) if new.n > 0 => lost(&known.minus(&new), new.n),
-                _ => not_asked("training showed all combinations"),
+                _ => Link::not_asked("training showed all combinations"),
             });
         }
-        let n = self.recognition.scenes.len();
-        let none = || not_asked("only of two attributes that captions say");
-        Ok(self.knows.uneven.get(k).copied().flatten().map_or_else(none, |of| uneven(&of, n)))
+        Ok(self.evenness(self.knows.uneven.get(k).copied().flatten()))
+    }
+
+    fn evenness(&self, found: Option<Interaction>) -> Link {
+        let none = || Link::not_asked("only of two attributes that captions say");
+        found.map_or_else(none, |of| uneven(&of, self.knows.memory, self.recognition.scenes.len()))
     }
 
     /// The accuracy of `name` among single objects of combinations that are known, and of others.
@@ -200,107 +215,27 @@ impl Ward<'_> {
         };
         Ok(Some([of(true)?, of(false)?]))
     }
-
-    fn binding(&self, f: usize, g: usize, failed: &[String]) -> Result<VerdictRow> {
-        let world = self.sitting.world;
-        let content = format!("{} x {}", world.factors[f].name, world.factors[g].name);
-        let unasked = |why: &str| VerdictRow {
-            content: content.clone(),
-            kind: ContentKind::Binding,
-            cells: Cells {
-                image_contained: not_asked(why),
-                image_accessible: not_asked(why),
-                text_accessible: not_asked(why),
-                matched: not_asked(why),
-                new_combinations: not_asked(why),
-            },
-            failure: None,
-            layers: Vec::new(),
-        };
-        if !failed.is_empty() {
-            return Ok(unasked(&format!("{} fails by itself", failed.join(" and "))));
-        }
-        let all = Combinations::all(world);
-        let twins = match swap_twins(world, g, &all, &all, self.shows.twins, self.sitting.seed) {
-            Ok(twins) => twins,
-            Err(Error::Mismatch { place, expected, got }) => {
-                return Ok(unasked(&format!("no twins can be made: {place}: expected {expected}, got {got}")));
-            }
-            Err(error) => return Err(error),
-        };
-        let scenes = twins.into_iter().flat_map(|twin| [twin.scene, twin.twin]).collect();
-        let shown = Shown::of(self.sitting, scenes, 2, &self.controls)?;
-        let knows = |i: usize| shown.scenes[i].objects.iter().all(|o| self.knows.knows(&o.combination(all.factors())));
-        let kept: Vec<bool> = (0..shown.scenes.len()).map(|i| knows(i) && knows(i ^ 1)).collect();
-        // Whether the lower value of one factor belongs to the lower of the other: no count and no bag of values says so.
-        let label = |i: usize| {
-            let [a, b] = &shown.scenes[i].objects[..] else { return None };
-            kept[i].then_some(usize::from((a.values[f] < b.values[f]) == (a.values[g] < b.values[g])))
-        };
-        let clusters: Vec<u64> = (0..shown.scenes.len() as u64).map(|i| i / 2).collect();
-        let task = Task::new(2, (0..shown.scenes.len()).map(label).collect(), clusters)?;
-        let splits = scene_splits(&task, FOLDS, self.sitting.seed)?;
-        let reading = self.reading(ContentKind::Binding, &task, &splits);
-        let score = |i: usize| {
-            let cosine = |caption: usize| cosine(shown.pictures.row(i), shown.texts.row(caption));
-            decided(cosine(i) - cosine(i ^ 1))
-        };
-        let of = |known: bool| {
-            let rows: Vec<usize> = (0..kept.len()).filter(|i| kept[*i] == known).collect();
-            let scores: Vec<f64> = rows.iter().map(|i| score(*i)).collect();
-            let clusters: Vec<u64> = rows.iter().map(|i| *i as u64 / 2).collect();
-            accuracy(&scores, &clusters, self.sitting)
-        };
-        let (known, new) = (of(true)?, of(false)?);
-        let pairs: Vec<Split> = splits.iter().map(of_pairs).collect();
-        let twins = Twins { pictures: &shown.pictures, captions: &shown.texts };
-        let teaching = Teaching { nulls: 0, ..Teaching::standard(self.sitting.confidence) };
-        let map = align(&twins, &pairs, &teaching, self.sitting.seed)?;
-        let carried = match self.knows.uneven.iter().flatten().max_by(|a, b| a.lo.total_cmp(&b.lo)) {
-            _ if self.knows.told && new.n > 0 => lost(&known.minus(&new), new.n),
-            _ if self.knows.told => not_asked("training showed all combinations"),
-            Some(of) => uneven(of, self.recognition.scenes.len()),
-            None => not_asked("only of two attributes that captions say"),
-        };
-        let cells = Cells {
-            image_contained: reading.contained(&shown.pictures)?,
-            image_accessible: reading.accessible(&shown.pictures, &shown.picture_controls)?,
-            text_accessible: reading.accessible(&shown.texts, &shown.text_controls)?,
-            matched: swapped(&known, &map),
-            new_combinations: carried,
-        };
-        Self::row(content.clone(), cells, &reading, &shown)
-    }
-
-    fn row(content: String, cells: Cells, reading: &Reading<'_>, shown: &Shown) -> Result<VerdictRow> {
-        let layer = |(site, matrix): &(crate::model::Site, crate::measure::Matrix)| {
-            let (accuracy, chance) = reading.layer(matrix)?;
-            let Proportion { estimate, lo, hi, .. } = accuracy;
-            Ok(LayerReading { site: site.to_string(), estimate, lo, hi, chance })
-        };
-        let layers = shown.layers.iter().map(layer).collect::<Result<_>>()?;
-        let cells = after_failure(cells);
-        Ok(VerdictRow { content, kind: reading.kind, failure: named::failure(reading.kind, &cells), cells, layers })
-    }
 }
 
-/// Whether an attribute with this failure leaves nothing to ask of its bindings: of combinations that are known they still are.
-fn fails(failure: Failure) -> bool {
-    !matches!(failure, Failure::Memorised | Failure::CantTell)
+fn row(content: String, kind: ContentKind, links: Links, layers: Vec<LayerReading>) -> Result<VerdictRow> {
+    let links = links.concluded(kind);
+    Ok(VerdictRow { content, kind, failure: named::failure(kind, &links), cells: links.cells(), layers })
 }
 
-/// What is not in the image is not looked for further: pixels give a linear reader more than such an embedding holds.
-fn after_failure(cells: Cells) -> Cells {
-    if cells.image_contained.answer != CellAnswer::No {
-        return cells;
-    }
-    Cells { image_accessible: not_asked("the image embedding does not hold it"), ..cells }
+fn layers(reading: &Reading<'_>, layers: &[(Site, Matrix)]) -> Result<Vec<LayerReading>> {
+    let layer = |(site, matrix): &(Site, Matrix)| {
+        let (accuracy, chance) = reading.layer(matrix)?;
+        let Proportion { estimate, lo, hi, .. } = accuracy;
+        Ok(LayerReading { site: site.to_string(), estimate, lo, hi, chance })
+    };
+    layers.iter().map(layer).collect()
 }
 
-/// Of rows the pairs.
-fn of_pairs(split: &Split) -> Split {
-    let pairs = |rows: &[usize]| rows.iter().filter(|row| *row % 2 == 0).map(|row| row / 2).collect();
-    Split { train: pairs(&split.train), test: pairs(&split.test) }
+/// Whether an attribute of this row leaves nothing to ask of its bindings: of combinations that are known they still are, and where
+/// no link is seen to fail.
+fn fails(row: &VerdictRow) -> bool {
+    let unused = row.cells.matched.answer == CellAnswer::No;
+    unused || row.failure.is_some_and(|failure| !matches!(failure, Failure::Memorised | Failure::CantTell))
 }
 
 /// Of no answers: nothing known, from 0 to 1.

@@ -1,16 +1,22 @@
 //! What the first link that fails is called, and how the verdict is said.
 
+use super::link::Links;
+use super::margins::Holds;
 use crate::exam::sentences::{list, word};
-use crate::report::verdict::{Cell, CellAnswer, Cells, ContentKind, Failure, VerdictRow};
+use crate::report::verdict::{Cell, CellAnswer, ContentKind, Failure, VerdictRow};
 
-/// What the first "no" means.
-pub(super) fn failure(kind: ContentKind, cells: &Cells) -> Option<Failure> {
+/// What the first "no" means, unless a link before it can't be told. Where controls give both sides as much as the model does, and its match
+/// makes nothing of them, nothing was learnt that could be mismatched.
+pub(super) fn failure(kind: ContentKind, links: &Links) -> Option<Failure> {
     let missing = if kind == ContentKind::Attribute { Failure::NotSeen } else { Failure::Absent };
     let meaning = [missing, Failure::Entangled, Failure::Text, Failure::Mismatched, Failure::Memorised];
-    let each = cells.each();
-    let first = each.iter().zip(meaning).find(|((_, cell), _)| cell.answer == CellAnswer::No);
-    let open = each.iter().any(|(_, cell)| cell.answer == CellAnswer::CantTell);
-    first.map(|(_, failure)| failure).or(open.then_some(Failure::CantTell))
+    let each = links.each().into_iter().zip(meaning);
+    let (link, failure) = each.into_iter().find(|(link, _)| link.is(Holds::No) || link.is(Holds::Near))?;
+    let sides = [&links.image_contained, &links.image_accessible, &links.text_accessible];
+    let nothing = kind == ContentKind::Attribute
+        && failure == Failure::Mismatched
+        && sides.iter().all(|side| side.holds.is_some() && !side.is_yes());
+    Some(if link.is(Holds::Near) || nothing { Failure::CantTell } else { failure })
 }
 
 /// The first failure that has a name; else that something can't be told.
@@ -35,19 +41,13 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
             return "No link fails: image and text hold every attribute and binding that was asked, and their match uses them."
                 .to_owned();
         }
+        let unused = |row: &&VerdictRow| row.cells.matched.answer == CellAnswer::No;
+        if let Some(row) = rows.iter().find(unused) {
+            return untold(row, &name(row));
+        }
         return format!("No link is seen to fail; of {} these pictures don't tell all links.", list(&open));
     };
     let name = name(row);
-    let percent = |cell: &Cell| {
-        let share = |x: Option<f64>| 100.0 * x.unwrap_or(0.0);
-        format!(
-            "{:.0} % [{:.0}, {:.0}], chance {:.0} %",
-            share(cell.estimate),
-            share(cell.lo),
-            share(cell.hi),
-            share(cell.chance)
-        )
-    };
     let cells = &row.cells;
     match row.failure {
         Some(Failure::NotSeen) => format!(
@@ -69,19 +69,6 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
             percent(&cells.text_accessible)
         ),
         Some(Failure::Mismatched) => {
-            let image = &cells.image_accessible;
-            // Random weights keep much of a picture: what they keep, pixels give as well, and is no achievement.
-            if let (Some(own), Some(control), Some(of)) = (image.estimate, image.control, &image.control_name)
-                && control >= own
-            {
-                return format!(
-                    "A linear reader finds {name} in its image embedding no better than in {of} ({:.0} % against {:.0} %), and the match does not use it: it is right in {}; {}.",
-                    100.0 * own,
-                    100.0 * control,
-                    percent(&cells.matched),
-                    cells.matched.why
-                );
-            }
             let either = |cell: &Cell| cell.answer == CellAnswer::Yes;
             let held = match (either(&cells.image_accessible), either(&cells.text_accessible)) {
                 (true, true) => "Both sides hold",
@@ -102,35 +89,97 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
     }
 }
 
+/// Of a match that fails where pixels, words or random weights hold as much as the model does.
+fn untold(row: &VerdictRow, name: &str) -> String {
+    let (image, matched) = (&row.cells.image_accessible, &row.cells.matched);
+    let better = match (&image.control_name, image.control) {
+        (Some(of), Some(control)) => {
+            format!(", though not surely better than in {of} ({:.0} % with few)", 100.0 * control)
+        }
+        _ => String::new(),
+    };
+    format!(
+        "Nothing shows that it learnt {name}: the match is right in {}; {}. A linear reader finds it in the image embedding in {}{better}.",
+        percent(matched),
+        matched.why,
+        percent(image),
+    )
+}
+
+fn percent(cell: &Cell) -> String {
+    let share = |x: Option<f64>| 100.0 * x.unwrap_or(0.0);
+    format!(
+        "{:.0} % [{:.0}, {:.0}], chance {:.0} %",
+        share(cell.estimate),
+        share(cell.lo),
+        share(cell.hi),
+        share(cell.chance)
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::cells::not_asked;
+    use super::super::link::Link;
     use super::*;
+
+    fn link(holds: Holds, answer: CellAnswer, control: Option<f64>) -> Link {
+        let mut link = Link::not_asked("a rule").said(holds);
+        link.cell.answer = answer;
+        link.cell.estimate = Some(0.79);
+        link.cell.control = control;
+        link.cell.control_name = control.map(|_| "raw pixels".to_owned());
+        link
+    }
+
+    fn row(links: Links) -> VerdictRow {
+        let (content, kind) = ("shape".to_owned(), ContentKind::Attribute);
+        let links = links.concluded(kind);
+        VerdictRow { content, kind, failure: failure(kind, &links), cells: links.cells(), layers: Vec::new() }
+    }
+
+    fn links(side: CellAnswer) -> Links {
+        Links {
+            image_contained: link(Holds::Yes, CellAnswer::Yes, None),
+            image_accessible: link(Holds::Yes, side, Some(0.97)),
+            text_accessible: link(Holds::Yes, side, Some(1.0)),
+            matched: link(Holds::No, CellAnswer::No, None),
+            new_combinations: link(Holds::Yes, CellAnswer::Yes, None),
+        }
+    }
 
     #[test]
     fn what_pixels_give_as_well_is_no_achievement() {
-        let said = |control: f64| {
-            let read = |estimate, control, name: &str| Cell {
-                estimate: Some(estimate),
-                control: Some(control),
-                control_name: Some(name.to_owned()),
-                ..not_asked("")
-            };
-            let cells = Cells {
-                image_contained: not_asked(""),
-                image_accessible: read(0.79, control, "raw pixels"),
-                text_accessible: not_asked(""),
-                matched: Cell { answer: CellAnswer::No, ..read(0.2, 0.2, "none") },
-                new_combinations: not_asked(""),
-            };
-            let failure = failure(ContentKind::Attribute, &cells);
-            assert_eq!(failure, Some(Failure::Mismatched));
-            let (content, kind) = ("shape".to_owned(), ContentKind::Attribute);
-            sentence(&[VerdictRow { content, kind, cells, failure, layers: Vec::new() }])
-        };
-        let random = said(0.97);
-        assert!(random.contains("no better than in raw pixels (79 % against 97 %)"), "{random}");
-        let trained = said(0.5);
-        assert!(trained.contains("hold the shape") && !trained.contains("no better"), "{trained}");
+        let random = row(links(CellAnswer::CantTell));
+        assert_eq!(random.failure, Some(Failure::CantTell));
+        assert!(random.cells.each().iter().all(|(_, cell)| cell.answer != CellAnswer::Yes), "{random:?}");
+        let said = sentence(std::slice::from_ref(&random));
+        assert!(
+            said.contains("Nothing shows that it learnt the shape") && said.contains("raw pixels (97 % with few)"),
+            "{said}"
+        );
+        let trained = row(links(CellAnswer::Yes));
+        assert_eq!(trained.failure, Some(Failure::Mismatched));
+        let said = sentence(std::slice::from_ref(&trained));
+        assert!(said.contains("Both sides hold the shape"), "{said}");
+    }
+
+    #[test]
+    fn a_match_that_holds_shows_what_readers_miss() {
+        let healthy = row(Links {
+            image_contained: link(Holds::Near, CellAnswer::CantTell, None),
+            text_accessible: link(Holds::No, CellAnswer::No, None),
+            matched: link(Holds::Yes, CellAnswer::Yes, None),
+            ..links(CellAnswer::CantTell)
+        });
+        assert_eq!(healthy.failure, None);
+        assert!(healthy.cells.each().iter().all(|(_, cell)| cell.answer == CellAnswer::Yes), "{healthy:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_told_comes_before_a_later_no() {
+        let near = Links { image_accessible: link(Holds::Near, CellAnswer::CantTell, None), ..links(CellAnswer::Yes) };
+        assert_eq!(row(near).failure, Some(Failure::CantTell));
+        let first = Links { image_contained: link(Holds::No, CellAnswer::No, None), ..links(CellAnswer::Yes) };
+        assert_eq!(row(first).failure, Some(Failure::NotSeen));
     }
 }

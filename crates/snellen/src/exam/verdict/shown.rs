@@ -15,49 +15,48 @@ const PIXELS: u32 = 48;
 /// Pictures of a forward.
 const BATCH: usize = 64;
 
-/// Pictures and captions of some scenes, as the examinee and the controls have them; a row a scene.
+/// Pictures and captions of some scenes as the examinee has them; a row a scene.
 pub(super) struct Shown {
     pub(super) scenes: Vec<Scene>,
     pub(super) pictures: Matrix,
     pub(super) texts: Matrix,
+    captions: Vec<String>,
+}
+
+/// The same scenes as controls have them, and by layer.
+pub(super) struct Beside {
     /// Raw pixels, and embeddings of untrained models.
-    pub(super) picture_controls: Vec<(String, Matrix)>,
+    pub(super) pictures: Vec<(String, Matrix)>,
     /// Which words are there, and embeddings of untrained models.
-    pub(super) text_controls: Vec<(String, Matrix)>,
+    pub(super) texts: Vec<(String, Matrix)>,
     /// By layer: the mean of its tokens.
     pub(super) layers: Vec<(Site, Matrix)>,
 }
 
 impl Shown {
-    /// Shows `scenes` to the examinee of `sitting`, and to the `untrained`. Neighbours that are twins are worded alike.
-    pub(super) fn of(
-        sitting: &Sitting<'_>,
-        scenes: Vec<Scene>,
-        group: usize,
-        untrained: &[(String, Model)],
-    ) -> Result<Self> {
+    /// Shows `scenes` to the examinee of `sitting`. Those of a group of `group` neighbours (twins) are worded alike.
+    pub(super) fn of(sitting: &Sitting<'_>, scenes: Vec<Scene>, group: usize) -> Result<Self> {
         let said = |(i, scene): (usize, &Scene)| {
             let rng = &mut random::stream(sitting.seed, "verdict: wording", (i / group) as u64);
             caption(scene, sitting.world, &Wording::draw(scene.objects.len(), sitting.templates, rng))
         };
         let captions: Vec<String> = scenes.iter().enumerate().map(said).collect();
-        let refs: Vec<&Scene> = scenes.iter().collect();
-        let mut picture_controls = vec![("raw pixels".to_owned(), pixels(sitting, &scenes)?)];
-        let mut text_controls = vec![("bag of words".to_owned(), bags(sitting, &scenes)?)];
+        let pictures = sitting.images(&scenes.iter().collect::<Vec<_>>())?;
+        Ok(Self { pictures, texts: sitting.texts(&captions)?, captions, scenes })
+    }
+
+    /// Shows the same to the `untrained`.
+    pub(super) fn beside(&self, sitting: &Sitting<'_>, untrained: &[(String, Model)]) -> Result<Beside> {
+        let refs: Vec<&Scene> = self.scenes.iter().collect();
+        let mut pictures = vec![("raw pixels".to_owned(), pixels(sitting, &self.scenes)?)];
+        let mut texts = vec![("bag of words".to_owned(), bags(sitting, &self.scenes)?)];
         for (name, model) in untrained {
             let other = Sitting { examinee: model, ..*sitting };
-            picture_controls.push((name.clone(), other.images(&refs)?));
-            text_controls.push((name.clone(), other.texts(&captions)?));
+            pictures.push((name.clone(), other.images(&refs)?));
+            texts.push((name.clone(), other.texts(&self.captions)?));
         }
-        let layers = sitting.examinee.model().map(|model| layers(model, sitting, &scenes)).transpose()?;
-        Ok(Self {
-            pictures: sitting.images(&refs)?,
-            texts: sitting.texts(&captions)?,
-            picture_controls,
-            text_controls,
-            layers: layers.unwrap_or_default(),
-            scenes,
-        })
+        let layers = sitting.examinee.model().map(|model| layers(model, sitting, &self.scenes)).transpose()?;
+        Ok(Beside { pictures, texts, layers: layers.unwrap_or_default() })
     }
 }
 
