@@ -1,9 +1,10 @@
 //! `snellen lab`
 
+use super::ward::{self, Ward};
 use crate::{signals, terminal};
 use clap::{Args, Subcommand};
 use snellen::Result;
-use snellen::lab::{Evaluation, Event, Recipe, TrainConfig, train};
+use snellen::lab::{Evaluation, Event, Operation, Recipe, TrainConfig, operate, train};
 use std::path::PathBuf;
 
 /// What to do in the lab.
@@ -16,6 +17,27 @@ pub enum Lab {
         /// The recipe to print
         name: Option<String>,
     },
+    /// Make a disease that training doesn't: change one projection of a model of the lab
+    Operate(Operate),
+    /// Examine the exam: patients whose disease is known, and what it names
+    Ward(Ward),
+}
+
+/// Arguments of `lab operate`.
+#[derive(Args)]
+pub struct Operate {
+    /// Model of the lab, which binds
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// What is done: erase-image, erase-text, entangle or turn
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Operation>)]
+    operation: Operation,
+    /// Folder for the patient
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Of the scenes that directions are estimated on
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
 }
 
 /// Arguments of `lab train`.
@@ -46,6 +68,11 @@ pub fn run(lab: Lab) -> Result<()> {
             let recipe = Recipe::named_or_read(name)?;
             terminal::say(format!("{name:<12} {}", recipe.purpose))
         }),
+        Lab::Operate(args) => {
+            operate(&args.from, args.operation, args.seed, &args.out)?;
+            terminal::say(args.out.display().to_string())
+        }
+        Lab::Ward(args) => ward::run(&args),
         Lab::Train(args) => {
             let recipe = Recipe::named_or_read(&args.recipe)?;
             signals::listen();

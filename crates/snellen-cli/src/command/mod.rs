@@ -14,6 +14,7 @@ mod sites;
 mod study;
 mod trace;
 mod verify;
+mod ward;
 
 use clap::Subcommand;
 use snellen::engine::Level;

@@ -179,6 +179,20 @@ pub fn examine(
     Ok(report)
 }
 
+/// The verdict of the same exam alone, and nothing is written.
+///
+/// # Errors
+/// As [`examine`]; when the configuration asks for no verdict.
+pub fn verdict(
+    examinee: &dyn Examinee,
+    training: Option<&Training>,
+    config: &ExamConfig,
+    stages: &dyn Stages,
+) -> Result<Verdict> {
+    let (_, verdict) = Plan::new(examinee, training, config)?.ask(stages)?;
+    verdict.ok_or_else(|| Error::mismatch("exam", "pictures that a verdict is made of", "none"))
+}
+
 /// What an exam is made of, known before anything is computed.
 struct Plan<'a> {
     examinee: &'a dyn Examinee,

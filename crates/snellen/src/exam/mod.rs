@@ -18,7 +18,7 @@ mod verdict;
 mod wording;
 
 pub use cache::Cache;
-pub use examine::{ExamConfig, Stages, examine};
+pub use examine::{ExamConfig, Stages, examine, verdict};
 pub use examinee::Examinee;
 pub use question::{QUESTIONS, Question, questions};
 pub use sitting::Sitting;

@@ -13,8 +13,11 @@ mod recipe;
 mod state;
 pub(crate) mod step;
 pub mod superposed;
+mod surgery;
 mod train;
 mod vocabulary;
+pub mod ward;
 
 pub use recipe::{Recipe, RecipeModel, RecipeScenes, RecipeTraining};
+pub use surgery::{Operation, operate};
 pub use train::{Evaluation, Event, Origin, TrainConfig, train};

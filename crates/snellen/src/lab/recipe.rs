@@ -88,7 +88,12 @@ pub struct RecipeTraining {
 }
 
 /// Recipes that come with the program, by name.
-const NAMED: [(&str, &str); 1] = [("toy", include_str!("../../recipes/toy.toml"))];
+const NAMED: [(&str, &str); 4] = [
+    ("toy", include_str!("../../recipes/toy.toml")),
+    ("healthy", include_str!("../../recipes/healthy.toml")),
+    ("blurred", include_str!("../../recipes/blurred.toml")),
+    ("memoriser", include_str!("../../recipes/memoriser.toml")),
+];
 
 impl Recipe {
     /// The names of the recipes that come with the program.

@@ -2,7 +2,7 @@
 
 use super::adamw::{self, AdamW};
 use super::state::State;
-use super::{Recipe, batch, init, step, vocabulary};
+use super::{Operation, Recipe, batch, init, step, vocabulary};
 use crate::engine::{Memory, Precision};
 use crate::exam::questions::{Binding, Recognition};
 use crate::exam::{Question, Sitting, Training};
@@ -22,7 +22,7 @@ const LOG: &str = "training.csv";
 /// While training: what `resume` goes on from.
 const STATE: &str = "training.safetensors";
 /// In the end: the weights.
-const MODEL: &str = "model.safetensors";
+pub(super) const MODEL: &str = "model.safetensors";
 
 /// How a recipe is run.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,9 @@ pub struct TrainConfig {
 pub struct Origin {
     /// Of the weights, the scenes and what is held out.
     pub seed: u64,
+    /// What was done to it after training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
     /// What was trained on what.
     pub recipe: Recipe,
 }
@@ -83,9 +86,14 @@ impl Origin {
     /// Lets `folder` appear, with this in it: a folder without could neither be gone on with nor begun anew. Its claim is held.
     fn begin(&self, folder: &Path) -> Result<()> {
         let staged = StagedDir::claimed(folder)?;
-        let text = toml::to_string(self).map_err(|e| Error::malformed(RECIPE, e))?;
-        output::write_file(&staged.path().join(RECIPE), text.as_bytes())?;
+        self.write(staged.path())?;
         staged.publish().map(drop)
+    }
+
+    /// Writes it into `folder`.
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        let text = toml::to_string(self).map_err(|e| Error::malformed(RECIPE, e))?;
+        output::write_file(&folder.join(RECIPE), text.as_bytes())
     }
 }
 
@@ -160,7 +168,7 @@ fn finished(recipe: &Recipe, config: &TrainConfig, out: &Path) -> Result<Option<
     if !config.resume || out.join(STATE).is_file() || !out.join(MODEL).is_file() {
         return Ok(None);
     }
-    let origin = Origin { seed: config.seed, recipe: recipe.clone() };
+    let origin = Origin { seed: config.seed, operation: None, recipe: recipe.clone() };
     if Origin::read(out)?.as_ref() != Some(&origin) {
         return Err(Error::mismatch(
             out.display(),
@@ -195,7 +203,7 @@ impl<'a> Run<'a> {
         let tokenizer = Tokenizer::from_json(&tokenizer_json, &out.join("tokenizer.json"), model.text()?)?;
         let seen = recipe.seen(config.seed)?;
         let weights = init::weights(&model, config.seed)?;
-        let origin = Origin { seed: config.seed, recipe: recipe.clone() };
+        let origin = Origin { seed: config.seed, operation: None, recipe: recipe.clone() };
         let (mut state, mut log) = (State { step: 0, adam: AdamW::new(&weights), weights }, Vec::new());
         if config.resume {
             if out.is_dir() {
