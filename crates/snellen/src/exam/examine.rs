@@ -164,8 +164,10 @@ pub fn examine(
         report.findings.insert(0, verdict.sentence.clone());
     }
     report.verdict = verdict;
+    if report.units.is_some() {
+        report.findings.push(findings::of_cause(cause.as_ref()));
+    }
     if let Some(cause) = &cause {
-        report.findings.push(cause.sentence.clone());
         write_cause(&staged.path().join("cause.parquet"), &cause.effects)?;
     }
     report.cause = cause;

@@ -2,6 +2,7 @@
 
 use super::question::Question;
 use super::sentences::list;
+use crate::intervene::{Cost, CostAnswer};
 use crate::measure::control::SiteControl;
 use crate::measure::factorial::UnitClass;
 use crate::measure::spread::Spread;
@@ -70,9 +71,20 @@ pub(super) fn of_units(of: &Units) -> Vec<String> {
     };
     said.push(told);
     said.extend(of.sites.last().and_then(|site| of_geometry(site, of.pixels.as_ref())));
-    said.push("This is correlation: no unit was changed, so none is shown to cause what the model answers.".to_owned());
     said
 }
+
+/// What is said of causes: what an ablation showed, or that there was none.
+pub(super) fn of_cause(cause: Option<&Cost>) -> String {
+    match cause {
+        Some(cause) if cause.answer != CostAnswer::NotAsked => cause.sentence.clone(),
+        Some(cause) => format!("{CORRELATION} {}", cause.sentence),
+        None => CORRELATION.to_owned(),
+    }
+}
+
+/// What counts of units are where no unit was changed.
+const CORRELATION: &str = "This is correlation: no unit was changed, so none is shown to cause what the model answers.";
 
 /// What a linear reader of the last site finds beyond what it finds in untrained models.
 fn of_geometry(site: &SiteUnits, pixels: Option<&SiteUnits>) -> Option<String> {
