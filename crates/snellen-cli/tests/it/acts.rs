@@ -92,7 +92,7 @@ fn concepts_pairs_and_sites_have_tables_of_their_own() {
     fs::write(home.path("mlp.npy"), npy).unwrap();
     home.succeed("measure --acts mlp.npy --labels labels.csv --embeddings second.safetensors --out out");
     let (names, rows) = columns(&home, "out/sites.parquet");
-    let expected = "site units silent count monosemantic factor polysemantic conjunction mixed constant non_finite images \
+    let expected = "site units unexplained count monosemantic factor polysemantic conjunction mixed constant non_finite images \
                     participation_ratio k95 decodable_concepts decodable_by_chance count_r2 count_r2_lo count_r2_hi \
                     linear_r2 linear_r2_lo linear_r2_hi linear_r2_white linear_r2_white_lo linear_r2_white_hi \
                     conjunction_gain conjunction_gain_lo conjunction_gain_hi conjunction_factors ms_by_chance encoding";

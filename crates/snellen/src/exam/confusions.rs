@@ -1,4 +1,4 @@
-//! Whether concepts that fake one another for a linear reader are those that the model's own answers confuse.
+//! Whether concepts that interfere with one another for a linear reader are those that the model's own answers confuse.
 //!
 //! How near an image of g comes to being called f is the mean of cos(image, caption of f) - cos(image, caption of g) over images
 //! of single objects with g, the captions agreeing in all else. Within a factor these are held against the functional interference
@@ -25,23 +25,23 @@ pub(super) fn confusions(
         let names: Vec<String> = values.iter().map(|value| format!("{factor}={value}")).collect();
         let places: Vec<usize> =
             names.iter().map(|name| concepts.iter().position(|concept| concept == name)).collect::<Option<_>>()?;
-        let faked = |f: usize, g: usize| {
+        let moved = |f: usize, g: usize| {
             let (a, b) = (places[f].min(places[g]), places[f].max(places[g]));
             let pair = geometry.pairs.iter().find(|pair| (pair.a, pair.b) == (a, b))?;
             Some(f64::midpoint(pair.interference_ab?.estimate, pair.interference_ba?.estimate))
         };
         let n = names.len();
         let pairs: Vec<[usize; 2]> = (0..n).flat_map(|f| (f + 1..n).map(move |g| [f, g])).collect();
-        let faked: Vec<f64> = pairs.iter().map(|[f, g]| faked(*f, *g)).collect::<Option<_>>()?;
+        let moved: Vec<f64> = pairs.iter().map(|[f, g]| moved(*f, *g)).collect::<Option<_>>()?;
         let near: Vec<f64> = pairs.iter().map(|[f, g]| f64::midpoint(nearness[*f][*g], nearness[*g][*f])).collect();
-        let r = pearson(&faked, &near)?;
+        let r = pearson(&moved, &near)?;
         let table = |values: &[f64]| {
             let mut values = values.iter().copied();
             PairTable::new(n, |_, _| values.next().unwrap_or(f64::NAN))
         };
         // It tests four tables at once; here is one.
-        let faked = table(&faked);
-        let found = label_permutation(&[0; 4].map(|_| faked.clone()), &table(&near), &vec![0; n], seed);
+        let moved = table(&moved);
+        let found = label_permutation(&[0; 4].map(|_| moved.clone()), &table(&near), &vec![0; n], seed);
         Some(Confusions {
             site: site.to_owned(),
             factor: factor.clone(),

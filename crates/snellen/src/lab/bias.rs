@@ -110,7 +110,7 @@ pub(super) fn unit_biases(
         let class = config.classes[unit % config.classes.len()];
         let cells: &[UnitConcept] = &cells[unit * present.len()..][..present.len()];
         match class {
-            UnitClass::Silent => {
+            UnitClass::Unexplained => {
                 cells.iter().for_each(|cell| mi.number(cell.mi, 0.0));
                 cells.iter().for_each(|cell| lift.number(cell.lift.map(|lift| lift.z), 0.0));
             }
@@ -149,8 +149,8 @@ pub(super) fn unit_biases(
         count.bias("eta2_count", "units that count", confidence)?,
         main.bias("eta2_main", "monosemantic units", confidence)?,
         interaction.bias("eta2_interaction", "conjunctions", confidence)?,
-        mi.bias("mi", "silent units", confidence)?,
-        lift.bias("lift_z", "silent units", confidence)?,
+        mi.bias("mi", "unexplained units", confidence)?,
+        lift.bias("lift_z", "unexplained units", confidence)?,
     ];
     Ok(all.into_iter().flatten().collect())
 }
@@ -171,7 +171,7 @@ pub fn site_biases(labels: &LabelTable, ratio: f64, seed: u64, confidence: Confi
         mut dimension,
         mut interference,
     ] = [(); 9].map(|()| Answers::default());
-    let [mut fakes, mut d_prime, mut overlap, mut no_linear] = [(); 4].map(|()| Answers::default());
+    let [mut functional, mut d_prime, mut overlap, mut no_linear] = [(); 4].map(|()| Answers::default());
     let factors = labels.concept_factors();
     let shared: Vec<[usize; 2]> = (0..factors.len())
         .filter_map(|a| Some([a, (a + 1..factors.len()).find(|b| factors[*b] != factors[a])?]))
@@ -205,8 +205,8 @@ pub fn site_biases(labels: &LabelTable, ratio: f64, seed: u64, confidence: Confi
         }
         let nothing = of(&summed_site(labels, SITE_UNITS, 0.0, &[], seed)?.activations)?;
         for pair in &nothing.pairs {
-            fakes.interval(pair.interference_ab, 0.0);
-            fakes.interval(pair.interference_ba, 0.0);
+            functional.interval(pair.interference_ab, 0.0);
+            functional.interval(pair.interference_ba, 0.0);
             overlap.number(pair.overlap.map(|o| o.overlap.estimate - o.null), 0.0);
         }
         nothing.concepts.iter().for_each(|concept| d_prime.interval(concept.d_prime, 0.0));
@@ -223,7 +223,7 @@ pub fn site_biases(labels: &LabelTable, ratio: f64, seed: u64, confidence: Confi
         linear.bias("linear_r2", "sites of planted directions", confidence)?,
         no_linear.bias("linear_r2", "sites of noise", confidence)?,
         gain.bias("conjunction_gain", "sites of planted directions", confidence)?,
-        fakes.bias("interference_ab, _ba", "sites of noise", confidence)?,
+        functional.bias("interference_ab, _ba", "sites of noise", confidence)?,
         d_prime.bias("d_prime", "sites of noise", confidence)?,
         overlap.bias("overlap - overlap_null", "sites of noise", confidence)?,
     ];

@@ -17,7 +17,7 @@ const SAMPLES: u64 = 400;
 
 /// The classes that are planted, in turn.
 pub const PLANTED: [UnitClass; 6] = [
-    UnitClass::Silent,
+    UnitClass::Unexplained,
     UnitClass::Count,
     UnitClass::Monosemantic,
     UnitClass::Factor,
@@ -61,7 +61,7 @@ pub struct Calibration {
     pub macro_f1_interval: [f64; 2],
     /// Each planted class.
     pub classes: Vec<ClassScore>,
-    /// Of the units that are said to depend on some value, the share that is silent or counts.
+    /// Of the units that are said to depend on some value, the share that is unexplained or counts.
     pub false_discoveries: Option<Proportion>,
     /// What is allowed: the adjusted p of the rule.
     pub nominal: f64,
@@ -106,7 +106,7 @@ pub fn calibrate(labels: &LabelTable, trial: &Trial, confidence: Confidence) -> 
         let hits = all.iter().filter(|pair| that(pair)).count();
         (!all.is_empty()).then(|| Proportion::wilson(hits as f64, all.len(), confidence)).transpose()
     };
-    let nothing = |class: UnitClass| matches!(class, UnitClass::Silent | UnitClass::Count);
+    let nothing = |class: UnitClass| matches!(class, UnitClass::Unexplained | UnitClass::Count);
     let score = |class: UnitClass| -> Result<ClassScore> {
         Ok(ClassScore {
             class,

@@ -6,7 +6,7 @@
 //!
 //! | class | signal |
 //! |---|---|
-//! | `silent` | none |
+//! | `unexplained` | none |
 //! | `count` | the number of objects |
 //! | `monosemantic` | whether some object has a value |
 //! | `factor` | whether some object has one of two values of a factor, or how many of the two are there |
@@ -116,7 +116,7 @@ pub fn phantom(labels: &LabelTable, config: &PhantomConfig) -> Result<Phantom> {
         let mut rng = random::stream(config.seed, "phantom: unit", unit as u64);
         let mut values = match class {
             UnitClass::Constant => return Ok(vec![rng.random_range(-1.0..1.0); images]),
-            UnitClass::Silent | UnitClass::NonFinite => vec![0.0; images],
+            UnitClass::Unexplained | UnitClass::NonFinite => vec![0.0; images],
             class => signal(labels, *class, config.ratio, &mut rng)?,
         };
         for (value, shared) in values.iter_mut().zip(&shared) {
@@ -143,7 +143,7 @@ pub fn phantom(labels: &LabelTable, config: &PhantomConfig) -> Result<Phantom> {
 pub fn planted_signal(labels: &LabelTable, config: &PhantomConfig, unit: usize) -> Result<Vec<f64>> {
     let mut rng = random::stream(config.seed, "phantom: unit", unit as u64);
     match config.classes[unit % config.classes.len()] {
-        UnitClass::Constant | UnitClass::Silent | UnitClass::NonFinite => Ok(vec![0.0; labels.rows.len()]),
+        UnitClass::Constant | UnitClass::Unexplained | UnitClass::NonFinite => Ok(vec![0.0; labels.rows.len()]),
         class => signal(labels, class, config.ratio, &mut rng),
     }
 }

@@ -25,7 +25,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// The `schema` that is written.
-pub const SCHEMA: u32 = 5;
+pub const SCHEMA: u32 = 6;
 
 /// The largest `report.json` that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 28;
@@ -57,7 +57,7 @@ pub struct Report {
     pub questions: Vec<QuestionCard>,
     /// Which units stand for what; `None` of an examinee without activations.
     pub units: Option<Units>,
-    /// Whether concepts that fake one another for a linear reader are those that the model's own answers confuse.
+    /// Whether concepts that interfere with one another for a linear reader are those that the model's own answers confuse.
     pub confusions: Vec<Confusions>,
     /// Whether the units that concepts share help or hinder binding; `None` where that was not asked.
     pub cause: Option<Cost>,
@@ -283,8 +283,8 @@ pub struct Units {
     pub strongest: Vec<UnitCard>,
     /// The clearest unit of each class, by what makes it of its class (`eta2_count`, `eta2_main` or `eta2_interaction`), of the same sites.
     pub clearest: Vec<ClassCard>,
-    /// The concepts that fake another most for a linear reader of the last site.
-    pub fakes: Vec<PairCard>,
+    /// The concepts that move the probe of another most, their functional interference, for a linear reader of the last site.
+    pub interference: Vec<PairCard>,
     /// What untrained models of the same shape give, all sites together; none where there was no control.
     pub controls: Vec<UnitsControl>,
     /// What the leading principal components of the raw pixels give, as units of a site; `None` where they were not asked.
@@ -379,7 +379,7 @@ pub struct PairCard {
     /// The site that is read.
     pub site: String,
     /// The concept that is asked for.
-    pub faked: String,
+    pub of: String,
     /// The concept that is there.
     pub by: String,
     /// What its presence moves the reader by, in deviations.

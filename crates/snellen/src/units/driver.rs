@@ -212,7 +212,7 @@ impl<'a> Measuring<'a> {
             sites: Vec::new(),
             strongest: Vec::new(),
             clearest: Vec::new(),
-            fakes: Vec::new(),
+            interference: Vec::new(),
             controls: Vec::new(),
             pixels: None,
         };
@@ -307,8 +307,8 @@ impl<'a> Measuring<'a> {
     /// What all sites give.
     fn done(self) -> Tables {
         let Self { design, mut units, cards, cells, rows, pairs, ms_by_chance, .. } = self;
-        let last = pairs.last().and_then(|of| Some(fakes(of, of.geometry.as_ref()?, &units.concepts)));
-        units.fakes = last.unwrap_or_default();
+        let last = pairs.last().and_then(|of| Some(interfering(of, of.geometry.as_ref()?, &units.concepts)));
+        units.interference = last.unwrap_or_default();
         (units.strongest, units.clearest) = cards.finish();
         let cells = UnitConcepts { concepts: design.concepts().to_vec(), sites: cells };
         Tables { units, cells, rows, pairs, ms_by_chance }
@@ -386,17 +386,17 @@ pub fn measure_matrices(sites: Vec<(String, Matrix)>, labels: &LabelTable, by: &
     Ok(measuring.done())
 }
 
-/// The pairs of concepts of a site of which one fakes the other most.
-fn fakes(site: &SitePairs, of: &SiteGeometry, concepts: &[String]) -> Vec<PairCard> {
+/// The pairs of concepts of a site of which one moves the probe of the other most.
+fn interfering(site: &SitePairs, of: &SiteGeometry, concepts: &[String]) -> Vec<PairCard> {
     let both = of.pairs.iter().flat_map(|pair| {
         let directed = [(pair.a, pair.b, pair.interference_ab), (pair.b, pair.a, pair.interference_ba)];
-        directed.map(|(faked, by, interference)| interference.map(|interference| (pair, faked, by, interference)))
+        directed.map(|(moved, by, interference)| interference.map(|interference| (pair, moved, by, interference)))
     });
     let mut cards: Vec<PairCard> = both
         .flatten()
-        .map(|(pair, faked, by, interference)| PairCard {
+        .map(|(pair, moved, by, interference)| PairCard {
             site: site.site.clone(),
-            faked: concepts[faked].clone(),
+            of: concepts[moved].clone(),
             by: concepts[by].clone(),
             interference,
             cos_cv: pair.cos_cv,

@@ -178,7 +178,7 @@ fn numbers_add_up() {
     assert!(rate("group_score").estimate <= rate("text_score").estimate.min(rate("image_score").estimate));
     assert!(rate("text_score").estimate <= rate("swap").estimate);
     let json: serde_json::Value = serde_json::from_slice(&report.to_json().unwrap()).unwrap();
-    assert_eq!(json["schema"], 5);
+    assert_eq!(json["schema"], 6);
     assert_eq!(json["questions"][1]["rates"][0]["id"], "swap");
     assert_eq!(json["questions"][1]["rates"][0]["chance"], 0.5);
 }
@@ -302,7 +302,7 @@ fn a_report_is_read_back_as_it_was() {
         Report::read(&path).unwrap_err().to_string()
     };
     assert!(refused("{\"schema\": 1}").contains("hold the exam again"));
-    assert!(refused("{\"schema\": 5}").contains("missing field"));
+    assert!(refused("{\"schema\": 6}").contains("missing field"));
 }
 
 #[test]

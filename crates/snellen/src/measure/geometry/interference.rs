@@ -1,4 +1,4 @@
-//! How much the presence of one concept fakes another for a linear reader.
+//! How much the presence of one concept moves the probe of another: functional interference.
 //!
 //! ```text
 //! Delta_{f <- g} = E[w_f . (x(g) - x(not g))] / sigma_f
@@ -39,7 +39,7 @@ impl Factors {
 }
 
 /// The scores of one half, regressed.
-pub(in crate::measure) struct Faked<'a> {
+pub(in crate::measure) struct Probed<'a> {
     half: &'a Half,
     /// `[concept, probe]`, in units of sigma.
     coefficients: Mat<f64>,
@@ -49,7 +49,7 @@ pub(in crate::measure) struct Faked<'a> {
     known: Vec<bool>,
 }
 
-impl<'a> Faked<'a> {
+impl<'a> Probed<'a> {
     /// Of the `scores` `[image, probe]` of the images of `half`, `present` `[image, probe]` saying which hold the probes' concepts.
     pub(in crate::measure) fn of(half: &'a Half, scores: MatRef<'_, f64>, present: Mat<f64>) -> Self {
         let (beyond, held) = (half.beyond_count(scores.to_owned()), half.beyond_count(present));
@@ -81,8 +81,8 @@ impl<'a> Faked<'a> {
 }
 
 /// Delta_{f <- g} over both halves; `None` where a concept is not `used` or a probe's scores do not vary.
-pub(in crate::measure) fn faked(
-    halves: &[Faked<'_>; 2],
+pub(in crate::measure) fn interference(
+    halves: &[Probed<'_>; 2],
     [f, g]: [usize; 2],
     factors: &Factors,
     used: &[bool],

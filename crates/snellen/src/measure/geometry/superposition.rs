@@ -14,7 +14,7 @@ use crate::measure::factorisation::factorisation;
 use crate::measure::fdr::benjamini_hochberg;
 use crate::measure::gram::Gram;
 use crate::measure::half::Half;
-use crate::measure::interference::{Factors, Faked, faked};
+use crate::measure::interference::{Factors, Probed, interference};
 use crate::measure::overlap::{Overlap, Overlaps};
 use crate::measure::probes::probe_scores;
 use crate::measure::terms::{FEWEST, LEAST, Terms};
@@ -99,9 +99,9 @@ pub struct PairGeometry {
     pub overlap: Option<Overlap>,
     /// Of their directions.
     pub cos_cv: Option<Interval>,
-    /// How much b fakes a.
+    /// How far b moves the probe of a.
     pub interference_ab: Option<Interval>,
-    /// How much a fakes b.
+    /// How far a moves the probe of b.
     pub interference_ba: Option<Interval>,
 }
 
@@ -223,7 +223,7 @@ impl Superposition {
         let spectrum = || self.spectrum(&products, units);
         let (read, spectrum) = rayon::join(decode, spectrum);
         let Readers { probes, halves } = read?;
-        let faked = |pair| faked(&halves, pair, &self.factors, &self.used, self.criterion.confidence);
+        let moves = |pair| interference(&halves, pair, &self.factors, &self.used, self.criterion.confidence);
         let Spectrum { scaled, white, k95 } = spectrum?;
         let concepts = self.design.concepts().len();
         let pairs: Vec<[usize; 2]> = (0..concepts).flat_map(|a| (a + 1..concepts).map(move |b| [a, b])).collect();
@@ -241,7 +241,7 @@ impl Superposition {
                 probe: probe.auroc,
                 q: probe.q,
                 decodable: probe.decodable,
-                d_prime: faked([f, f]),
+                d_prime: moves([f, f]),
                 interference: interference.map(|(sum, _)| sum),
                 interference_null: interference.zip(ratio).map(|((_, others), ratio)| others as f64 / ratio),
                 dimensionality: directions.dimensionality(f),
@@ -252,8 +252,8 @@ impl Superposition {
             b,
             overlap,
             cos_cv: directions.cosine(a, b, confidence),
-            interference_ab: faked([a, b]),
-            interference_ba: faked([b, a]),
+            interference_ab: moves([a, b]),
+            interference_ba: moves([b, a]),
         };
         let together = Together {
             images: self.rows.len(),
@@ -319,7 +319,7 @@ impl Superposition {
             Ok(probes)
         };
         let halves = [0, 1]
-            .map(|h: usize| Faked::of(&self.halves[h], scores[h].subcols(0, concepts), present(h, &[&self.design])));
+            .map(|h: usize| Probed::of(&self.halves[h], scores[h].subcols(0, concepts), present(h, &[&self.design])));
         Ok(Readers { probes: [judged(0)?, judged(1)?], halves })
     }
 
@@ -356,7 +356,7 @@ struct Readers<'a> {
     /// With the true labels, and with permuted ones.
     probes: [Vec<Probe>; 2],
     /// What the scores with the true labels are made of, in each half.
-    halves: [Faked<'a>; 2],
+    halves: [Probed<'a>; 2],
 }
 
 #[derive(Clone, Copy)]

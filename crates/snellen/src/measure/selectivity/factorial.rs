@@ -19,7 +19,7 @@
 //!
 //! | class | |
 //! |---|---|
-//! | `silent` | no term |
+//! | `unexplained` | no term |
 //! | `count` | the number of objects only |
 //! | `monosemantic` | one factor, of whose squared level effects one value holds at least 2/3 |
 //! | `factor` | one factor, several values |
@@ -46,7 +46,7 @@ const BLOCK: usize = 128;
 #[serde(rename_all = "snake_case")]
 pub enum UnitClass {
     /// Nothing that the labels know.
-    Silent,
+    Unexplained,
     /// The number of objects.
     Count,
     /// One value of one factor.
@@ -68,7 +68,7 @@ pub enum UnitClass {
 impl UnitClass {
     /// Every class.
     pub const ALL: [Self; 9] = [
-        Self::Silent,
+        Self::Unexplained,
         Self::Count,
         Self::Monosemantic,
         Self::Factor,
@@ -82,7 +82,7 @@ impl UnitClass {
     /// As tables have it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Silent => "silent",
+            Self::Unexplained => "unexplained",
             Self::Count => "count",
             Self::Monosemantic => "monosemantic",
             Self::Factor => "factor",
@@ -178,7 +178,8 @@ pub fn decompose_in_blocks<M: Borrow<Matrix>>(
         .map(|(unit, fit)| fit.decompose(terms, &of_terms[unit * tests..][..tests], rule))
         .collect();
     // Only where nothing else is found is it asked whether a unit counts: what a value explains, its count explains in part.
-    let asked = decomposed.iter().zip(&fits).map(|(unit, fit)| fit.p_count.filter(|_| unit.class == UnitClass::Silent));
+    let asked =
+        decomposed.iter().zip(&fits).map(|(unit, fit)| fit.p_count.filter(|_| unit.class == UnitClass::Unexplained));
     let of_count = benjamini_hochberg(&asked.collect::<Vec<_>>())?;
     for ((unit, fit), q) in decomposed.iter_mut().zip(&fits).zip(of_count) {
         if q.is_some_and(|q| q <= rule.q) && fit.r2_count > 0.0 {
@@ -344,7 +345,7 @@ impl Fit {
             _ if bound >= rule.mixed => (UnitClass::Mixed, full),
             [f] if self.carried[f] >= rule.carries => (UnitClass::Monosemantic, self.r2_main),
             [_] => (UnitClass::Factor, self.r2_main),
-            [] => (UnitClass::Silent, 0.0),
+            [] => (UnitClass::Unexplained, 0.0),
             _ => (UnitClass::Polysemantic, self.r2_main),
         };
         let factors = match (class, with) {

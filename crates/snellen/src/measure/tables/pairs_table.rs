@@ -1,7 +1,7 @@
 //! `pairs.parquet`: every pair of concepts at every site, and what they share.
 //!
 //! Columns `site`, `concept_a`, `concept_b` (text), `shared_units` (u32), `expected`, `log_odds`, `p`, `q`; `overlap`, `overlap_null`,
-//! `overlap_rotated`, `cos_cv`, `interference_ab` (how much b fakes a), `interference_ba`, all but the null with `_lo` and `_hi` (f64, null
+//! `overlap_rotated`, `cos_cv`, `interference_ab` (how far b moves the probe of a), `interference_ba`, all but the null with `_lo` and `_hi` (f64, null
 //! where missing); a row group per site; zstd. The same pairs give the same bytes.
 
 use crate::Result;

@@ -1,6 +1,6 @@
 //! `sites.parquet`: a row for every site.
 //!
-//! Columns `site` (text), `units` and how many of them are of each class, `silent` to `non_finite` (u32); `images` (u32: those that the
+//! Columns `site` (text), `units` and how many of them are of each class, `unexplained` to `non_finite` (u32); `images` (u32: those that the
 //! rest was measured on), `participation_ratio` (f64), `k95`, `decodable_concepts`, `decodable_by_chance` (u32), `count_r2`, `linear_r2`,
 //! `linear_r2_white`, `conjunction_gain`, each with `_lo` and `_hi` (f64), `conjunction_factors` (text), `ms_by_chance` (f64: what a unit that
 //! knows nothing of the second encoder scores); then `encoding` (u32: units that encode something), and of untrained models `X_untrained`,

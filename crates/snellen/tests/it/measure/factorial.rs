@@ -1,6 +1,8 @@
 //! Classes of units on planted truth, and the shares that they are made of.
 
-use UnitClass::{Conjunction, Constant, Count, Factor as OneFactor, Monosemantic, NonFinite, Polysemantic, Silent};
+use UnitClass::{
+    Conjunction, Constant, Count, Factor as OneFactor, Monosemantic, NonFinite, Polysemantic, Unexplained,
+};
 use snellen::lab::calibrate::{Trial, calibrate};
 use snellen::lab::phantom::{Noise, PhantomConfig, phantom};
 use snellen::measure::factorial::{Decomposed, Rule, UnitClass, decompose};
@@ -60,7 +62,7 @@ fn planted_units_are_told_apart() {
         ],
     );
     let classes: Vec<UnitClass> = found.iter().map(|unit| unit.class).collect();
-    let expected = [Silent, Count, Monosemantic, OneFactor, Polysemantic, Conjunction, Monosemantic, Monosemantic];
+    let expected = [Unexplained, Count, Monosemantic, OneFactor, Polysemantic, Conjunction, Monosemantic, Monosemantic];
     assert_eq!(classes, expected);
     let factors: Vec<&[usize]> = found.iter().map(|unit| unit.factors.as_slice()).collect();
     assert_eq!(factors, [&[][..], &[], &[0], &[1], &[0, 2], &[0, 1], &[0], &[1]]);
@@ -124,10 +126,10 @@ fn of_nothing_and_of_counting_nothing_is_made() {
     let terms = Terms::of(&labels).unwrap();
     let mut called = [0; 2];
     for (seed, noise) in Noise::ALL.into_iter().enumerate() {
-        for (k, classes) in [&[Silent][..], &[Silent, Count]].into_iter().enumerate() {
+        for (k, classes) in [&[Unexplained][..], &[Unexplained, Count]].into_iter().enumerate() {
             let planted = phantom(&labels, &config(classes, noise, seed as u64)).unwrap();
             let found = decompose(&planted.activations, &terms, &Rule::standard(0.05)).unwrap();
-            let terms = found.iter().filter(|unit| !matches!(unit.class, Silent | Count)).count();
+            let terms = found.iter().filter(|unit| !matches!(unit.class, Unexplained | Count)).count();
             called[k] += usize::from(terms > 0);
             assert!(terms <= 5, "{noise}: {terms} of 1000 units depend on values");
         }
@@ -158,7 +160,7 @@ fn what_is_no_activation_has_a_class_of_its_own() {
 fn classes_do_not_depend_on_scale_sign_order_or_threads() {
     let labels = toys(300, 7);
     let config = |units| PhantomConfig {
-        classes: vec![Silent, Count, Monosemantic, OneFactor, Polysemantic, Conjunction],
+        classes: vec![Unexplained, Count, Monosemantic, OneFactor, Polysemantic, Conjunction],
         units,
         ratio: 1.0,
         noise: Noise::Normal,
@@ -204,7 +206,7 @@ fn any_factors_and_any_number_of_objects() {
     labels.check().unwrap();
     let l = &labels;
     let found = units(l, &[&|i| has(l, i, 1, 2), &|i| has(l, i, 0, 1) + has(l, i, 1, 0), &|_| 0.0]);
-    assert_eq!(found.iter().map(|u| u.class).collect::<Vec<_>>(), [Monosemantic, Polysemantic, Silent]);
+    assert_eq!(found.iter().map(|u| u.class).collect::<Vec<_>>(), [Monosemantic, Polysemantic, Unexplained]);
 }
 
 #[test]
@@ -218,7 +220,7 @@ fn a_factor_with_as_many_values_as_images_is_left_out() {
     }
     let l = &labels;
     let found = units(l, &[&|i| has(l, i, 0, 2), &|_| 0.0]);
-    assert_eq!(found.iter().map(|u| u.class).collect::<Vec<_>>(), [Monosemantic, Silent]);
+    assert_eq!(found.iter().map(|u| u.class).collect::<Vec<_>>(), [Monosemantic, Unexplained]);
 }
 
 #[test]

@@ -251,10 +251,10 @@ fn of_noise_and_of_counting_nothing_is_made() {
             assert!((overlap.overlap.estimate - overlap.null).abs() < 0.2, "{overlap:?}");
             overlaps += 1;
             covered += usize::from(overlap.overlap.lo <= overlap.null && overlap.null <= overlap.overlap.hi);
-            for faked in [pair.interference_ab, pair.interference_ba] {
-                let faked = faked.unwrap();
+            for interference in [pair.interference_ab, pair.interference_ba] {
+                let interference = interference.unwrap();
                 all += 1;
-                inside += usize::from(faked.lo <= 0.0 && 0.0 <= faked.hi);
+                inside += usize::from(interference.lo <= 0.0 && 0.0 <= interference.hi);
             }
         }
     }
@@ -266,7 +266,7 @@ fn of_noise_and_of_counting_nothing_is_made() {
 }
 
 #[test]
-fn what_fakes_what_is_found() {
+fn what_interferes_with_what_is_found() {
     let labels = toys(1000, 8);
     let mut directions = random_directions(15, 20, 9);
     // The direction of a colour is that of a shape: a reader of either is fooled by the other.
