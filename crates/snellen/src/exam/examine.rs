@@ -1,117 +1,24 @@
-//! The exam as a whole: plan, ask, measure, illustrate, write.
+//! One sitting: planned, asked, measured, illustrated, written.
 
 use super::answers::write_answers;
-use super::cache::Cache;
-use super::confusions::confusions;
+use super::config::ExamConfig;
 use super::examinee::Examinee;
-use super::question::{Asked, Decision, QUESTIONS, Question};
+use super::question::{Asked, Question};
 use super::questions::Recognition;
 use super::sitting::Sitting;
 use super::training::Training;
-use super::verdict::{Shows, diagnose};
-use super::{findings, spatial, wording};
-use crate::intervene::{Against, Cost, CostConfig, MeasuredUnits, superposition_cost, write_cause};
-use crate::measure::Confidence;
-use crate::measure::encodes::Criterion;
-use crate::measure::pairs_table::SitePairs;
-use crate::measure::table::UnitConcepts;
-use crate::model::{self, Model, Point, Site, TowerConfig, UntrainedKind};
+use super::verdict::diagnose;
+use super::{findings, wording};
+use crate::intervene::trace::{picture, write_trace};
+use crate::intervene::write_cause;
 use crate::output::StagedDir;
-use crate::record::{
-    FolderSource, LabelsFrom, Progress, RecordConfig, RunManifest, SourceConfig, TokenPolicy, Unfinished, record,
-};
+use crate::record::{FolderSource, LabelsFrom, Progress, SourceConfig};
 use crate::report::verdict::Verdict;
-use crate::report::{Gallery, ModelCard, Picture, QuestionCard, Report, SceneSet, TowerCard, Units, write_html};
-use crate::scene::caption::{TEMPLATES, Wording, caption};
-use crate::scene::folder::write_folder;
-use crate::scene::{Canvas, Scene, World, generate, render};
-use crate::units::{self, Untrained};
+use crate::report::{QuestionCard, Report, write_html};
+use crate::scene::caption::TEMPLATES;
+use crate::scene::{Canvas, World};
 use crate::{Error, Result};
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-/// How an exam is held.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExamConfig {
-    /// Seed of scenes, halves and nulls.
-    pub seed: u64,
-    /// What scenes are made of; where there is none, what a model of the lab was trained on, and the study's toy world for any other.
-    pub world: Option<World>,
-    /// A folder of labelled images for the unit measures; generated scenes where there is none.
-    pub images: Option<PathBuf>,
-    /// What says what the images of that folder show.
-    pub labels: LabelsFrom,
-    /// Generated scenes for the unit measures.
-    pub scenes: usize,
-    /// Swap twins.
-    pub twins: usize,
-    /// How often each combination is shown at each position.
-    pub repeats: usize,
-    /// Sites of the unit measures, as [`record`] takes them.
-    pub sites: Vec<String>,
-    /// The token policy of the unit measures.
-    pub tokens: TokenPolicy,
-    /// Of every interval.
-    pub confidence: Confidence,
-    /// Untrained models of each kind, beside which the unit measures stand.
-    pub controls: usize,
-    /// The pictures that the verdict is made of; `None` for none.
-    pub verdict: Option<Shows>,
-    /// The questions, in this order.
-    pub questions: Vec<&'static dyn Question>,
-    /// Whether units are measured.
-    pub units: bool,
-    /// How it is asked whether the units that concepts share help or hinder binding; `None` for not at all.
-    pub cause: Option<CostConfig>,
-    /// Where the measures of untrained models are kept for the next exam; nowhere where there is none.
-    pub cache: Option<Cache>,
-}
-
-impl ExamConfig {
-    /// What `snellen exam --quick` does: wider intervals in a third of the time.
-    pub fn quick(seed: u64) -> Result<Self> {
-        let shows = Shows { single: 300, twins: 150, most: 960 };
-        Ok(Self {
-            scenes: 300,
-            twins: 100,
-            repeats: 1,
-            controls: 2,
-            verdict: Some(shows),
-            cause: None,
-            ..Self::standard(seed)?
-        })
-    }
-
-    /// What `snellen exam --full` does: narrower intervals.
-    pub fn full(seed: u64) -> Result<Self> {
-        let shows = Shows { single: 1500, twins: 1500, most: 4800 };
-        let cause = Some(CostConfig { twins: 64, draws: 400, sites: 6 });
-        let verdict = Some(shows);
-        Ok(Self { scenes: 2000, twins: 1000, repeats: 4, controls: 5, verdict, cause, ..Self::standard(seed)? })
-    }
-
-    /// What `snellen exam` does unless it is told otherwise.
-    pub fn standard(seed: u64) -> Result<Self> {
-        Ok(Self {
-            seed,
-            world: None,
-            images: None,
-            labels: LabelsFrom::File,
-            scenes: 1000,
-            twins: 300,
-            repeats: 2,
-            sites: vec!["blocks.*.mlp.hook_post".to_owned(), "image_embeds".to_owned()],
-            tokens: TokenPolicy::Mean,
-            confidence: Confidence::new(0.95)?,
-            controls: 3,
-            verdict: Some(Shows { single: 600, twins: 600, most: 3600 }),
-            questions: QUESTIONS.to_vec(),
-            units: true,
-            cause: Some(CostConfig { twins: 24, draws: 100, sites: 4 }),
-            cache: None,
-        })
-    }
-}
+use std::path::Path;
 
 /// Told which stage begins; gives who is told how far it has come.
 pub trait Stages {
@@ -124,11 +31,6 @@ impl Stages for () {
         Box::new(())
     }
 }
-
-/// Pictures of each kind of scene in the report.
-const EXAMPLES: usize = 8;
-/// Objects in a scene for the unit measures, at most.
-const MOST_OBJECTS: usize = 5;
 
 /// Examines `examinee`, called `name`, into the new folder `out`: `report.json`, `report.html`, `answers.parquet`, and of a model `scenes/` (unless images
 /// are given) and `run/` with the recording and its tables.
@@ -158,8 +60,9 @@ pub fn examine(
         .transpose()?;
     let cause = measured.as_ref().map(|measured| plan.cause(measured.model, staged.path(), stages));
     let cause = cause.transpose()?.flatten();
+    let maps = measured.as_ref().map(|measured| plan.map(measured.model, stages)).transpose()?.flatten();
     let stage = stages.begin("report");
-    let (mut report, gallery) = plan.illustrate(name, &asked, measured)?;
+    let (mut report, mut gallery) = plan.illustrate(name, &asked, measured)?;
     if let Some(verdict) = &verdict {
         report.findings.insert(0, verdict.sentence.clone());
     }
@@ -171,6 +74,11 @@ pub fn examine(
         write_cause(&staged.path().join("cause.parquet"), &cause.effects)?;
     }
     report.cause = cause;
+    if let Some(maps) = &maps {
+        write_trace(&staged.path().join("trace.parquet"), maps)?;
+        // A page says by itself what its drawings are.
+        gallery.map = Some(picture(maps).replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1));
+    }
     report.write_json(staged.path())?;
     let ids = config.questions.iter().map(|question| question.id());
     let rows: Vec<_> = ids.zip(&asked).map(|(id, (asked, _))| (id, asked)).collect();
@@ -196,28 +104,18 @@ pub fn verdict(
 }
 
 /// What an exam is made of, known before anything is computed.
-struct Plan<'a> {
-    examinee: &'a dyn Examinee,
-    training: Option<&'a Training>,
-    config: &'a ExamConfig,
-    world: World,
-    templates: Vec<&'a str>,
+pub(super) struct Plan<'a> {
+    pub(super) examinee: &'a dyn Examinee,
+    pub(super) training: Option<&'a Training>,
+    pub(super) config: &'a ExamConfig,
+    pub(super) world: World,
+    pub(super) templates: Vec<&'a str>,
     /// Labelled images for the unit measures, where they were given.
-    given: Option<FolderSource>,
+    pub(super) given: Option<FolderSource>,
 }
 
 /// What questions gave, in their order.
-type Answered = Vec<(Asked, QuestionCard)>;
-
-/// What unit measures gave.
-struct Measured<'a> {
-    model: &'a Model,
-    units: Units,
-    pairs: Vec<SitePairs>,
-    source: FolderSource,
-    /// The scenes, where they were generated.
-    toys: Option<Vec<Scene>>,
-}
+pub(super) type Answered = Vec<(Asked, QuestionCard)>;
 
 impl<'a> Plan<'a> {
     fn new(examinee: &'a dyn Examinee, training: Option<&'a Training>, config: &'a ExamConfig) -> Result<Self> {
@@ -232,7 +130,7 @@ impl<'a> Plan<'a> {
         Ok(Self { examinee, training, config, world, templates, given })
     }
 
-    fn canvas(&self) -> Canvas {
+    pub(super) fn canvas(&self) -> Canvas {
         Canvas::plain(self.examinee.side(), self.examinee.side())
     }
 
@@ -269,215 +167,6 @@ impl<'a> Plan<'a> {
         };
         Ok((answered, Some(verdict)))
     }
-
-    /// Records `model` in the folder `at` and measures its units there.
-    fn measure(&self, model: &'a Model, at: &Path, stages: &dyn Stages) -> Result<Measured<'a>> {
-        let (config, world) = (self.config, &self.world);
-        let (source, toys) = if let Some(source) = &self.given {
-            (source.clone(), None)
-        } else {
-            let _stage = stages.begin("drawing scenes");
-            let world = world.repeating();
-            let most = generate::most_objects(&world).min(MOST_OBJECTS);
-            let toys = generate::independent(&world, most, config.scenes, config.seed)?;
-            let folder = at.join("scenes");
-            write_folder(&folder, &world, &toys, &self.canvas())?;
-            (FolderSource::open(&folder)?, Some(toys))
-        };
-        let recording = RecordConfig {
-            sites: config.sites.clone(),
-            policies: vec![config.tokens],
-            batch: 32,
-            seed: config.seed,
-            part: None,
-            unfinished: Unfinished::Discard,
-            skip_bad: false,
-            edits: Vec::new(),
-        };
-        let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
-        let run = at.join("run");
-        let manifest = record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
-        let controls = self.controls(model, (&source, &manifest), &recording, &criterion, at, stages)?;
-        let stage = stages.begin("measuring units");
-        let (measured, pairs) = units::measure(&run, None, &controls, &criterion, stage.as_ref())?;
-        let mut units = measured.units;
-        units.pixels = units::pixels(&source, &model.preprocessing, &criterion)?;
-        spatial::check(model, &source, &mut units.strongest)?;
-        Ok(Measured { model, units, pairs, source, toys })
-    }
-
-    /// Whether the units that concepts share help or hinder binding, by what was measured of them in the folder `at`.
-    fn cause(&self, model: &Model, at: &Path, stages: &dyn Stages) -> Result<Option<Cost>> {
-        let Some(config) = self.config.cause else { return Ok(None) };
-        let stage = stages.begin("ablating shared units");
-        let tables = UnitConcepts::read(&at.join("run").join("unit_concepts.parquet"))?;
-        let hidden = |name: &str| -> Option<Site> {
-            let site: Site = name.split('/').next()?.parse().ok()?;
-            matches!(site.point, Point::Block(..)).then_some(site)
-        };
-        let known = tables.sites.into_iter().filter_map(|(name, cells)| {
-            let site = hidden(&name)?;
-            Some((site, MeasuredUnits::new(&site.to_string(), tables.concepts.clone(), cells, Vec::new())))
-        });
-        let against = Against {
-            draws: config.draws,
-            seed: self.config.seed,
-            confidence: self.config.confidence,
-            progress: stage.as_ref(),
-        };
-        let known: Vec<_> = known.collect();
-        superposition_cost(model, (&self.world, &self.templates), &known, config, against).map(Some)
-    }
-
-    /// The same of untrained models of the same shape; of their recordings nothing stays.
-    fn controls(
-        &self,
-        model: &Model,
-        (source, manifest): (&FolderSource, &RunManifest),
-        recording: &RecordConfig,
-        criterion: &Criterion,
-        at: &Path,
-        stages: &dyn Stages,
-    ) -> Result<Vec<Untrained>> {
-        if self.config.controls == 0 || !model.can_be_untrained() {
-            return Ok(Vec::new());
-        }
-        let stage = stages.begin("measuring untrained models");
-        let (kinds, models) = (UntrainedKind::ALL, self.config.controls);
-        let mut controls = Vec::new();
-        for (k, kind) in kinds.into_iter().enumerate() {
-            let mut measured = Vec::new();
-            for seed in 0..models {
-                stage.advance(k * models + seed, kinds.len() * models);
-                let of = model::Untrained { kind, seed: self.config.seed.wrapping_add(seed as u64) };
-                let kept = self.config.cache.as_ref().map(|cache| cache.file(of, manifest, criterion)).transpose()?;
-                if let Some(known) = kept.as_deref().and_then(Cache::get) {
-                    measured.push(known);
-                    continue;
-                }
-                let run = at.join("untrained");
-                record(&model.untrained(of)?, source, recording, &run, &Watched(stage.as_ref()))?;
-                let sites = units::sites(&run, criterion, &Watched(stage.as_ref()))?;
-                std::fs::remove_dir_all(&run).map_err(Error::io(&run))?;
-                kept.iter().for_each(|file| Cache::put(file, &sites));
-                measured.push(sites);
-            }
-            controls.push(Untrained { name: kind.name().to_owned(), models: measured });
-        }
-        Ok(controls)
-    }
-
-    fn illustrate(&self, name: &str, asked: &Answered, measured: Option<Measured<'_>>) -> Result<(Report, Gallery)> {
-        let mut gallery = Gallery::default();
-        let mut scenes = Vec::new();
-        for (asked, card) in asked {
-            scenes.push(SceneSet {
-                name: card.title.clone(),
-                purpose: card.purpose.clone(),
-                images: asked.scenes.len(),
-            });
-            gallery.scenes.push(self.examples(&asked.scenes, asked.group)?);
-            gallery.failures.push(self.failures(asked)?);
-        }
-        let cards: Vec<QuestionCard> = asked.iter().map(|(_, card)| card.clone()).collect();
-        let mut said = findings::of_questions(&self.config.questions, &cards);
-        let (mut model, mut confused) = (None, Vec::new());
-        if let Some(measured) = &measured {
-            let (name, purpose) = match &measured.toys {
-                Some(_) => (
-                    "independent scenes",
-                    "unit measures: single objects in a grid, and several whose values are drawn each by itself",
-                ),
-                None => ("images", "unit measures: the images that were given"),
-            };
-            let images = measured.source.filenames.len();
-            scenes.push(SceneSet { name: name.to_owned(), purpose: purpose.to_owned(), images });
-            gallery.scenes.push(self.examples(measured.toys.as_deref().unwrap_or_default(), 1)?);
-            [gallery.units, gallery.classes] = units::pictures(measured.model, &measured.source, &measured.units)?;
-            said.extend(findings::of_units(&measured.units));
-            model = Some(model_card(measured.model)?);
-            // What answers are made of is the embedding alone.
-            let embedding = measured.pairs.iter().find(|of| of.site.starts_with("image_embeds"));
-            if let Some((site, geometry)) = embedding.and_then(|of| Some((of.site.as_str(), of.geometry.as_ref()?))) {
-                let factors = self.world.factors();
-                let nearness = asked.iter().flat_map(|(asked, _)| asked.nearness.clone()).collect::<Vec<_>>();
-                let concepts = &measured.units.concepts;
-                confused = confusions(&nearness, &factors, (site, geometry), concepts, self.config.seed);
-            }
-        }
-        let report = Report {
-            schema: crate::report::SCHEMA,
-            snellen: env!("CARGO_PKG_VERSION").to_owned(),
-            seed: self.config.seed,
-            confidence: self.config.confidence,
-            name: name.to_owned(),
-            model,
-            training: self.training.map(Training::card),
-            scenes,
-            templates: self.templates.iter().map(ToString::to_string).collect(),
-            verdict: None,
-            questions: cards,
-            units: measured.map(|measured| measured.units),
-            confusions: confused,
-            cause: None,
-            findings: said,
-        };
-        Ok((report, gallery))
-    }
-
-    /// The wrong answers of which the examinee was surest, of different scenes.
-    fn failures(&self, asked: &Asked) -> Result<Vec<Picture>> {
-        let by = |wrong: &Decision| wrong.other_similarity - wrong.similarity;
-        let mut wrong: Vec<&Decision> = asked.decisions.iter().filter(|decision| decision.score == 0.0).collect();
-        wrong.sort_by(|a, b| by(b).total_cmp(&by(a)));
-        let mut met = BTreeSet::new();
-        wrong.retain(|decision| decision.scene < asked.scenes.len() && met.insert(decision.scene));
-        let picture = |wrong: &&Decision| {
-            let Decision { other, right, similarity, other_similarity, .. } = wrong;
-            let said = format!("“{other}” {other_similarity:.3}, and not “{right}” {similarity:.3}");
-            Picture::new(&render(&asked.scenes[wrong.scene], &self.world, &self.canvas()), said, None)
-        };
-        wrong.iter().take(EXAMPLES).map(picture).collect()
-    }
-
-    /// Some of `scenes`, evenly spread; those of a group side by side.
-    fn examples(&self, scenes: &[Scene], group: usize) -> Result<Vec<Picture>> {
-        let (n, shown) = (scenes.len(), EXAMPLES.min(scenes.len()));
-        let at = |i: usize| {
-            if group > 1 { i / group * group * (n / shown) + i % group } else { (i * n / shown + i) % n }
-        };
-        let picture = |scene: &Scene| {
-            let said = caption(scene, &self.world, &Wording::plain(scene.objects.len()));
-            Picture::new(&render(scene, &self.world, &self.canvas()), said, None)
-        };
-        (0..shown).map(|i| picture(&scenes[at(i)])).collect()
-    }
-}
-
-/// Asks whether to stop, and says nothing of how far it has come.
-struct Watched<'a>(&'a dyn Progress);
-
-impl Progress for Watched<'_> {
-    fn advance(&self, _: usize, _: usize) {}
-
-    fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled()
-    }
-}
-
-fn model_card(model: &Model) -> Result<ModelCard> {
-    let text = model.config.text()?;
-    let tower = |t: &TowerConfig| TowerCard { layers: t.layers, width: t.width, heads: t.heads, mlp: t.mlp };
-    Ok(ModelCard {
-        weights_hash: model.weights_hash.clone(),
-        parameters: model.parameters,
-        vision: tower(&model.config.vision.tower),
-        text: tower(&text.tower),
-        image: model.config.vision.image,
-        patch: model.config.vision.patch,
-        embedding: text.projection,
-        preprocessing: model.preprocessing.clone(),
-    })
 }
 
 /// The images in `folder`, which have labels.

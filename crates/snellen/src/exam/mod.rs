@@ -3,10 +3,13 @@
 mod answers;
 mod cache;
 mod classes;
+mod config;
 mod confusions;
 mod examine;
 mod examinee;
 mod findings;
+mod illustrated;
+mod measured;
 pub mod question;
 pub mod questions;
 mod scores;
@@ -18,7 +21,8 @@ mod verdict;
 mod wording;
 
 pub use cache::Cache;
-pub use examine::{ExamConfig, Stages, examine, verdict};
+pub use config::ExamConfig;
+pub use examine::{Stages, examine, verdict};
 pub use examinee::Examinee;
 pub use question::{QUESTIONS, Question, questions};
 pub use sitting::Sitting;

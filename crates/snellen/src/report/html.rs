@@ -32,6 +32,8 @@ pub struct Gallery {
     pub scenes: Vec<Vec<Picture>>,
     /// The answers of each question that were wrong by most, in the order of the questions.
     pub failures: Vec<Vec<Picture>>,
+    /// Where a binding is carried, as SVG.
+    pub map: Option<String>,
     /// The top images of each of the strongest units, in their order.
     pub units: Vec<Vec<Picture>>,
     /// Those of the clearest unit of each class.

@@ -177,7 +177,8 @@ pub fn from_model(
     drop(model);
     let own = load(&LoadConfig::plain())?;
     if own.tokenizer().is_ok() {
-        let mut exam = ExamConfig { controls: 0, verdict: None, cause: None, ..ExamConfig::standard(with.seed)? };
+        let mut exam =
+            ExamConfig { controls: 0, verdict: None, cause: None, map: None, ..ExamConfig::standard(with.seed)? };
         exam.images = Some(folder);
         let training = training(&own)?;
         let report = examine(&own, &own.name, training.as_ref(), &exam, &out.join("exam"), stages)?;

@@ -27,6 +27,7 @@ fn config() -> ExamConfig {
         controls: 1,
         verdict: None,
         cause,
+        map: Some([4, 2]),
         ..ExamConfig::standard(5).unwrap()
     }
 }
@@ -46,13 +47,15 @@ fn a_sitting_repeats_itself_at_any_number_of_threads() {
         sit(&model, &out, threads);
         let tables = ["unit_concepts", "units", "concepts", "pairs", "sites"].map(|name| format!("run/{name}.parquet"));
         let others =
-            ["report.json", "report.html", "cause.parquet", "run/run.json", "scenes/labels.csv"].map(str::to_owned);
+            ["report.json", "report.html", "cause.parquet", "trace.parquet", "run/run.json", "scenes/labels.csv"]
+                .map(str::to_owned);
         let files: Vec<String> = others.into_iter().chain(tables).collect();
         files.iter().map(|file| std::fs::read(out.join(file)).unwrap()).collect::<Vec<_>>()
     });
     assert!(one == three);
     let page = String::from_utf8(one[1].clone()).unwrap();
     assert!(!page.contains("http:") && !page.contains("https:"), "the page needs no network");
+    assert!(page.contains("Image tower: where the binding is carried") && page.contains("Text tower: where"));
     let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "nothing half-written is left: {left:?}");
 }

@@ -1,0 +1,161 @@
+//! What an exam measures of a model's activations: units, beside untrained models, and what becomes of answers when they are changed.
+
+use super::cache::Cache;
+use super::examine::{Plan, Stages};
+use super::spatial;
+use crate::intervene::trace::{Direction, PartKind, TowerMap, TraceConfig, trace};
+use crate::intervene::{Against, Cost, MeasuredUnits, superposition_cost};
+use crate::measure::encodes::Criterion;
+use crate::measure::pairs_table::SitePairs;
+use crate::measure::table::UnitConcepts;
+use crate::model::{self, Model, Point, Site, Tower, UntrainedKind};
+use crate::record::{FolderSource, Progress, RecordConfig, RunManifest, Unfinished, record};
+use crate::report::Units;
+use crate::scene::folder::write_folder;
+use crate::scene::{Scene, generate};
+use crate::units::{self, Untrained};
+use crate::{Error, ErrorKind, Result};
+use std::path::Path;
+
+/// Objects in a scene for the unit measures, at most.
+const MOST_OBJECTS: usize = 5;
+
+/// What unit measures gave.
+pub(super) struct Measured<'a> {
+    pub(super) model: &'a Model,
+    pub(super) units: Units,
+    pub(super) pairs: Vec<SitePairs>,
+    pub(super) source: FolderSource,
+    /// The scenes, where they were generated.
+    pub(super) toys: Option<Vec<Scene>>,
+}
+
+impl<'a> Plan<'a> {
+    /// Records `model` in the folder `at` and measures its units there.
+    pub(super) fn measure(&self, model: &'a Model, at: &Path, stages: &dyn Stages) -> Result<Measured<'a>> {
+        let (config, world) = (self.config, &self.world);
+        let (source, toys) = if let Some(source) = &self.given {
+            (source.clone(), None)
+        } else {
+            let _stage = stages.begin("drawing scenes");
+            let world = world.repeating();
+            let most = generate::most_objects(&world).min(MOST_OBJECTS);
+            let toys = generate::independent(&world, most, config.scenes, config.seed)?;
+            let folder = at.join("scenes");
+            write_folder(&folder, &world, &toys, &self.canvas())?;
+            (FolderSource::open(&folder)?, Some(toys))
+        };
+        let recording = RecordConfig {
+            sites: config.sites.clone(),
+            policies: vec![config.tokens],
+            batch: 32,
+            seed: config.seed,
+            part: None,
+            unfinished: Unfinished::Discard,
+            skip_bad: false,
+            edits: Vec::new(),
+        };
+        let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
+        let run = at.join("run");
+        let manifest = record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
+        let controls = self.controls(model, (&source, &manifest), &recording, &criterion, at, stages)?;
+        let stage = stages.begin("measuring units");
+        let (measured, pairs) = units::measure(&run, None, &controls, &criterion, stage.as_ref())?;
+        let mut units = measured.units;
+        units.pixels = units::pixels(&source, &model.preprocessing, &criterion)?;
+        spatial::check(model, &source, &mut units.strongest)?;
+        Ok(Measured { model, units, pairs, source, toys })
+    }
+
+    /// Whether the units that concepts share help or hinder binding, by what was measured of them in the folder `at`.
+    pub(super) fn cause(&self, model: &Model, at: &Path, stages: &dyn Stages) -> Result<Option<Cost>> {
+        let Some(config) = self.config.cause else { return Ok(None) };
+        let stage = stages.begin("ablating shared units");
+        let tables = UnitConcepts::read(&at.join("run").join("unit_concepts.parquet"))?;
+        let hidden = |name: &str| -> Option<Site> {
+            let site: Site = name.split('/').next()?.parse().ok()?;
+            matches!(site.point, Point::Block(..)).then_some(site)
+        };
+        let known = tables.sites.into_iter().filter_map(|(name, cells)| {
+            let site = hidden(&name)?;
+            Some((site, MeasuredUnits::new(&site.to_string(), tables.concepts.clone(), cells, Vec::new())))
+        });
+        let against = Against {
+            draws: config.draws,
+            seed: self.config.seed,
+            confidence: self.config.confidence,
+            progress: stage.as_ref(),
+        };
+        let known: Vec<_> = known.collect();
+        superposition_cost(model, (&self.world, &self.templates), &known, config, against).map(Some)
+    }
+
+    /// Where a binding is carried; `None` where it isn't asked or twins can't be traced.
+    pub(super) fn map(&self, model: &Model, stages: &dyn Stages) -> Result<Option<Vec<TowerMap>>> {
+        let Some([twins, nulls]) = self.config.map else { return Ok(None) };
+        let config = TraceConfig {
+            world: self.world.clone(),
+            twins,
+            nulls,
+            towers: vec![Tower::Vision, Tower::Text],
+            parts: PartKind::ALL.into_iter().filter(|part| *part != PartKind::Heads).collect(),
+            groups: Vec::new(),
+            direction: Direction::Denoise,
+            confidence: self.config.confidence,
+            seed: self.config.seed,
+        };
+        match trace(model, &config, &|stage| stages.begin(stage)) {
+            Err(error) if error.kind() == ErrorKind::Input => Ok(None),
+            maps => maps.map(Some),
+        }
+    }
+
+    /// The same of untrained models of the same shape; of their recordings nothing stays.
+    fn controls(
+        &self,
+        model: &Model,
+        (source, manifest): (&FolderSource, &RunManifest),
+        recording: &RecordConfig,
+        criterion: &Criterion,
+        at: &Path,
+        stages: &dyn Stages,
+    ) -> Result<Vec<Untrained>> {
+        if self.config.controls == 0 || !model.can_be_untrained() {
+            return Ok(Vec::new());
+        }
+        let stage = stages.begin("measuring untrained models");
+        let (kinds, models) = (UntrainedKind::ALL, self.config.controls);
+        let mut controls = Vec::new();
+        for (k, kind) in kinds.into_iter().enumerate() {
+            let mut measured = Vec::new();
+            for seed in 0..models {
+                stage.advance(k * models + seed, kinds.len() * models);
+                let of = model::Untrained { kind, seed: self.config.seed.wrapping_add(seed as u64) };
+                let kept = self.config.cache.as_ref().map(|cache| cache.file(of, manifest, criterion)).transpose()?;
+                if let Some(known) = kept.as_deref().and_then(Cache::get) {
+                    measured.push(known);
+                    continue;
+                }
+                let run = at.join("untrained");
+                record(&model.untrained(of)?, source, recording, &run, &Watched(stage.as_ref()))?;
+                let sites = units::sites(&run, criterion, &Watched(stage.as_ref()))?;
+                std::fs::remove_dir_all(&run).map_err(Error::io(&run))?;
+                kept.iter().for_each(|file| Cache::put(file, &sites));
+                measured.push(sites);
+            }
+            controls.push(Untrained { name: kind.name().to_owned(), models: measured });
+        }
+        Ok(controls)
+    }
+}
+
+/// Asks whether to stop, and says nothing of how far it has come.
+struct Watched<'a>(&'a dyn Progress);
+
+impl Progress for Watched<'_> {
+    fn advance(&self, _: usize, _: usize) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
