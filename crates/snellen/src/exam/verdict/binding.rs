@@ -57,7 +57,7 @@ impl Chart<'_> {
     pub(super) fn binding(&self, [f, g]: [usize; 2], failed: &[String]) -> Result<VerdictRow> {
         let world = self.sitting.world;
         let content = format!("{} x {}", world.factors[f].name, world.factors[g].name);
-        let unasked = |why: &str| row(content.clone(), ContentKind::Binding, Links::not_asked(why), Vec::new());
+        let unasked = |why: &str| Ok(row(content.clone(), ContentKind::Binding, Links::not_asked(why), Vec::new()));
         if !failed.is_empty() {
             return unasked(&format!("{} fails by itself", failed.join(" and ")));
         }
@@ -76,7 +76,7 @@ impl Chart<'_> {
             new_combinations: self.carried(&matched),
             matched: link,
         };
-        row(content, ContentKind::Binding, links, found.layers)
+        Ok(row(content, ContentKind::Binding, links, found.layers))
     }
 
     /// Shows any twins, and asks match and map.

@@ -150,7 +150,7 @@ impl Reading<'_> {
             _ => link,
         };
         let many = Link::by_share(accuracy, chance, BINDING_ACCESSIBLE, &with(size(curve)));
-        Linear { link, many: Some(many).filter(|many| many.is_yes()) }
+        Linear { link, many: Some(many).filter(Link::is_yes) }
     }
 
     /// What a linear reader finds in one matrix with few rows.

@@ -173,7 +173,7 @@ impl Chart<'_> {
             matched: self.recognised(&factor.name)?,
             new_combinations: self.carried_over(k, &factor.name)?,
         };
-        row(factor.name.clone(), ContentKind::Attribute, links, layers(&reading, &beside.layers)?)
+        Ok(row(factor.name.clone(), ContentKind::Attribute, links, layers(&reading, &beside.layers)?))
     }
 
     /// Zero-shot accuracy on the combinations that it knows.
@@ -217,9 +217,9 @@ impl Chart<'_> {
     }
 }
 
-fn row(content: String, kind: ContentKind, links: Links, layers: Vec<LayerReading>) -> Result<VerdictRow> {
+fn row(content: String, kind: ContentKind, links: Links, layers: Vec<LayerReading>) -> VerdictRow {
     let links = links.concluded(kind);
-    Ok(VerdictRow { content, kind, failure: named::failure(kind, &links), cells: links.cells(), layers })
+    VerdictRow { content, kind, failure: named::failure(kind, &links), cells: links.cells(), layers }
 }
 
 fn layers(reading: &Reading<'_>, layers: &[(Site, Matrix)]) -> Result<Vec<LayerReading>> {

@@ -84,26 +84,13 @@ impl TowerMap {
         heads: &[String],
         entry: impl Fn(usize, usize) -> Option<&'a Entry>,
     ) -> Vec<String> {
-        let named: String = heads.iter().map(|name| format!("{name:>CELL$}")).collect();
+        let named = heads.iter().map(|name| format!("{name:>CELL$}")).collect::<Vec<_>>().concat();
         let mut lines = vec![String::new(), title.to_owned(), format!("layer {}", named.trim_end())];
         for layer in 0..self.layers {
-            let cells: String = (0..heads.len()).map(|k| format!("{:>CELL$}", self.cell(entry(layer, k)))).collect();
-            lines.push(format!("{layer:>5} {cells}"));
+            let cells: Vec<String> = (0..heads.len()).map(|k| format!("{:>CELL$}", cell(entry(layer, k)))).collect();
+            lines.push(format!("{layer:>5} {}", cells.concat()));
         }
         lines
-    }
-
-    fn cell(&self, entry: Option<&Entry>) -> String {
-        let Some(entry) = entry else { return String::new() };
-        match (entry.effect, entry.note) {
-            (_, Some(CANNOT_MATTER)) => "x".to_owned(),
-            (_, Some(SAME)) => "=".to_owned(),
-            (_, Some(EMPTY)) => "_".to_owned(),
-            (Some(effect), _) if entry.beyond_null() || entry.p.is_none() => {
-                percent(entry.share.unwrap_or(effect.estimate))
-            }
-            _ => ".".to_owned(),
-        }
     }
 
     fn strongest(&self) -> Vec<String> {
@@ -144,5 +131,19 @@ fn short(group: Group) -> String {
         Group::Start => "sta".to_owned(),
         Group::Object(k) => format!("ob{k}"),
         group => group.to_string(),
+    }
+}
+
+/// What a cell of the map says.
+fn cell(entry: Option<&Entry>) -> String {
+    let Some(entry) = entry else { return String::new() };
+    match (entry.effect, entry.note) {
+        (_, Some(CANNOT_MATTER)) => "x".to_owned(),
+        (_, Some(SAME)) => "=".to_owned(),
+        (_, Some(EMPTY)) => "_".to_owned(),
+        (Some(effect), _) if entry.beyond_null() || entry.p.is_none() => {
+            percent(entry.share.unwrap_or(effect.estimate))
+        }
+        _ => ".".to_owned(),
     }
 }

@@ -61,7 +61,7 @@ pub fn exact(
             }
             let before = pairs.margin(*i, &embeds.data()[2 * k * embeds.width()..][..embeds.width()]);
             for (layer, which) in &by_layer {
-                let layer = Layer {
+                let layer = Run {
                     towers,
                     pairs,
                     tower,
@@ -110,7 +110,7 @@ fn sites(tower: Tower, layers: impl Iterator<Item = usize>) -> Vec<Site> {
 }
 
 /// A layer of the two rows of one twin: the patched one and the source.
-struct Layer<'a> {
+struct Run<'a> {
     towers: &'a Towers<f32>,
     pairs: &'a Pairs,
     tower: &'a TowerConfig,
@@ -124,7 +124,7 @@ struct Layer<'a> {
 /// Which node, how many values it changed, and the embedding with it.
 type Done = (usize, usize, Vec<f32>);
 
-impl Layer<'_> {
+impl Run<'_> {
     fn values(&self, point: BlockPoint) -> [&[f32]; 2] {
         let site = Site { tower: self.pairs.input.tower(), point: Point::Block(self.layer, point) };
         self.rows.map(|row| self.seen.row(site, row))

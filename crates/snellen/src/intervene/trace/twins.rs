@@ -19,7 +19,7 @@ const TOGETHER: usize = 128;
 /// Scenes and their captions.
 pub struct Twins<'a> {
     world: &'a World,
-    twins: Vec<SwapTwin>,
+    pairs: Vec<SwapTwin>,
     wordings: Vec<Wording<'a>>,
     /// Of each twin the caption of the scene and of its twin: clean and corrupt.
     captions: Vec<[String; 2]>,
@@ -43,23 +43,23 @@ impl<'a> Twins<'a> {
             [&twin.scene, &twin.scene.swapped(factor, 0, 1)].map(|scene| caption(scene, world, wording))
         };
         let captions = twins.iter().zip(&wordings).map(said).collect();
-        Ok(Self { world, twins, wordings, captions })
+        Ok(Self { world, pairs: twins, wordings, captions })
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.twins.len()
+        self.pairs.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.twins.is_empty()
+        self.pairs.is_empty()
     }
 
     /// Of the twins `which` clean and corrupt scene, as `model` is shown them.
     fn pictures(&self, model: &Model, which: Range<usize>) -> Vec<RgbImage> {
         let canvas = canvas(&model.config);
-        let scenes: Vec<&Scene> = self.twins[which].iter().flat_map(|twin| [&twin.scene, &twin.twin]).collect();
+        let scenes: Vec<&Scene> = self.pairs[which].iter().flat_map(|twin| [&twin.scene, &twin.twin]).collect();
         scenes.par_iter().map(|scene| render(scene, self.world, &canvas)).collect()
     }
 
@@ -71,7 +71,7 @@ impl<'a> Twins<'a> {
         let texts = model.encode_texts(&self.captions[which.clone()].concat(), &mut ())?;
         let canvas = canvas(&model.config);
         let map = |twin: &SwapTwin| TokenMap::of_scenes(&[&twin.scene, &twin.twin], self.world, &canvas, model);
-        let maps = self.twins[which.clone()].par_iter().map(map).collect();
+        let maps = self.pairs[which.clone()].par_iter().map(map).collect();
         let input = Input::Images(model.pixels(&self.pictures(model, which))?);
         Ok(Pairs { input, maps, readout: readout(texts.data(), texts.width()) })
     }
@@ -90,7 +90,7 @@ impl<'a> Twins<'a> {
         let site = Site::text(Point::Block(0, BlockPoint::ResidPost));
         let (mut captions, mut maps, mut readouts, mut refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (row, i) in which.enumerate() {
-            let (twin, wording) = (&self.twins[i], &self.wordings[i]);
+            let (twin, wording) = (&self.pairs[i], &self.wordings[i]);
             let map = |scene| TokenMap::of_caption(scene, self.world, wording, tokenizer);
             let both = [map(&twin.scene)?, map(&twin.twin)?];
             let groups = [Group::All, Group::Object(0), Group::Object(1)];

@@ -72,6 +72,7 @@ fn failed<E>(_: E) -> Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
