@@ -36,7 +36,7 @@ pub struct Intervene {
     /// shared:FACTOR=VALUE,FACTOR=VALUE (measured on scenes); file:PATH
     #[arg(long)]
     units: Units,
-    /// What becomes of them: mean, zero, resample[:SEED] (what another scene has there), patch (what the swap twin has there),
+    /// What becomes of them: mean, zero, resample:SEED (what another scene has there), patch (what the swap twin has there),
     /// add:SCALE:FILE, project-out:FILE (a direction), rescale:FACTOR
     #[arg(long, default_value_t = Action::Mean)]
     edit: Action,
@@ -68,12 +68,12 @@ pub struct Intervene {
 }
 
 /// Runs `snellen intervene`.
-pub fn run(args: Intervene) -> Result<()> {
+pub fn run(args: &Intervene) -> Result<()> {
     // Before anything is computed.
     let staged = args.out.as_deref().map(StagedDir::begin).transpose()?;
     let found = match &args.model {
-        Some(model) => made(&args.load.open(model)?, &args)?,
-        None => bundled::with_model(|folder| made(&Model::load_with(folder, &args.load.config()?)?, &args))?,
+        Some(model) => made(&args.load.open(model)?, args)?,
+        None => bundled::with_model(|folder| made(&Model::load_with(folder, &args.load.config()?)?, args))?,
     };
     let json = serde_json::to_string_pretty(&found).map_err(|e| Error::malformed("json", e))?;
     if let Some(staged) = staged {
@@ -82,7 +82,7 @@ pub fn run(args: Intervene) -> Result<()> {
         std::fs::write(&path, format!("{json}\n")).map_err(Error::io(&path))?;
         staged.publish()?;
     }
-    if args.json { terminal::say(json) } else { summarise(&found, &args) }
+    if args.json { terminal::say(json) } else { summarise(&found, args) }
 }
 
 /// The edit of `model`, in the world that it was trained on, where the lab made it.

@@ -68,7 +68,7 @@ pub fn run(command: Command, threads: Option<u16>, level: Option<Level>) -> Resu
         Command::Record(args) => record::run(*args),
         Command::Merge(args) => merge::run(&args),
         Command::Measure(args) => measure::run(&args),
-        Command::Intervene(args) => intervene::run(args),
+        Command::Intervene(args) => intervene::run(&args),
         Command::Sites(args) => sites::run(&args),
         Command::Parity(args) => parity::run(&args),
         Command::Trace(args) => trace::run(&args),

@@ -24,7 +24,7 @@ pub enum Change {
 
 impl Change {
     /// Along `direction`, of any length above 0.
-    pub fn project_out(direction: Vec<f32>) -> Option<Self> {
+    pub fn project_out(direction: &[f32]) -> Option<Self> {
         let length = direction.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let unit = direction.iter().map(|x| (f64::from(*x) / length) as f32).collect();
         (length > 0.0 && length.is_finite()).then_some(Self::ProjectOut(unit))

@@ -107,7 +107,7 @@ impl Edit {
                 let direction = of(&read_direction(direction, fixed()?)?);
                 Change::Add(direction.iter().map(|x| scale * x).collect())
             }
-            Action::ProjectOut { direction } => Change::project_out(of(&read_direction(direction, fixed()?)?))
+            Action::ProjectOut { direction } => Change::project_out(&of(&read_direction(direction, fixed()?)?))
                 .ok_or_else(|| Error::mismatch(self.place(), "a direction that these units take part in", "0"))?,
         };
         Ok(Prepared { site: self.site, head: self.head, tokens: self.tokens, units, change })

@@ -50,22 +50,22 @@ enum Input<'a> {
     Texts(Tokens),
 }
 
-/// Where the rest of a forward begins.
+/// What the rest of a forward begins with.
 #[derive(Clone, Copy, PartialEq)]
-enum From {
-    /// With the input.
+enum Begins {
+    /// The input.
     Input,
-    /// With the stream before a block.
+    /// The stream before a block.
     Before(usize),
-    /// With the stream between attention and MLP, for what the MLP makes of it.
+    /// The stream between attention and MLP, for what the MLP makes of it.
     Mid(usize),
-    /// With the hidden units of the MLP.
+    /// The hidden units of the MLP.
     Post(usize),
-    /// With the heads' output.
+    /// The heads' output.
     Z(usize),
 }
 
-impl From {
+impl Begins {
     fn of(site: Site, layers: usize) -> Self {
         match site.point {
             Point::Embed | Point::PosEmbed | Point::LnPre => Self::Input,
@@ -96,7 +96,7 @@ impl From {
 }
 
 impl<'a> ModelRest<'a> {
-    /// Of a forward over images, whose `pixels` come in batches of [`BATCH`], which is run as far as is needed.
+    /// Of a forward over images, whose `pixels` come in batches of 64, which is run as far as is needed.
     ///
     /// # Errors
     /// When the model has no such site, or there is no memory for what is kept.
@@ -124,7 +124,7 @@ impl<'a> ModelRest<'a> {
         if !Site::all(&model.config, site.tower).contains(&site) {
             return Err(Error::mismatch(format!("site `{site}`"), "a site of this model", "none of its sites"));
         }
-        let from = From::of(site, Self::layers(model, site.tower));
+        let from = Begins::of(site, Self::layers(model, site.tower));
         let kept = from.kept(site.tower, Self::layers(model, site.tower));
         let each = [Some(site), kept].into_iter().flatten();
         let values: usize = each.map(|site| site.shape(&model.config, 1, length).iter().product::<usize>()).sum();
@@ -136,7 +136,7 @@ impl<'a> ModelRest<'a> {
             let rows = first..first + count;
             first = rows.end;
             let input = input(number, &rows.clone().collect::<Vec<_>>());
-            let mut seen = Seen { sites: [Some(site), kept], values: Default::default() };
+            let mut seen = Seen { sites: [Some(site), kept], values: [None, None] };
             let tape = &mut Tape::off();
             match &input {
                 Input::Images(pixels) => model.towers.observe_images(tape, *pixels, &mut seen)?,
@@ -194,25 +194,25 @@ impl Rest for ModelRest<'_> {
         let tape = &mut Tape::off();
         let layers = Self::layers(self.model, self.site.tower);
         let mut put = Put { site: self.site, values: &values };
-        let embeds = match (From::of(self.site, layers), batch.stream.clone()) {
-            (From::Before(layer), Some(_)) if self.is_stream(layer) => {
+        let embeds = match (Begins::of(self.site, layers), batch.stream.clone()) {
+            (Begins::Before(layer), Some(_)) if self.is_stream(layer) => {
                 self.resume(batch, layer, Tensor::new(batch.shape.clone(), values), &mut ())?
             }
-            (From::Before(layer), Some(stream)) => self.resume(batch, layer, stream, &mut put)?,
-            (From::Post(layer), Some(mid)) => {
+            (Begins::Before(layer), Some(stream)) => self.resume(batch, layer, stream, &mut put)?,
+            (Begins::Post(layer), Some(mid)) => {
                 let post = Tensor::new(batch.shape.clone(), values);
                 self.finish(batch, layer, Inside::Post { post, mid }, &mut ())?
             }
-            (From::Z(layer), Some(pre)) => {
+            (Begins::Z(layer), Some(pre)) => {
                 let z = Tensor::new(batch.shape.clone(), values);
                 self.finish(batch, layer, Inside::Z { z, pre }, &mut ())?
             }
-            (From::Mid(layer), Some(_)) if self.site.point == Point::Block(layer, BlockPoint::ResidMid) => {
+            (Begins::Mid(layer), Some(_)) if self.site.point == Point::Block(layer, BlockPoint::ResidMid) => {
                 let mid = Tensor::new(batch.shape.clone(), values);
                 self.finish(batch, layer, Inside::Mid(mid), &mut ())?
             }
-            (From::Mid(layer), Some(mid)) => self.finish(batch, layer, Inside::Mid(mid), &mut put)?,
-            (From::Input, _) | (_, None) => match &batch.input {
+            (Begins::Mid(layer), Some(mid)) => self.finish(batch, layer, Inside::Mid(mid), &mut put)?,
+            (Begins::Input, _) | (_, None) => match &batch.input {
                 Input::Images(pixels) => self.model.towers.embed_images(tape, *pixels, &mut put)?,
                 Input::Texts(tokens) => self.model.towers.embed_texts(tape, tokens, &mut put)?,
             },

@@ -97,7 +97,7 @@ impl<'a> Trial<'a> {
         let rows = rest.batches().last().map_or(0, |batch| batch.end);
         let place = || format!("site `{}`, tokens `{}`", rest.site(), asked.tokens);
         let per_row = [asked.positions.len(), asked.strata.len()];
-        if per_row != [rows; 2] || rest.batches().iter().any(|batch| batch.len() % 2 != 0) {
+        if per_row != [rows; 2] || rest.batches().iter().any(|batch| !batch.len().is_multiple_of(2)) {
             return Err(Error::mismatch(place(), format!("pairs of {rows} rows"), format!("{per_row:?}")));
         }
         let twins = asked.targets.first().map_or(0, |target| target.twins.len());
@@ -275,12 +275,12 @@ impl<'a> Trial<'a> {
 
     /// An edit of `units`: with the numbers of these from `full`, which has one for each unit.
     fn edit(&self, units: &[usize], full: &Change) -> Prepared {
-        let some = |values: &Vec<f32>| units.iter().map(|unit| values[*unit]).collect();
+        let some = |values: &Vec<f32>| -> Vec<f32> { units.iter().map(|unit| values[*unit]).collect() };
         let change = match full {
             Change::Set(values) => Change::Set(some(values)),
             Change::Add(values) => Change::Add(some(values)),
             Change::ProjectOut(values) => {
-                Change::project_out(some(values)).unwrap_or(Change::Add(vec![0.0; units.len()]))
+                Change::project_out(&some(values)).unwrap_or(Change::Add(vec![0.0; units.len()]))
             }
             other => other.clone(),
         };

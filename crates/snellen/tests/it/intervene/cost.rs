@@ -101,7 +101,7 @@ fn where_nothing_is_bound_there_is_nothing_to_restore() {
 /// What is said of the first five units in networks of which the others are these.
 fn said(first: Kind, others: &[Kind], seeds: u64) -> Vec<CostAnswer> {
     let of = |seed: u64| {
-        let kinds: Vec<Kind> = [first; 5].into_iter().chain(others.to_vec()).chain([Kind::Else; 60]).collect();
+        let kinds: Vec<Kind> = [first; 5].into_iter().chain(others.iter().copied()).chain([Kind::Else; 60]).collect();
         let planted = Planted::new(&kinds, seed);
         let effects = ablated(&planted, (0..5).collect(), seed);
         answer(&effects.rows, &clean(&planted), CONFIG).0

@@ -18,7 +18,7 @@ fn units() -> impl Strategy<Value = Units> {
         (1usize..100).prop_map(Units::Top),
         prop::sample::select(UnitClass::ALL.to_vec()).prop_map(Units::Class),
         Just(Units::Shared([concept("color"), concept("shape")])),
-        Just(Units::File("units/of mine.txt".into())).prop_map(|_| Units::File("units/mine.txt".into())),
+        Just(Units::File("units/mine.txt".into())),
     ]
 }
 
@@ -86,6 +86,15 @@ fn what_is_no_edit_is_refused() {
     }
 }
 
+/// No unit shares anything.
+struct Nothing;
+
+impl KnownUnits for Nothing {
+    fn sharing(&self, _: &[Concept; 2]) -> snellen::Result<Vec<usize>> {
+        Ok(Vec::new())
+    }
+}
+
 #[test]
 fn what_a_model_lacks_is_named() {
     let model = load("clip_bin", &LoadConfig::plain());
@@ -108,12 +117,6 @@ fn what_a_model_lacks_is_named() {
     says("blocks.0.mlp.hook_post mean", &["mean", "reference scenes"]);
     says("blocks.0.mlp.hook_post units=file:/nowhere/u.txt zero", &["/nowhere/u.txt"]);
     says("blocks.0.mlp.hook_post add:1:/nowhere/d.npy", &["/nowhere/d.npy"]);
-    struct Nothing;
-    impl KnownUnits for Nothing {
-        fn sharing(&self, _: &[Concept; 2]) -> snellen::Result<Vec<usize>> {
-            Ok(Vec::new())
-        }
-    }
     let edit: Edit = "blocks.0.mlp.hook_post units=shared:color=red,shape=circle zero".parse().unwrap();
     let error = edit.prepare(&model.config, &Nothing, None).unwrap_err().to_string();
     assert!(error.contains("shared:color=red,shape=circle") && error.contains("at least one unit"), "{error}");
@@ -335,9 +338,9 @@ fn changes_are_what_they_say() {
     assert_eq!(made(Change::Set(vec![7.0, -4.0])), (vec![7.0, 5.0, -4.0], 1));
     assert_eq!(made(Change::Add(vec![1.0, 1.0])), (vec![4.0, 5.0, -3.0], 2));
     assert_eq!(made(Change::Rescale(-2.0)), (vec![-6.0, 5.0, 8.0], 2));
-    let along = Change::project_out(vec![3.0, 4.0]).unwrap();
+    let along = Change::project_out(&[3.0, 4.0]).unwrap();
     let (x, _) = made(along);
     // 3 * .6 - 4 * .8 = -1.4 of (.6, .8) is taken away.
     assert!((x[0] - 3.84).abs() < 1e-6 && (x[2] + 2.88).abs() < 1e-6 && x[1] == 5.0, "{x:?}");
-    assert_eq!(Change::project_out(vec![0.0, 0.0]), None);
+    assert_eq!(Change::project_out(&[0.0, 0.0]), None);
 }

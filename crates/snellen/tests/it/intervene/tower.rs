@@ -56,7 +56,7 @@ fn tower(seed: u64) -> Model {
     let rng = &mut random::stream(seed, "hidden units", 0);
     let (mut up, mut down) = (Vec::new(), vec![0.0; WIDTH * MLP]);
     for unit in 0..MLP {
-        let sign = if unit % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if unit.is_multiple_of(2) { 1.0 } else { -1.0 };
         let strength: f32 = rng.random_range(0.9..1.1);
         up.extend(pair(0, sign * strength));
         if unit < 2 {

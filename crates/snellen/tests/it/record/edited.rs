@@ -4,7 +4,7 @@ use super::{assert_says, block, config, contents, load, run, scenes};
 use snellen::intervene::Edit;
 use snellen::model::{BlockPoint, Model, Site};
 use snellen::record::{
-    ActivationStore, Part, RecordConfig, RunManifest, TokenPolicy, Unfinished, merge, record, record_texts,
+    ActivationStore, Part, Progress, RecordConfig, RunManifest, TokenPolicy, Unfinished, merge, record, record_texts,
 };
 use std::path::Path;
 
@@ -50,6 +50,16 @@ fn just_what_is_edited_and_what_follows_is_other() {
     assert!(!String::from_utf8_lossy(&contents(&clean)["run.json"]).contains("edits"));
 }
 
+/// Stops at once.
+struct Stop;
+
+impl Progress for Stop {
+    fn advance(&self, _: usize, _: usize) {}
+    fn is_cancelled(&self) -> bool {
+        true
+    }
+}
+
 #[test]
 fn edited_runs_and_clean_ones_do_not_mix() {
     let home = tempfile::tempdir().unwrap();
@@ -67,13 +77,6 @@ fn edited_runs_and_clean_ones_do_not_mix() {
     assert_eq!(merged.model.edits.len(), 1);
 
     // An interrupted clean recording is not gone on with under an edit, or under an edit of other numbers.
-    struct Stop;
-    impl snellen::record::Progress for Stop {
-        fn advance(&self, _: usize, _: usize) {}
-        fn is_cancelled(&self) -> bool {
-            true
-        }
-    }
     let out = home.path().join("run");
     let model = load("quick_gelu");
     let list = home.path().join("units.txt");
@@ -144,12 +147,9 @@ fn texts_are_edited_too() {
     assert_eq!(run.model.edits.len(), 1);
     let site: Site = "text.blocks.0.mlp.hook_post".parse().unwrap();
     let (before, after) = (values(&clean, site), values(&zeroed, site));
+    let width = model.config.text().unwrap().tower.mlp;
     for (i, (before, after)) in before.iter().zip(&after).enumerate() {
-        assert_eq!(*after, if i % (after_width(&model)) == 0 { 0.0 } else { *before }, "{i}");
+        assert_eq!(*after, if i.is_multiple_of(width) { 0.0 } else { *before }, "{i}");
     }
     assert_says(record(&["blocks.0.mlp.hook_post zero"], "other"), &["the tower that is recorded"]);
-}
-
-fn after_width(model: &Model) -> usize {
-    model.config.text().unwrap().tower.mlp
 }
