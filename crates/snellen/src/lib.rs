@@ -3,7 +3,7 @@
 //!
 //! The data goes one way: [`scene`] makes pictures, labels and captions, [`model`] (on the operations of [`engine`]) turns them
 //! into activations and embeddings, [`record`] carries activations to disk and back, [`measure`] turns matrices and labels into
-//! statistics and never sees a model, [`exam`] asks the questions and [`report`] holds the answers. [`lab`] trains small models on
+//! statistics and never sees a model, [`intervene`] changes activations and says what that does to answers, [`exam`] asks the questions and [`report`] holds the answers. [`lab`] trains small models on
 //! scenes and asks the exam's questions while it does. [`bench`](mod@bench) holds what is
 //! timed when the engine is measured. [`torch`] reads files of PyTorch as data.
 //!

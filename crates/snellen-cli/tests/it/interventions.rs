@@ -69,3 +69,26 @@ fn what_can_not_be_edited_is_refused() {
         home.refuse(&little(rest), said);
     }
 }
+
+#[test]
+fn recordings_say_under_which_edits_they_were_made() {
+    let home = Home::new();
+    copy_fixture("quick_gelu", &home.path("model"));
+    let record = "record --model model --scenes swap --count 2 --sites blocks.1.mlp.hook_post,image_embeds --out run";
+    let edit = "blocks.0.mlp.hook_post units=1,2 zero";
+    let ran = home.command(record).args(["--edit", edit]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(
+        ran.status.success() && said.contains("edited: blocks.0.mlp.hook_post tokens=all units=1,2 zero"),
+        "{said}"
+    );
+    let run: Value = serde_json::from_slice(&std::fs::read(home.path("run/run.json")).unwrap()).unwrap();
+    assert_eq!(run["model"]["edits"][0]["edit"], "blocks.0.mlp.hook_post tokens=all units=1,2 zero");
+    // The same once more changes nothing.
+    let again = record.replace("--out run", "--out again");
+    let ran = home.command(&again).args(["--edit", edit, "--edit", edit]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code() == Some(3) && said.contains("an edit that changes values"), "{said}");
+    let ran = home.command(&again).args(["--edit", "blocks.0.mlp.hook_post units=1,2 zeros"]).output().unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+}

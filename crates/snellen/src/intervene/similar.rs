@@ -18,6 +18,8 @@ const FREQUENCY: f64 = 0.15;
 const FEWEST: usize = 3;
 /// Tries for each set that is wanted.
 const TRIES: usize = 50;
+/// Units that are tried before all that are free are listed.
+const PROBES: usize = 8;
 /// Tries by which it is told whether sets can be had.
 const TRIED: usize = 40;
 
@@ -58,7 +60,7 @@ impl Similar {
     /// Of `set`, whose units and those `excluded` nothing is exchanged for.
     ///
     /// A unit is kept where it has at least 3 others like it; and while sets of the kept can't be drawn in at least one of four tries, or
-    /// would be more than half of all units that they are drawn of, the one that has the fewest is dropped.
+    /// would be more than half of all units that they are drawn of, those that have the fewest are dropped.
     pub fn of(profiles: &[Profile], set: &[usize], excluded: &BTreeSet<usize>) -> Self {
         let own: BTreeSet<usize> = set.iter().copied().collect();
         let free = |unit: &usize| !own.contains(unit) && !excluded.contains(unit);
@@ -70,21 +72,44 @@ impl Similar {
         let mut dropped: Vec<usize> = few.into_iter().map(|(unit, _)| unit).collect();
         let (kept, candidates) = enough.into_iter().unzip();
         let mut similar = Self { kept, dropped: Vec::new(), candidates };
-        while !similar.kept.is_empty() && !similar.is_drawn() {
-            let fewest = (0..similar.kept.len()).min_by_key(|k| similar.candidates[*k].len()).unwrap_or_default();
-            dropped.push(similar.kept.remove(fewest));
-            similar.candidates.remove(fewest);
+        while !similar.kept.is_empty() {
+            let count = similar.too_many();
+            if count == 0 {
+                break;
+            }
+            dropped.extend(similar.drop(count));
         }
         Self { dropped, ..similar }
     }
 
-    /// Whether random sets can be had of it.
-    fn is_drawn(&self) -> bool {
+    /// How many units have to go before random sets can be had: what is above half of the pool, else a twentieth and at least one where
+    /// draws fail.
+    fn too_many(&self) -> usize {
         let pool: BTreeSet<usize> = self.candidates.iter().flatten().copied().collect();
+        let above = self.kept.len().saturating_sub(pool.len() / 2);
+        if above > 0 {
+            return above;
+        }
         let order = self.order(self.kept.len());
         let rng = &mut random::stream(0, "matched sets, tried", self.kept.len() as u64);
         let drawn = (0..TRIED).filter(|_| self.draw(&order, rng).is_some()).count();
-        2 * self.kept.len() <= pool.len() && 4 * drawn >= TRIED
+        if 4 * drawn >= TRIED { 0 } else { (self.kept.len() / 20).max(1) }
+    }
+
+    /// Drops the `count` units that have the fewest others like them.
+    fn drop(&mut self, count: usize) -> Vec<usize> {
+        let gone: BTreeSet<usize> = self.order(self.kept.len()).into_iter().take(count).collect();
+        let all = std::mem::take(&mut self.kept).into_iter().zip(std::mem::take(&mut self.candidates));
+        let mut dropped = Vec::new();
+        for (k, (unit, candidates)) in all.enumerate() {
+            if gone.contains(&k) {
+                dropped.push(unit);
+            } else {
+                self.kept.push(unit);
+                self.candidates.push(candidates);
+            }
+        }
+        dropped
     }
 
     /// The first `size` units, those with the fewest to choose from first.
@@ -98,8 +123,16 @@ impl Similar {
     fn draw(&self, order: &[usize], rng: &mut impl Rng) -> Option<BTreeSet<usize>> {
         let mut drawn = BTreeSet::new();
         for k in order {
-            let left: Vec<usize> = self.candidates[*k].iter().copied().filter(|unit| !drawn.contains(unit)).collect();
-            drawn.insert(*left.get(rng.random_range(0..left.len().max(1)))?);
+            let own = &self.candidates[*k];
+            let probed = (0..PROBES).map(|_| own[rng.random_range(0..own.len())]).find(|unit| !drawn.contains(unit));
+            let unit = if let Some(unit) = probed {
+                unit
+            } else {
+                // Most are taken: one of those that are not.
+                let left: Vec<usize> = own.iter().copied().filter(|unit| !drawn.contains(unit)).collect();
+                *left.get(rng.random_range(0..left.len().max(1)))?
+            };
+            drawn.insert(unit);
         }
         Some(drawn)
     }

@@ -9,7 +9,7 @@ use crate::model::{Model, Pixels, Site, Tower, tokenizer};
 use crate::scene::caption::{Wording, caption};
 use crate::scene::generate::{SwapTwin, swap_twins};
 use crate::scene::{Canvas, Combinations, Scene, World, render};
-use crate::{Error, Result, random};
+use crate::{Error, Result, memory, random};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -45,6 +45,12 @@ impl<'a> Twins<'a> {
             let expected = "at least two factors that captions say, which can be bound";
             return Err(Error::mismatch("world", expected, world.said().len()));
         }
+        let values = model.preprocessing.values() * 2 * size_of::<f32>();
+        memory::check(
+            "twins",
+            &format!("the pictures of {count} twins"),
+            (count as u64).saturating_mul(values as u64),
+        )?;
         let (factor, all) = (world.swapped_factor().unwrap_or_default(), Combinations::all(world));
         let twins = swap_twins(world, factor, &all, &all, count, seed)?;
         let replaceable: Vec<usize> = world.said().into_iter().filter(|f| world.factors[*f].values.len() > 2).collect();
