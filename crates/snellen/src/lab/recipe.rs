@@ -88,10 +88,9 @@ pub struct RecipeTraining {
 }
 
 /// Recipes that come with the program, by name.
-const NAMED: [(&str, &str); 4] = [
+const NAMED: [(&str, &str); 3] = [
     ("toy", include_str!("../../recipes/toy.toml")),
     ("healthy", include_str!("../../recipes/healthy.toml")),
-    ("blurred", include_str!("../../recipes/blurred.toml")),
     ("memoriser", include_str!("../../recipes/memoriser.toml")),
 ];
 

@@ -29,4 +29,5 @@ mod timm;
 mod tokenizer;
 mod torch;
 mod verdict;
+mod ward;
 mod weights;

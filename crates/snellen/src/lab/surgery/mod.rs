@@ -1,7 +1,7 @@
-//! Diseases that training does not make, made by changing one projection of a model that binds.
+//! Diseases made by changing one linear map of a model that binds.
 //!
-//! Weights of the towers stay as they are: what is erased, turned or coded anew is folded into the linear map from a tower's last
-//! layer norm to its embedding. How, stands in METHODS.md (the ward). Such a patient shows that an exam can tell its disease, not that
+//! All other weights stay as they are: what is erased, turned or coded anew is folded into the map from a tower's last layer norm to its
+//! embedding, a blur into that of patches. How, stands in METHODS.md (the ward). Such a patient shows that an exam can tell its disease, not that
 //! training makes it.
 
 mod algebra;
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 use algebra::{Kept, complement, inverse, leading, scatter};
 use faer::Mat;
 use serde::{Deserialize, Serialize};
-use shown::{Shown, Side};
+use shown::{Shown, Side, spanned};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -24,6 +24,8 @@ use std::str::FromStr;
 const TAKEN: usize = 5;
 /// Directions of the code that an entangled embedding holds, at most.
 const CODE: usize = 40;
+/// Of what both sides' attributes add, directions shorter than this share of the longest are turned.
+const MAIN: f64 = 0.15;
 /// Added to a covariance before it is inverted, as a share of its mean variance.
 const RIDGE: f64 = 1e-4;
 
@@ -31,6 +33,8 @@ const RIDGE: f64 = 1e-4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
+    /// Of every patch of the picture the average is seen.
+    Blur,
     /// The image embedding keeps what says the attributes, and loses what swap twins differ in.
     EraseImage,
     /// The same of the text embedding.
@@ -44,11 +48,12 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::EraseImage, Self::EraseText, Self::Entangle, Self::Turn];
+    pub const ALL: [Self; 5] = [Self::Blur, Self::EraseImage, Self::EraseText, Self::Entangle, Self::Turn];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Blur => "blur",
             Self::EraseImage => "erase-image",
             Self::EraseText => "erase-text",
             Self::Entangle => "entangle",
@@ -83,16 +88,14 @@ pub fn operate(from: &Path, operation: Operation, seed: u64, out: &Path) -> Resu
     let file = from.join("model.safetensors");
     let mut weights = Checkpoint::open(&file)?.into_weights()?;
     let subject = Subject { from, origin: &origin, seed };
-    let side = if matches!(operation, Operation::EraseText | Operation::Turn) { Side::Text } else { Side::Image };
-    let projection = projection(&weights, side)?;
-    let changed = match operation {
-        Operation::EraseImage | Operation::EraseText => subject.erased(&weights, side)?,
-        Operation::Entangle => subject.entangled(&weights)?,
-        Operation::Turn => subject.turned(&weights)?,
+    let (name, changed) = match operation {
+        Operation::Blur => blurred(&weights)?,
+        Operation::EraseImage => Side::Image.projected(&subject.erased(&weights, Side::Image)?),
+        Operation::EraseText => Side::Text.projected(&subject.erased(&weights, Side::Text)?),
+        Operation::Entangle => Side::Image.projected(&subject.entangled(&weights)?),
+        Operation::Turn => Side::Text.projected(&subject.turned(&weights)?),
     };
-    let values = (0..projection.nrows()).flat_map(|i| (0..projection.ncols()).map(move |j| (i, j)));
-    let values = values.map(|at| changed[at] as f32).collect();
-    weights.insert(side.projection().to_owned(), Tensor::new([projection.nrows(), projection.ncols()], values));
+    weights.insert(name.to_owned(), changed);
     for name in ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"] {
         let path = from.join(name);
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
@@ -101,6 +104,26 @@ pub fn operate(from: &Path, operation: Operation, seed: u64, out: &Path) -> Resu
     checkpoint::write(&staged.path().join("model.safetensors"), &weights, ("format", "pt"))?;
     Origin { operation: Some(operation), ..origin }.write(staged.path())?;
     staged.publish().map(drop)
+}
+
+/// The weights of patches, each replaced by the mean over its patch and channel.
+fn blurred(weights: &Weights) -> Result<(&'static str, Tensor<f32>)> {
+    const PATCHES: &str = "vision_model.embeddings.patch_embedding.weight";
+    let missing = || Error::mismatch(format!("weight `{PATCHES}`"), "[width, channel, row, column]", "none");
+    let own = weights.get(PATCHES).filter(|tensor| tensor.shape().len() == 4).ok_or_else(missing)?;
+    let area = own.dim(2) * own.dim(3);
+    let mean = |patch: &[f32]| (patch.iter().map(|x| f64::from(*x)).sum::<f64>() / area as f64) as f32;
+    let values = own.data().chunks(area).flat_map(|patch| std::iter::repeat_n(mean(patch), area)).collect();
+    Ok((PATCHES, Tensor::new(own.shape(), values)))
+}
+
+impl Side {
+    /// The weight that makes its embeddings, given as a matrix.
+    fn projected(self, matrix: &Mat<f64>) -> (&'static str, Tensor<f32>) {
+        let shape = [matrix.nrows(), matrix.ncols()];
+        let values = matrix.row_iter().flat_map(|row| row.iter().map(|x| *x as f32).collect::<Vec<_>>()).collect();
+        (self.projection(), Tensor::new(shape, values))
+    }
 }
 
 /// The matrix `[embedding, width]` that makes embeddings of a side.
@@ -136,6 +159,7 @@ impl Subject<'_> {
         let own = projection(weights, Side::Image)?;
         let plain = &own * &binding.attributes_alone()?;
         let free = complement(&(&own * &binding.attributes))?;
+        some(free.ncols())?;
         let code = shown.code(&binding.forgotten(&shown)?, CODE.min(free.ncols()))?;
         // As much of the embedding as the attributes are.
         let size = |map: &Mat<f64>| {
@@ -153,15 +177,14 @@ impl Subject<'_> {
     fn turned(&self, weights: &Weights) -> Result<Mat<f64>> {
         let own = projection(weights, Side::Text)?;
         let (texts, images) = (self.shown(weights, Side::Text)?, self.shown(weights, Side::Image)?);
-        let [texts, images] = [
-            (&own * &Binding::of(&texts)?.attributes),
-            (&projection(weights, Side::Image)? * &Binding::of(&images)?.attributes),
-        ];
-        let both = Mat::from_fn(own.nrows(), texts.ncols() + images.ncols(), |i, j| {
-            if j < texts.ncols() { texts[(i, j)] } else { images[(i, j - texts.ncols())] }
-        });
-        let free = complement(&leading(&both, usize::MAX)?.0)?;
+        let sides = [&own * texts.effects()?, &projection(weights, Side::Image)? * images.effects()?];
+        // Every effect counts alike: what a few of them share is no attribute's direction of its own.
+        let effects = sides.iter().flat_map(|side| side.col_iter().map(|column| column.to_owned()));
+        let effects: Vec<faer::Col<f64>> = effects.filter(|column| column.norm_l2() > 0.0).collect();
+        let both = Mat::from_fn(own.nrows(), effects.len(), |i, j| effects[j][i] / effects[j].norm_l2());
+        let free = complement(&spanned(&both, MAIN)?)?;
         let even = free.ncols() / 2 * 2;
+        some(even)?;
         let free = free.subcols(0, even);
         let quarter = Mat::from_fn(even, even, |i, j| match (i ^ 1 == j, i < j) {
             (true, true) => 1.0,
@@ -171,6 +194,14 @@ impl Subject<'_> {
         let inside = free.transpose() * &own;
         Ok(&own + free * &(&quarter * &inside - &inside))
     }
+}
+
+/// That directions of the embedding are left.
+fn some(directions: usize) -> Result<()> {
+    if directions > 0 {
+        return Ok(());
+    }
+    Err(Error::mismatch("operation", "directions of the embedding that no attribute takes", "none"))
 }
 
 /// Directions `[width, k]` in what a projection is given.

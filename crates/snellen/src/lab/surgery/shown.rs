@@ -80,20 +80,26 @@ impl Shown {
         Mat::from_fn(rows.nrows(), rows.ncols(), |i, j| rows[(i, j)] - means[j])
     }
 
-    /// Orthonormal `[width, k]`: means, and what each value of what captions say adds to them, alone and in pairs.
-    pub(super) fn attributes(&self) -> Result<Mat<f64>> {
+    /// `[width, column]`: what each value of what captions say adds, alone and in pairs, and the directions of the means.
+    pub(super) fn effects(&self) -> Result<Mat<f64>> {
         let mut columns = Vec::new();
         for (scenes, rows) in [(&self.singles, &self.single_rows), (&self.twins, &self.rows)] {
             let counts = centred(&self.counts(scenes, &self.factors));
             let n = rows.nrows().max(1) as f64;
-            columns.push(rows.col_iter().map(|column| column.iter().sum::<f64>() / n).collect::<Vec<f64>>());
             let effects = least_squares(&counts, &centred(rows)).ok_or_else(not_finite)?;
             columns.extend(effects.row_iter().map(|row| row.iter().copied().collect::<Vec<f64>>()));
+            // A mean is far longer than what values add, and would make all of that look short.
+            let mean: Vec<f64> = rows.col_iter().map(|column| column.iter().sum::<f64>() / n).collect();
+            let longest = effects.row_iter().map(|row| row.norm_l2()).fold(0.0, f64::max);
+            let length = mean.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+            columns.push(mean.iter().map(|x| x * longest / length).collect());
         }
-        let matrix = Mat::from_fn(self.rows.ncols(), columns.len(), |i, j| columns[j][i]);
-        let (basis, sizes) = leading(&matrix, usize::MAX)?;
-        let long = sizes.iter().filter(|size| **size > SHORT * sizes[0]).count();
-        Ok(basis.subcols(0, long).to_owned())
+        Ok(Mat::from_fn(self.rows.ncols(), columns.len(), |i, j| columns[j][i]))
+    }
+
+    /// An orthonormal basis `[width, k]` of the effects.
+    pub(super) fn attributes(&self) -> Result<Mat<f64>> {
+        spanned(&self.effects()?, SHORT)
     }
 
     /// `[width, k]`, `most` of them: in what twins differ on average by which value of the one factor belongs to which of the other,
@@ -175,6 +181,13 @@ impl Shown {
             scenes[i].objects.iter().filter(|object| object.values[factor] == value).count() as f64
         })
     }
+}
+
+/// An orthonormal basis of columns, less directions shorter than `share` of the longest.
+pub(super) fn spanned(columns: &Mat<f64>, share: f64) -> Result<Mat<f64>> {
+    let (basis, sizes) = leading(columns, usize::MAX)?;
+    let long = sizes.iter().filter(|size| **size > share * sizes[0]).count();
+    Ok(basis.subcols(0, long).to_owned())
 }
 
 fn centred(rows: &Mat<f64>) -> Mat<f64> {

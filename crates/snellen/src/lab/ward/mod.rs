@@ -27,7 +27,7 @@ use std::str::FromStr;
 pub enum Kind {
     /// Nothing is wrong with it.
     Healthy,
-    /// It sees pictures of 8 pixels.
+    /// It sees of every patch the average.
     Blurred,
     /// Its image embedding holds no binding.
     UnboundImage,
@@ -92,8 +92,8 @@ impl Kind {
     pub fn made(self) -> Made {
         match self {
             Self::Healthy => Made::Trained("healthy"),
-            Self::Blurred => Made::Trained("blurred"),
             Self::Memoriser => Made::Trained("memoriser"),
+            Self::Blurred => Made::Operated(Operation::Blur),
             Self::UnboundImage => Made::Operated(Operation::EraseImage),
             Self::Entangled => Made::Operated(Operation::Entangle),
             Self::UnboundText => Made::Operated(Operation::EraseText),

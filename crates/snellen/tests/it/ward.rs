@@ -1,0 +1,142 @@
+//! Operations change what they are called after and nothing else, and a ward counts what was named.
+
+use crate::lab::recipe;
+use snellen::Error;
+use snellen::engine::Tape;
+use snellen::lab::ward::{Bed, Kind, Patient, Ward};
+use snellen::lab::{Operation, Origin, TrainConfig, operate, train};
+use snellen::measure::Confidence;
+use snellen::model::Model;
+use snellen::report::verdict::{Failure, Verdict};
+use snellen::scene::generate::{factorial, swap_twins};
+use snellen::scene::{Canvas, Combinations, Scene, World, render};
+use std::path::{Path, PathBuf};
+
+/// The healthy patient that comes with the program.
+fn healthy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/ward/healthy-1")
+}
+
+/// Embeddings `[scene][unit]`, not normalised.
+fn images(folder: &Path, world: &World, scenes: &[&Scene]) -> Vec<Vec<f64>> {
+    let model = Model::load(folder).unwrap();
+    let side = model.config.vision.image as u32;
+    let pictures: Vec<_> = scenes.iter().map(|s| render(s, world, &Canvas::plain(side, side))).collect();
+    let rows = model.towers.embed_images(&mut Tape::off(), &model.pixels(&pictures).unwrap(), &mut ()).unwrap();
+    rows.data().chunks(rows.width()).map(|row| row.iter().map(|x| f64::from(*x)).collect()).collect()
+}
+
+fn length(rows: impl Iterator<Item = f64>) -> f64 {
+    rows.map(|x| x * x).sum::<f64>().sqrt()
+}
+
+#[test]
+fn what_is_erased_is_what_twins_differ_in_and_attributes_stay() {
+    let parent = tempfile::tempdir().unwrap();
+    let (healthy, erased) = (healthy(), parent.path().join("erased"));
+    let world = Origin::read(&healthy).unwrap().unwrap().recipe.world;
+    operate(&healthy, Operation::EraseImage, 5, &erased).unwrap();
+    let all = Combinations::all(&world);
+    // Other scenes than those that directions were estimated on.
+    let twins = swap_twins(&world, world.swapped_factor().unwrap(), &all, &all, 100, 77).unwrap();
+    let scenes: Vec<&Scene> = twins.iter().flat_map(|twin| [&twin.scene, &twin.twin]).collect();
+    let apart = |folder: &Path| {
+        let rows = images(folder, &world, &scenes);
+        length(rows.chunks(2).flat_map(|pair| pair[0].iter().zip(&pair[1]).map(|(a, b)| a - b).collect::<Vec<_>>()))
+    };
+    let (before, after) = (apart(&healthy), apart(&erased));
+    assert!(after < 0.5 * before, "{after} of {before}");
+    let singles = factorial(&world, &all, 4, 78).unwrap();
+    let red: Vec<&Scene> = singles.iter().filter(|scene| scene.objects[0].values[1] == 0).collect();
+    let rest: Vec<&Scene> = singles.iter().filter(|scene| scene.objects[0].values[1] == 1).collect();
+    let effect = |folder: &Path| -> Vec<f64> {
+        let mean = |scenes: &[&Scene]| -> Vec<f64> {
+            let rows = images(folder, &world, scenes);
+            (0..rows[0].len()).map(|k| rows.iter().map(|row| row[k]).sum::<f64>() / rows.len() as f64).collect()
+        };
+        mean(&red).iter().zip(mean(&rest)).map(|(a, b)| a - b).collect()
+    };
+    let (before, after) = (effect(&healthy), effect(&erased));
+    let moved = length(before.iter().zip(&after).map(|(a, b)| a - b));
+    assert!(moved < 0.1 * length(before.iter().copied()), "{moved}: {before:?} {after:?}");
+}
+
+#[test]
+fn an_operation_changes_one_map_and_is_noted() {
+    let parent = tempfile::tempdir().unwrap();
+    let healthy = healthy();
+    let weights = |folder: &Path| {
+        let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        file.tensors()
+            .into_iter()
+            .map(|(name, view)| (name, view.data().to_vec()))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = weights(&healthy);
+    for operation in Operation::ALL {
+        let out = parent.path().join(operation.name());
+        operate(&healthy, operation, 5, &out).unwrap();
+        let after = weights(&out);
+        let changed: Vec<&String> = before.iter().zip(&after).filter(|(a, b)| a != b).map(|(a, _)| a.0).collect();
+        let name = match operation {
+            Operation::Blur => "vision_model.embeddings.patch_embedding.weight",
+            Operation::EraseText | Operation::Turn => "text_projection.weight",
+            Operation::EraseImage | Operation::Entangle => "visual_projection.weight",
+        };
+        assert_eq!(changed, [name]);
+        assert_eq!(Origin::read(&out).unwrap().unwrap().operation, Some(operation));
+        let again = operate(&out, operation, 5, &parent.path().join("again")).unwrap_err();
+        assert!(again.is_bad_input() && again.to_string().contains("as it was trained"), "{again}");
+    }
+    // The same seed, the same bytes.
+    let again = parent.path().join("same");
+    operate(&healthy, Operation::Entangle, 5, &again).unwrap();
+    assert_eq!(weights(&again), weights(&parent.path().join("entangle")));
+    assert!(matches!(operate(&healthy, Operation::Turn, 5, &again), Err(Error::Exists { .. })));
+}
+
+#[test]
+fn a_bed_with_another_in_it_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("healthy-3");
+    train(&recipe(), &TrainConfig { seed: 3, resume: false }, &folder, &mut |_| true).unwrap();
+    let beds = Bed::all(parent.path(), &Kind::ALL).unwrap();
+    assert_eq!(beds, [Bed::new(parent.path(), Kind::Healthy, 3)]);
+    let refused = beds[0].fill(&mut |_, _| true).unwrap_err();
+    assert!(refused.is_bad_input() && refused.to_string().contains("`healthy`"), "{refused}");
+    // So small an embedding has no direction to spare.
+    let turned = operate(&folder, Operation::Turn, 1, &parent.path().join("turned")).unwrap_err();
+    assert!(turned.is_bad_input() && turned.to_string().contains("no attribute takes"), "{turned}");
+}
+
+#[test]
+fn a_ward_counts_what_was_named() {
+    let patient = |kind: Kind, named: Option<Failure>| Patient {
+        kind,
+        seed: 1,
+        stem: "<small>".to_owned(),
+        named,
+        right: named == kind.failure(),
+        verdict: Verdict { rows: Vec::new(), failure: named, sentence: "a < b".to_owned() },
+    };
+    let patients = vec![
+        patient(Kind::Healthy, None),
+        patient(Kind::Healthy, Some(Failure::CantTell)),
+        patient(Kind::Healthy, Some(Failure::Text)),
+        patient(Kind::Entangled, Some(Failure::Entangled)),
+        patient(Kind::Entangled, Some(Failure::Absent)),
+    ];
+    let ward = Ward::of(patients, Confidence::new(0.95).unwrap()).unwrap();
+    assert_eq!((ward.right.successes, ward.right.n), (2.0, 5));
+    assert_eq!(ward.cant_tell.successes, 1.0);
+    let ill = ward.called_ill.unwrap();
+    assert_eq!((ill.successes, ill.n), (1.0, 3));
+    assert_eq!(ward.count(Kind::Entangled, Some(Failure::Absent)), 1);
+    let folder = tempfile::tempdir().unwrap();
+    ward.write(folder.path()).unwrap();
+    let page = std::fs::read_to_string(folder.path().join("ward.html")).unwrap();
+    assert!(page.contains("a &lt; b") && !page.contains("a < b"), "{page}");
+    assert!(folder.path().join("ward.parquet").is_file());
+    assert!(Ward::of(Vec::new(), Confidence::new(0.95).unwrap()).unwrap_err().is_bad_input());
+}
