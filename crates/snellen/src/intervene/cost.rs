@@ -9,6 +9,7 @@ use super::change::Change;
 use super::effect::Effect;
 use super::intervention::CleanMargin;
 use super::known::MeasuredUnits;
+use super::margins::SWAP;
 use super::rest::Rest as _;
 use super::tokens::Tokens;
 use super::trial::{Against, Set, adjust};
@@ -23,8 +24,6 @@ use std::collections::BTreeSet;
 const Q: f64 = 0.05;
 /// Effects within this of those of random sets are no more than theirs, in spreads between twins.
 const ALIKE: f64 = 0.2;
-/// What is asked.
-const SWAP: &str = "swap";
 
 /// How it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

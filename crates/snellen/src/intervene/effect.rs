@@ -63,7 +63,7 @@ pub struct Effect {
     pub changed: u64,
     /// The largest change of one.
     pub largest: f32,
-    /// Of patches.
+    /// Of patches, what they bring back of the swap margin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored: Option<Restored>,
 }

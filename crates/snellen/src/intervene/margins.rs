@@ -6,6 +6,9 @@
 
 use crate::measure::Matrix;
 
+/// The name of the target that asks which of two exchanged captions, or pictures, is right.
+pub(super) const SWAP: &str = "swap";
+
 /// A question whose answer is a margin for every twin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {

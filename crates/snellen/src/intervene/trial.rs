@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::change::{Axes, Change, Changed, Donors, Prepared};
 use super::effect::{Effect, Null, mean_and_sd, p_value, paired, restored};
-use super::margins::Target;
+use super::margins::{SWAP, Target};
 use super::rest::Rest;
 use super::similar::{Profile, Similar};
 use super::tokens::Tokens;
@@ -379,7 +379,8 @@ impl<'a> Trial<'a> {
         let spread = mean_and_sd(&self.clean[target])[1];
         let null: Vec<f64> = null.iter().map(|mean| mean / spread).collect();
         let effect = paired(changes, spread, against.confidence);
-        let patched = *action == Action::Patch;
+        // Of attributes a twin has as much: nothing was taken that could be brought back.
+        let patched = *action == Action::Patch && asked.name == SWAP;
         Effect {
             site: match self.asked.head {
                 Some(head) => format!("{} head={head}", self.rest.site()),

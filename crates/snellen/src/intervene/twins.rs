@@ -1,6 +1,6 @@
 //! Swap twins for interventions: pictures and captions of a world, what is asked of them, and where their tokens are.
 
-use super::margins::{Target, Term};
+use super::margins::{SWAP, Target, Term};
 use super::rest::{BATCH, ModelRest};
 use super::token_map::TokenMap;
 use super::tokens::Tokens;
@@ -194,7 +194,7 @@ fn targets([images, texts]: &[Vec<Vec<f32>>; 2], twins: usize, names: &[String])
     let halved = |a: &[f32], sign: f32| a.iter().map(|a| sign * a / 2.0).collect::<Vec<f32>>();
     let mut of_vision = Vec::new();
     let mut of_text = Vec::new();
-    for (v, name) in std::iter::once("swap").chain(names.iter().map(String::as_str)).enumerate() {
+    for (v, name) in std::iter::once(SWAP).chain(names.iter().map(String::as_str)).enumerate() {
         let (mut vision, mut text) = (Vec::new(), Vec::new());
         for i in 0..twins {
             let first = per_twin * i;

@@ -2,7 +2,10 @@
 
 use crate::families::{families, load};
 use snellen::engine::{Tape, Tensor, ops};
-use snellen::intervene::{Change, ModelRest, Prepared, Rest, TokenMap, Tokens};
+use snellen::intervene::{
+    Action, Against, Asked, Change, KnownUnits, ModelRest, Prepared, Rest, Set, Target, Term, TokenMap, Tokens, Trial,
+};
+use snellen::measure::Confidence;
 use snellen::model::{LoadConfig, Model, Pixels, Site, Tower};
 use std::path::Path;
 
@@ -82,4 +85,35 @@ fn so_it_does_in_the_text_tower() {
         let whole = model.encode_texts(&texts, &mut edit.on(&positions, None)).unwrap();
         assert_eq!(rows(&edited), whole.data(), "{site}, edited");
     }
+}
+
+#[test]
+fn captions_whose_words_stand_elsewhere_are_not_patched() {
+    let model = Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/toy")).unwrap();
+    let texts = ["a red circle and a blue square", "a blue square"].repeat(8);
+    let tokenizer = model.tokenizer().unwrap();
+    let site = "text.blocks.0.hook_resid_post".parse().unwrap();
+    let rest = ModelRest::of_texts(&model, site, &tokenizer.encode(&texts).unwrap()).unwrap();
+    let positions: Vec<Vec<usize>> = texts
+        .iter()
+        .map(|text| Tokens::End.positions(&model.config, rest.site(), &TokenMap::of_text(text, tokenizer).unwrap()))
+        .map(Result::unwrap)
+        .collect();
+    assert_ne!(positions[0], positions[1]);
+    let width = model.config.text().unwrap().projection;
+    let with = |k: usize| (0..width).map(|i| ((i + k) % 3) as f32 - 1.0).collect::<Vec<f32>>();
+    let twins = (0..8).map(|twin| [0, 1].map(|k| Term { row: 2 * twin + k, with: with(k + twin) }).to_vec()).collect();
+    let targets = [Target { name: "swap".to_owned(), twins }];
+    let asked = Asked { tokens: Tokens::End, head: None, positions, strata: vec![0; 16], targets: &targets };
+    let trial = Trial::new(&rest, asked).unwrap();
+    let against = Against { draws: 19, seed: 1, confidence: Confidence::new(0.95).unwrap(), progress: &() };
+    let set = [Set::new("some", vec![1, 2], false)];
+    let error = trial.effects(&Action::Patch, &Change::Donated, &set, against).unwrap_err().to_string();
+    for part in ["text.blocks.0.hook_resid_post", "tokens `end`", "at the same places", "rows 0 and 1"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    // Nor are units ranked by what they differ between such twins.
+    assert!(trial.ranked().unwrap_err().to_string().contains("at the same places"));
+    // From another text of the group each token has its like.
+    assert!(trial.effects(&Action::Resample(1), &Change::Donated, &set, against).is_ok());
 }
