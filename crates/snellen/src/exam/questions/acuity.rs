@@ -37,9 +37,8 @@ impl Question for Acuity {
 
     fn about(&self, _: usize) -> String {
         format!(
-            "Single objects from the size that the world gives them to a {:.0}th of it, each size 1/√2 of the one before, zero-shot as \
+            "Single objects from the size that the world gives them down to an eighth of it, each size 1/√2 of the one before, zero-shot as \
              above. Acuity is the smallest size at which, and at all above it, at least {:.0} % as many are right as at the largest.",
-            2f64.powf((SIZES as f64 - 1.0) / 2.0),
             100.0 * KEPT
         )
     }
