@@ -172,12 +172,11 @@ impl Editing<'_> {
         }
         let width = axes.width(edit.head);
         let all: Vec<usize>;
-        let units = match &edit.units {
-            Some(units) => units,
-            None => {
-                all = (0..width).collect();
-                &all
-            }
+        let units = if let Some(units) = &edit.units {
+            units
+        } else {
+            all = (0..width).collect();
+            &all
         };
         if let Some(unit) = units.iter().find(|unit| **unit >= width) {
             return refuse(format!("units below {width}"), unit.to_string());

@@ -88,7 +88,7 @@ impl TokenMap {
     /// When the tokenizer doesn't read the caption, or its beginnings have other ids than the caption begins with.
     pub fn of_caption(scene: &Scene, world: &World, wording: &Wording<'_>, tokenizer: &Tokenizer) -> Result<Self> {
         let (text, spans) = said(scene, world, wording);
-        let ids = Ids::of(&text, tokenizer)?;
+        let ids = Said::of(&text, tokenizer)?;
         let mut objects = vec![Vec::new(); scene.objects.len()];
         for (k, span) in spans {
             objects[k] = ids.tokens(&text, span, tokenizer)?.collect();
@@ -101,7 +101,7 @@ impl TokenMap {
     /// # Errors
     /// When the tokenizer doesn't read it.
     pub fn of_text(text: &str, tokenizer: &Tokenizer) -> Result<Self> {
-        Ok(Ids::of(text, tokenizer)?.map(tokenizer, None))
+        Ok(Said::of(text, tokenizer)?.map(tokenizer, None))
     }
 
     /// Of texts that are ids already.
@@ -109,7 +109,7 @@ impl TokenMap {
     /// # Errors
     /// When the tokenizer doesn't read a text of no words.
     pub fn of_tokens(tokens: &Tokens, tokenizer: &Tokenizer) -> Result<Vec<Self>> {
-        let nothing = Ids::of("", tokenizer).map(|nothing| nothing.ids).unwrap_or_default();
+        let nothing = Said::of("", tokenizer).map(|nothing| nothing.ids).unwrap_or_default();
         let map = |(row, own): (usize, &Range<usize>)| {
             let ids = &tokens.ids()[row * tokens.length()..][own.clone()];
             let before = ids.iter().zip(&nothing).take_while(|(a, b)| a == b).count();
@@ -132,14 +132,14 @@ impl TokenMap {
 }
 
 /// The ids of a text, without padding.
-struct Ids {
+struct Said {
     ids: Vec<u32>,
     /// Where they stand in a row.
     own: Range<usize>,
     end: usize,
 }
 
-impl Ids {
+impl Said {
     fn of(text: &str, tokenizer: &Tokenizer) -> Result<Self> {
         let tokens = tokenizer.encode(&[text])?;
         let own = tokens.own().first().cloned().unwrap_or_default();

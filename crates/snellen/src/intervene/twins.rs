@@ -19,7 +19,7 @@ use rayon::prelude::*;
 /// there is a value that neither object has, the captions with one object's value replaced.
 pub struct Twins<'a> {
     model: &'a Model,
-    twins: Vec<SwapTwin>,
+    pairs: Vec<SwapTwin>,
     pixels: Vec<Pixels<f32>>,
     tokens: tokenizer::Tokens,
     texts: Vec<String>,
@@ -91,14 +91,14 @@ impl<'a> Twins<'a> {
             texts,
             maps: [images, captions],
             targets: targets(&embeddings, twins.len(), &names),
-            twins,
+            pairs: twins,
             variants,
         })
     }
 
     /// The twins.
     pub fn twins(&self) -> &[SwapTwin] {
-        &self.twins
+        &self.pairs
     }
 
     /// What can be asked while `tower` is edited: `swap`, and `attribute:NAME` of each factor that can be replaced.
