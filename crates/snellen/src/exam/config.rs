@@ -27,7 +27,7 @@ pub struct ExamConfig {
     pub twins: usize,
     /// How often each combination is shown at each position.
     pub repeats: usize,
-    /// Sites of the unit measures, as [`record`] takes them.
+    /// Sites of the unit measures, as [`record`](crate::record::record()) takes them.
     pub sites: Vec<String>,
     /// The token policy of the unit measures.
     pub tokens: TokenPolicy,
