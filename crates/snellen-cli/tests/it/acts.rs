@@ -235,5 +235,5 @@ fn phantoms_are_calibrated_on() {
     home.refuse("calibrate --ratio nan", &["ratio", "NaN"]);
     home.refuse("calibrate --q 0", &["--q"]);
     home.refuse("calibrate --images 20000 --units 1000000", &["1000000 units on 20000 images"]);
-    assert_eq!(home.run("calibrate").code, Some(2));
+    assert_eq!(home.run("calibrate --phantom").code, Some(2));
 }
