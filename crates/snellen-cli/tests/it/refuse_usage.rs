@@ -57,7 +57,10 @@ fn recipes() {
     home.refuse("lab recipes other", &["recipe", "one of: toy", "`other`"]);
     let listed = home.succeed("lab recipes");
     assert!(listed.starts_with("toy "), "{listed}");
-    home.refuse("lab train --recipe toys --out x", &["recipe: expected a TOML file, or one of: toy, healthy, memoriser, got `toys`"]);
+    home.refuse(
+        "lab train --recipe toys --out x",
+        &["recipe: expected a TOML file, or one of: toy, healthy, memoriser, got `toys`"],
+    );
     let tiny = include_str!("tiny.toml");
     let refuse = |from: &str, to: &str, says: &[&str]| {
         assert_eq!(tiny.matches(from).count(), 1, "{from}");
