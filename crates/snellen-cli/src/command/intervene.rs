@@ -115,24 +115,24 @@ fn made(model: &Model, args: &Intervene) -> Result<Intervention> {
 }
 
 fn summarise(found: &Intervention, args: &Intervene) -> Result<()> {
-    let range = |of: &Interval| format!("{:>6.2} [{:>6.2}, {:>6.2}]", of.estimate, of.lo, of.hi);
+    let ends = |lo: f64, hi: f64| format!("[{:.2}, {:.2}]", hundredths(lo), hundredths(hi));
+    let range = |of: &Interval| format!("{:>5.2} {:>14}", hundredths(of.estimate), ends(of.lo, of.hi));
     terminal::say(format!("{}\n{} twins, {} random sets beside each", found.edit, found.twins, args.draws))?;
     terminal::say("Margins, and what the edit changes of them, in spreads between twins\n")?;
     for clean in &found.clean {
         terminal::say(format!("  clean {:<18} {}", clean.target, range(&clean.margin)))?;
     }
     terminal::say(format!(
-        "\n{:>6} {:<18} {:>23}  {:>24} {:>8} {:>8} {:>9}",
+        "\n{:>5} {:<16} {:>20} {:>14} {:>6} {:>6} {:>7}",
         "units", "target", "effect", "random sets", "p", "q", "changed"
     ))?;
     for effect in &found.effects {
-        let null = Interval { estimate: effect.null.mean, lo: effect.null.lo, hi: effect.null.hi };
         terminal::say(format!(
-            "{:>6} {:<18} {:>23}  {:>24} {:>8.4} {:>8.4} {:>9}",
+            "{:>5} {:<16} {:>20} {:>14} {:>6.4} {:>6.4} {:>7}",
             effect.size,
             effect.target,
             range(&effect.effect),
-            range(&null),
+            ends(effect.null.lo, effect.null.hi),
             effect.p,
             effect.q,
             effect.changed
@@ -143,6 +143,11 @@ fn summarise(found: &Intervention, args: &Intervene) -> Result<()> {
     args.out.as_ref().map_or(Ok(()), |out| terminal::say(format!("\n{}", out.join("cause.parquet").display())))
 }
 
+/// Rounded to two digits; never -0.
+fn hundredths(x: f64) -> f64 {
+    (100.0 * x).round() / 100.0 + 0.0
+}
+
 /// What a patch brought back.
 fn patched(effect: &Effect) -> Result<()> {
     let Some(restored) = &effect.restored else { return Ok(()) };
@@ -150,9 +155,9 @@ fn patched(effect: &Effect) -> Result<()> {
     match restored {
         Restored::Share(share) => terminal::say(format!(
             "{named}: patched into the twin (denoising) they restore {:.0} % [{:.0}, {:.0}] of the clean margin",
-            100.0 * share.estimate,
-            100.0 * share.lo,
-            100.0 * share.hi
+            100.0 * hundredths(share.estimate),
+            100.0 * hundredths(share.lo),
+            100.0 * hundredths(share.hi)
         )),
         Restored::NothingToRestore => {
             terminal::say(format!("{named}: nothing to restore, no clean margin above noise"))
