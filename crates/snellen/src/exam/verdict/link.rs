@@ -3,7 +3,7 @@
 //! The two differ where pixels or an untrained model give as much: then the link holds, but nothing says that training made it, and the
 //! chart says that it can't tell.
 
-use super::margins::{Holds, bar, beyond, would_tell};
+use super::margins::{ATTRIBUTE_SEEN, Holds, bar, beyond, would_tell};
 use crate::measure::proportion::Proportion;
 use crate::report::verdict::{Cell, CellAnswer, Cells, ContentKind};
 
@@ -89,6 +89,11 @@ impl Link {
         self.holds == Some(holds)
     }
 
+    /// Whether it is surely beyond `share` of the way from chance to certainty.
+    fn reaches(&self, share: f64) -> bool {
+        self.cell.lo.zip(self.cell.chance).is_some_and(|(lo, chance)| lo >= bar(chance, share))
+    }
+
     /// Holds as well because what comes after it in the data's path does; nothing where it is not asked.
     pub(super) fn implied(self, why: &str) -> Self {
         if self.holds.is_none() || self.is_yes() { self } else { self.said(Holds::Yes).because(why) }
@@ -128,6 +133,9 @@ impl Links {
             image_contained = image_contained.implied(why);
             image_accessible = image_accessible.implied(why);
             text_accessible = text_accessible.implied(why);
+        }
+        if kind == ContentKind::Attribute && matched.is(Holds::Near) && image_contained.reaches(ATTRIBUTE_SEEN) {
+            image_contained = image_contained.implied("the match may find it, so that no more is asked");
         }
         // Of attributes more is asked of a network than of a linear reader.
         let binding = kind == ContentKind::Binding && image_accessible.is(Holds::Yes);
