@@ -13,6 +13,7 @@ mod models;
 mod printable;
 mod scratch;
 mod signals;
+mod subject;
 mod terminal;
 
 use clap::Parser;

@@ -1,16 +1,12 @@
 //! `snellen exam`
 
-use crate::bundled;
-use crate::models::{self, Load};
+use crate::subject::Subject;
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::exam::{Cache, ExamConfig, QUESTIONS, examine, questions};
-use snellen::lab::Origin;
-use snellen::model::Model;
 use snellen::record::{LabelsFrom, RunManifest};
 use snellen::report::verdict::{Cell, CellAnswer, Verdict};
 use snellen::report::{Rate, Report};
-use snellen::scene::World;
 use snellen::{Error, Result};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -19,14 +15,8 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Exam {
-    #[arg(long, value_name = "MODEL", help = format!("{}; a small bundled CLIP where not given", models::HELP))]
-    model: Option<String>,
     #[command(flatten)]
-    load: Load,
-    /// What scenes are made of: name of a world (`snellen scenes worlds`), or a TOML file of one; what a model of the lab was trained on, toy
-    /// for any other, where not given
-    #[arg(long, value_name = "FILE|NAME")]
-    world: Option<String>,
+    subject: Subject,
     /// Folder of labelled images for the unit measures; generated scenes where not given
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
@@ -93,22 +83,13 @@ pub fn run(args: Exam) -> Result<()> {
         (_, true) => ExamConfig::full(args.seed)?,
         _ => ExamConfig::standard(args.seed)?,
     };
-    config.world = args.world.as_deref().map(World::named_or_read).transpose()?;
+    config.world = args.subject.world()?;
     config.images = args.images;
     config.labels = args.labels;
     chosen(&args.questions, &mut config)?;
     config.cache = if args.no_cache { None } else { cache() };
     config.controls = args.controls.map_or(config.controls, usize::from);
-    let report = match &args.model {
-        Some(model) => {
-            let model = args.load.open(model)?;
-            held(&model, &model.name, &config, &out, &bars)?
-        }
-        None => bundled::with_model(|folder| {
-            let model = Model::load_with(folder, &args.load.config()?)?;
-            held(&model, bundled::NAME, &config, &out, &bars)
-        })?,
-    };
+    let report = args.subject.with(|of| examine(&of.model, &of.name, of.training.as_ref(), &config, &out, &bars))?;
     if config.units {
         let images = RunManifest::read(&out.join("run"))?.images;
         let passed = images.iter().flat_map(|images| &images.passed_over);
@@ -170,12 +151,6 @@ fn free(name: &str) -> PathBuf {
         .chain(numbered)
         .find(|path| !taken(path))
         .unwrap_or_else(|| PathBuf::from(name))
-}
-
-/// Examines `model` in the world that it was trained on, where the lab made it.
-fn held(model: &Model, name: &str, config: &ExamConfig, out: &Path, bars: &Bars) -> Result<Report> {
-    let training = Origin::read(&model.folder)?.map(|origin| origin.training()).transpose()?;
-    examine(model, name, training.as_ref(), config, out, bars)
 }
 
 /// Which link of the chain fails, a row for every attribute and binding.

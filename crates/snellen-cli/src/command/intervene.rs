@@ -1,16 +1,13 @@
 //! `snellen intervene`
 
-use crate::bundled;
-use crate::models::{self, Load};
+use crate::subject::{Loaded, Subject};
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::exam::{Stages, readable};
 use snellen::intervene::{Action, Against, Edit, Effect, Intervention, Restored, Shown, Tokens, Units, write_cause};
-use snellen::lab::Origin;
 use snellen::measure::{Confidence, Interval};
-use snellen::model::{Model, Site};
-use snellen::output::StagedDir;
-use snellen::scene::World;
+use snellen::model::Site;
+use snellen::output::{StagedDir, write_file};
 use snellen::scene::caption::TEMPLATES;
 use snellen::{Error, Result};
 use std::path::PathBuf;
@@ -18,10 +15,8 @@ use std::path::PathBuf;
 /// Arguments of `intervene`.
 #[derive(Args)]
 pub struct Intervene {
-    #[arg(long, value_name = "MODEL", help = format!("{}; a small bundled CLIP where not given", models::HELP))]
-    model: Option<String>,
     #[command(flatten)]
-    load: Load,
+    subject: Subject,
     /// The activation that is changed, of either tower: `blocks.3.mlp.hook_post` (`snellen sites` lists them)
     #[arg(long)]
     site: Site,
@@ -40,10 +35,6 @@ pub struct Intervene {
     /// add:SCALE:FILE, project-out:FILE (a direction), rescale:FACTOR
     #[arg(long, default_value_t = Action::Mean)]
     edit: Action,
-    /// What scenes are made of: name of a world (`snellen scenes worlds`), or a TOML file of one; what a model of the lab was trained on, toy
-    /// for any other, where not given
-    #[arg(long, value_name = "FILE|NAME")]
-    world: Option<String>,
     /// Swap twins, in two pictures and two captions each
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=100_000))]
     twins: u32,
@@ -71,29 +62,20 @@ pub struct Intervene {
 pub fn run(args: &Intervene) -> Result<()> {
     // Before anything is computed.
     let staged = args.out.as_deref().map(StagedDir::begin).transpose()?;
-    let found = match &args.model {
-        Some(model) => made(&args.load.open(model)?, args)?,
-        None => bundled::with_model(|folder| made(&Model::load_with(folder, &args.load.config()?)?, args))?,
-    };
+    let found = args.subject.with(|of| made(of, args))?;
     let json = serde_json::to_string_pretty(&found).map_err(|e| Error::malformed("json", e))?;
     if let Some(staged) = staged {
         write_cause(&staged.path().join("cause.parquet"), &found.effects)?;
-        let path = staged.path().join("cause.json");
-        std::fs::write(&path, format!("{json}\n")).map_err(Error::io(&path))?;
+        write_file(&staged.path().join("cause.json"), format!("{json}\n").as_bytes())?;
         staged.publish()?;
     }
     if args.json { terminal::say(json) } else { summarise(&found, args) }
 }
 
-/// The edit of `model`, in the world that it was trained on, where the lab made it.
-fn made(model: &Model, args: &Intervene) -> Result<Intervention> {
-    let training = Origin::read(&model.folder)?.map(|origin| origin.training()).transpose()?;
-    let world = match (&args.world, &training) {
-        (Some(world), _) => World::named_or_read(world)?,
-        (None, Some(training)) => training.world.clone(),
-        (None, None) => World::toy(),
-    };
-    let own = training.as_ref().map(|training| training.templates.iter().map(String::as_str).collect::<Vec<_>>());
+/// The edit of a model, in the world that it was trained on, where the lab made it.
+fn made(of: &Loaded, args: &Intervene) -> Result<Intervention> {
+    let (model, world) = (&of.model, of.world());
+    let own = of.training.as_ref().map(|training| training.templates.iter().map(String::as_str).collect::<Vec<_>>());
     let templates = readable(model, &world, &own.unwrap_or_else(|| TEMPLATES.to_vec()))?;
     let edit = Edit {
         site: args.site,

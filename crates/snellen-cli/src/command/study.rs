@@ -100,7 +100,7 @@ pub fn run(args: &Study) -> Result<()> {
                 let with = LoadConfig { backend, orientation: args.orientation, ..with.clone() };
                 Model::open(model, &with, &Downloads::new())
             };
-            let training = |model: &Model| Origin::read(&model.folder)?.map(|origin| origin.training()).transpose();
+            let training = |model: &Model| Origin::training_of(&model.folder);
             from_model(&load, &training, args.images.as_deref(), args.config(), folder, &bars)?
         }
         _ => return Err(Error::mismatch("study", "--model, or --embeddings and --labels", "neither")),

@@ -1,7 +1,6 @@
 //! `snellen trace`
 
-use crate::bundled;
-use crate::models::{self, Load};
+use crate::subject::{Loaded, Subject};
 use crate::terminal::{self, Bars};
 use clap::{Args, ValueEnum};
 use snellen::exam::Stages;
@@ -10,9 +9,8 @@ use snellen::intervene::trace::{
     Direction, PartKind, TowerMap, TraceConfig, UnitMap, picture, trace, trace_units, write_trace, write_units,
 };
 use snellen::measure::Confidence;
-use snellen::model::{Model, Tower};
+use snellen::model::Tower;
 use snellen::output::{StagedDir, write_file};
-use snellen::scene::World;
 use snellen::{Error, Result};
 use std::path::PathBuf;
 
@@ -30,14 +28,8 @@ pub enum Which {
 /// Arguments of `trace`.
 #[derive(Args)]
 pub struct Trace {
-    #[arg(long, value_name = "MODEL", help = format!("{}; a small bundled CLIP where not given", models::HELP))]
-    model: Option<String>,
     #[command(flatten)]
-    load: Load,
-    /// What scenes are made of: name of a world (`snellen scenes worlds`), or a TOML file of one; what a model of the lab was trained on, toy
-    /// for any other, where not given
-    #[arg(long, value_name = "FILE|NAME")]
-    world: Option<String>,
+    subject: Subject,
     /// Swap twins, one of which is patched with the other's values
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=100_000))]
     twins: u32,
@@ -84,10 +76,7 @@ enum Traced {
 pub fn run(args: &Trace) -> Result<()> {
     let bars = Bars::new();
     let staged = args.out.as_deref().map(StagedDir::begin).transpose()?;
-    let traced = match &args.model {
-        Some(model) => traced(&args.load.open(model)?, args, &bars)?,
-        None => bundled::with_model(|folder| traced(&Model::load_with(folder, &args.load.config()?)?, args, &bars))?,
-    };
+    let traced = args.subject.with(|of| traced(of, args, &bars))?;
     let json = match &traced {
         Traced::Maps(maps) => serde_json::to_string_pretty(maps),
         Traced::Units(units) => serde_json::to_string_pretty(units),
@@ -125,16 +114,9 @@ pub fn run(args: &Trace) -> Result<()> {
     written.map_or(Ok(()), |shown| terminal::say(format!("\n{}", shown.display())))
 }
 
-fn traced(model: &Model, args: &Trace, bars: &Bars) -> Result<Traced> {
-    let world = match &args.world {
-        Some(world) => World::named_or_read(world)?,
-        None => snellen::lab::Origin::read(&model.folder)?
-            .map(|origin| origin.training())
-            .transpose()?
-            .map_or_else(World::toy, |training| training.world),
-    };
+fn traced(of: &Loaded, args: &Trace, bars: &Bars) -> Result<Traced> {
     let config = TraceConfig {
-        world,
+        world: of.world(),
         twins: args.twins as usize,
         nulls: args.nulls as usize,
         towers: match args.tower {
@@ -150,7 +132,7 @@ fn traced(model: &Model, args: &Trace, bars: &Bars) -> Result<Traced> {
     };
     let begin = |stage: &str| bars.begin(stage);
     match args.units {
-        Some(top) => trace_units(model, &config, top as usize, &begin).map(Traced::Units),
-        None => trace(model, &config, &begin).map(Traced::Maps),
+        Some(top) => trace_units(&of.model, &config, top as usize, &begin).map(Traced::Units),
+        None => trace(&of.model, &config, &begin).map(Traced::Maps),
     }
 }

@@ -66,6 +66,14 @@ impl Origin {
         Ok(Some(origin))
     }
 
+    /// How the model in `folder` was trained, as the exam asks for it; `None` if it was not made here.
+    ///
+    /// # Errors
+    /// As [`Origin::read`] and [`Origin::training`].
+    pub fn training_of(folder: &Path) -> Result<Option<Training>> {
+        Self::read(folder)?.map(|origin| origin.training()).transpose()
+    }
+
     /// The same as the exam asks for it.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod edits;
 mod groups;
 mod planted;
 mod rest;
+mod screen;
 mod similar;
 mod tower;
 mod trace;

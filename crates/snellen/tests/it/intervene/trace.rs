@@ -3,23 +3,21 @@
 use crate::families::load;
 use snellen::engine::{Precision, Tape, Tensor};
 use snellen::intervene::trace::{
-    CANNOT_MATTER, Direction, EMPTY, Estimate, Input, Node, Pairs, Part, PartKind, Plan, SAME, TowerMap, TraceConfig,
-    Twins, exact, screen, sweep, trace as trace_model, trace_units, write_trace,
+    CANNOT_MATTER, Direction, EMPTY, Input, Node, Pairs, Part, PartKind, Plan, SAME, TowerMap, TraceConfig, Twins,
+    exact, screen, sweep, trace as trace_model, trace_units, write_trace,
 };
 use snellen::intervene::{Change, Donors, Prepared, TokenMap, Tokens as Group};
 use snellen::measure::Confidence;
 use snellen::model::checkpoint::Parameters;
 use snellen::model::tokenizer::Tokens;
-use snellen::model::{
-    ActivationMut, BlockPoint, Hook, LoadConfig, Model, ModelConfig, Pixels, Point, Site, Tower, Towers,
-};
+use snellen::model::{ActivationMut, Hook, LoadConfig, Model, ModelConfig, Pixels, Site, Tower, Towers};
 use snellen::record::Progress;
 use snellen::scene::World;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Numbers that look random and are the same everywhere.
-fn noise(n: usize, seed: u64) -> Vec<f32> {
+pub fn noise(n: usize, seed: u64) -> Vec<f32> {
     let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         x ^= x << 13;
@@ -30,22 +28,22 @@ fn noise(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
-fn clip() -> Model {
+pub fn clip() -> Model {
     Model::load(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clip/quick_gelu")).unwrap()
 }
 
 /// Two objects that share the patches with the background.
-fn map(patches: usize) -> TokenMap {
+pub fn map(patches: usize) -> TokenMap {
     let cover = |k: usize| (0..patches).map(|p| if p % 3 == k { 0.7 } else { 0.0 }).collect();
     TokenMap::of_covers(&[cover(0), cover(1)])
 }
 
-fn readouts(twins: usize, width: usize) -> Vec<Vec<f64>> {
+pub fn readouts(twins: usize, width: usize) -> Vec<Vec<f64>> {
     let of = |i: usize| noise(width, 700 + i as u64).into_iter().map(f64::from).collect();
     (0..twins).map(of).collect()
 }
 
-fn pictures(model: &Model, twins: usize) -> Pairs {
+pub fn pictures(model: &Model, twins: usize) -> Pairs {
     let vision = &model.config.vision;
     let (pixels, patches) = if vision.is_flexible() {
         let (patches, wide) = (vision.patches(), 3 * vision.patch * vision.patch);
@@ -59,7 +57,7 @@ fn pictures(model: &Model, twins: usize) -> Pairs {
     Pairs { input: Input::Images(pixels), maps: vec![map(patches); twins], readout }
 }
 
-fn captions(model: &Model, twins: usize) -> Pairs {
+pub fn captions(model: &Model, twins: usize) -> Pairs {
     let text = model.config.text().unwrap();
     let row = |i: usize| -> Vec<u32> {
         let words = noise(5, 40 + i as u64).into_iter().map(|x| ((x + 1.0) * 200.0) as u32 + 3);
@@ -76,7 +74,7 @@ fn captions(model: &Model, twins: usize) -> Pairs {
 
 /// Keeps what it sees.
 #[derive(Default)]
-struct Recorder(BTreeMap<Site, Vec<f32>>);
+pub struct Recorder(pub BTreeMap<Site, Vec<f32>>);
 
 impl Hook for Recorder {
     fn wants(&self, _: Site) -> bool {
@@ -88,7 +86,7 @@ impl Hook for Recorder {
     }
 }
 
-fn embed(model: &Model, input: &Input, hook: &mut dyn Hook) -> Tensor<f32> {
+pub fn embed(model: &Model, input: &Input, hook: &mut dyn Hook) -> Tensor<f32> {
     let mut tape = Tape::off();
     match input {
         Input::Images(pixels) => model.towers.embed_images(&mut tape, pixels, hook).unwrap(),
@@ -97,7 +95,7 @@ fn embed(model: &Model, input: &Input, hook: &mut dyn Hook) -> Tensor<f32> {
 }
 
 /// Row `row` of `input` alone.
-fn one(input: &Input, row: usize) -> Input {
+pub fn one(input: &Input, row: usize) -> Input {
     match input {
         Input::Images(pixels) => {
             let shape = [&[1], &pixels.values.shape()[1..]].concat();
@@ -109,7 +107,7 @@ fn one(input: &Input, row: usize) -> Input {
     }
 }
 
-fn margin(embedding: &[f32], readout: &[f64]) -> f64 {
+pub fn margin(embedding: &[f32], readout: &[f64]) -> f64 {
     let along: f64 = embedding.iter().zip(readout).map(|(x, r)| f64::from(*x) * r).sum();
     along / embedding.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
@@ -180,7 +178,7 @@ fn every_patch_is_what_a_hook_in_a_whole_forward_does() {
 }
 
 /// Weights by formula: layer norms that change nothing, and nothing else but what is written.
-struct Planted {
+pub struct Planted {
     weights: BTreeMap<String, Vec<f32>>,
     eps: f64,
 }
@@ -195,24 +193,24 @@ impl Parameters<f32> for Planted {
 }
 
 /// What a planted tower's heads read: the head, the patch that the class token looks at, and how much of its colour it takes.
-type Reads<'a> = &'a [(usize, usize, f32)];
+pub type Reads<'a> = &'a [(usize, usize, f32)];
 
-const WIDTH: usize = 16;
-const HEADS: usize = 2;
-const LAYERS: usize = 3;
+pub const WIDTH: usize = 16;
+pub const HEADS: usize = 2;
+pub const LAYERS: usize = 3;
 /// The layer whose heads read.
-const READING: usize = 1;
+pub const READING: usize = 1;
 
 /// A tower of four patches whose class token takes colours only in layer 1, by the heads of `reads`, and gives `constant` beside them.
 ///
 /// Signals are pairs of units, +s and -s, so that no mean is taken away: 0 is `I am the class token`, 1 to 4 `I am patch p`, 5 the colour, 6
 /// the colour that was read, 7 the constant.
-fn planted(reads: Reads<'_>, constant: f32) -> (ModelConfig, Towers<f32>) {
+pub fn planted(reads: Reads<'_>, constant: f32) -> (ModelConfig, Towers<f32>) {
     planted_with(reads, constant, BTreeMap::new())
 }
 
 /// The same with some weights of one's own.
-fn planted_with(reads: Reads<'_>, constant: f32, own: BTreeMap<String, Vec<f32>>) -> (ModelConfig, Towers<f32>) {
+pub fn planted_with(reads: Reads<'_>, constant: f32, own: BTreeMap<String, Vec<f32>>) -> (ModelConfig, Towers<f32>) {
     let mut config = clip().config;
     config.text = None;
     let vision = &mut config.vision;
@@ -258,7 +256,7 @@ fn planted_with(reads: Reads<'_>, constant: f32, own: BTreeMap<String, Vec<f32>>
 }
 
 /// Twins whose objects, on patches 0 and 1, exchange colours: what patch 0 has, patch 1 has the opposite of; some bright, some dim.
-fn coloured(twins: usize) -> Pairs {
+pub fn coloured(twins: usize) -> Pairs {
     let (mut values, mut readout) = (Vec::new(), Vec::new());
     for (i, x) in noise(twins, 9).into_iter().enumerate() {
         let sign = if i % 3 == 0 { -1.0 } else { 1.0 };
@@ -279,7 +277,7 @@ fn coloured(twins: usize) -> Pairs {
     }
 }
 
-fn trace(reads: Reads<'_>, constant: f32, direction: Direction) -> TowerMap {
+pub fn trace(reads: Reads<'_>, constant: f32, direction: Direction) -> TowerMap {
     let (config, towers) = planted(reads, constant);
     let pairs = coloured(48);
     let groups = pairs.groups(&config);
@@ -386,174 +384,6 @@ fn groups_that_are_empty_and_twins_that_are_too_few_are_said() {
     assert!(sweep(&towers, &config, &pairs, &plan(6), &()).unwrap_err().to_string().contains("5 twins"));
     let swept = sweep(&towers, &config, &coloured(3), &plan(3), &()).unwrap();
     assert!(of(&swept).unwrap_err().to_string().contains("4 twins"));
-}
-
-/// Twins that are almost the same: what a gradient says of one it says of both.
-fn near(mut pairs: Pairs) -> Pairs {
-    let Input::Images(pixels) = &mut pairs.input else { unreachable!("images") };
-    let long = pixels.values.data().len() / (2 * pairs.maps.len());
-    let values = pixels.values.data_mut();
-    for twin in 0..pairs.maps.len() {
-        let (clean, corrupt) = values[2 * twin * long..][..2 * long].split_at_mut(long);
-        let nudge = noise(long, 90 + twin as u64);
-        corrupt.iter_mut().zip(clean).zip(nudge).for_each(|((to, x), nudge)| *to = *x + 3e-3 * nudge);
-    }
-    pairs
-}
-
-fn nodes(estimates: &[Estimate]) -> Vec<(usize, Node)> {
-    estimates.iter().map(|estimate| (estimate.layer, estimate.node)).collect()
-}
-
-/// The root of the mean square.
-fn size(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    (values.clone().map(|x| x * x).sum::<f64>() / values.count() as f64).sqrt()
-}
-
-#[test]
-fn estimates_are_effects_where_twins_hardly_differ() {
-    for (name, model) in [("clip", clip()), ("siglip", load("siglip", &LoadConfig::plain()))] {
-        let pairs = near(pictures(&model, 3));
-        for direction in [Direction::Denoise, Direction::Noise] {
-            let estimates = screen(&model.towers, &model.config, &pairs, direction, &()).unwrap();
-            let tower = &model.config.vision.tower;
-            assert_eq!(estimates.len(), tower.layers * (tower.mlp + 2 * tower.heads));
-            let exact = exact(&model.towers, &model.config, &pairs, (&nodes(&estimates), direction), &()).unwrap();
-            let effect = |k: usize| exact[k].effects.iter().sum::<f64>() / 3.0;
-            for family in [true, false] {
-                let those = (0..estimates.len()).filter(|k| matches!(estimates[*k].node, Node::Unit(_)) == family);
-                let effects = size(those.clone().map(effect));
-                let wrong = size(those.clone().map(|k| estimates[k].estimate - effect(k)));
-                // What is left is rounding of f32, and the square of the difference.
-                assert!(effects > 1e-7 && wrong < 0.02 * effects, "{name} {direction}: {wrong:e} of {effects:e}");
-                let plain = size(those.clone().map(|k| estimates[k].plain - effect(k)));
-                assert!(plain < 0.02 * effects, "{name} {direction}: {plain:e} of {effects:e}");
-            }
-        }
-    }
-}
-
-#[test]
-fn of_twins_that_are_the_same_nothing_is_estimated() {
-    // The softmax that is made again is then that of the forward: behind masks, padding and rotary positions, too.
-    let same = |pairs: Pairs| {
-        let n = pairs.len();
-        let input = match &pairs.input {
-            Input::Images(pixels) => {
-                let long = pixels.values.data().len() / (2 * n);
-                let rows = (0..2 * n).flat_map(|row| &pixels.values.data()[row / 2 * 2 * long..][..long]);
-                let values = Tensor::new(pixels.values.shape(), rows.copied().collect());
-                Input::Images(Pixels { values, grids: pixels.grids.clone() })
-            }
-            Input::Texts(tokens) => Input::Texts(tokens.rows(&(0..2 * n).map(|row| row / 2 * 2).collect::<Vec<_>>())),
-        };
-        Pairs { input, ..pairs }
-    };
-    let of = |name: &str| load(name, &LoadConfig::plain());
-    let (clip, naflex, rotary) = (clip(), of("siglip2_naflex"), of("dinov3_gated"));
-    let all = [(&clip, captions(&clip, 2)), (&naflex, pictures(&naflex, 2)), (&rotary, pictures(&rotary, 2))];
-    for (model, pairs) in all {
-        let found = |pairs: &Pairs| screen(&model.towers, &model.config, pairs, Direction::Denoise, &()).unwrap();
-        let differ = found(&pairs);
-        let most = differ.iter().map(|e| e.estimate.abs()).fold(0.0, f64::max);
-        for estimate in found(&same(pairs)) {
-            assert!(estimate.estimate.abs() < 1e-5 * most, "{}: {estimate:?} of {most}", model.name);
-        }
-    }
-}
-
-#[test]
-fn nodes_are_patched_as_by_a_hook_in_a_whole_forward() {
-    for (name, model) in [("clip", clip()), ("dinov3_gated", load("dinov3_gated", &LoadConfig::plain()))] {
-        let mut all = vec![pictures(&model, 2)];
-        if name == "clip" {
-            all.push(captions(&model, 2));
-        }
-        for pairs in all {
-            let tower = pairs.input.tower();
-            let nodes = [
-                (1, Node::Unit(3)),
-                (0, Node::Key(0)),
-                (0, Node::Unit(7)),
-                (1, Node::Query(1)),
-                (0, Node::Query(0)),
-                (0, Node::Unit(0)),
-            ];
-            let found = exact(&model.towers, &model.config, &pairs, (&nodes, Direction::Denoise), &()).unwrap();
-            let wrong = [(9, Node::Unit(0)), (0, Node::Unit(999)), (0, Node::Key(9))];
-            for wrong in wrong {
-                let refused = exact(&model.towers, &model.config, &pairs, (&[wrong], Direction::Noise), &());
-                let refused = refused.unwrap_err().to_string();
-                assert!(refused.contains(&format!("layer {}, {}", wrong.0, wrong.1)), "{refused}");
-            }
-            let mut seen = Recorder::default();
-            let embeds = embed(&model, &pairs.input, &mut seen);
-            for (exact, (layer, node)) in found.iter().zip(nodes) {
-                let (point, head, units) = match node {
-                    Node::Unit(unit) => (BlockPoint::MlpPost, None, Some(vec![unit])),
-                    Node::Query(head) => (BlockPoint::Q, Some(head), None),
-                    Node::Key(head) => (BlockPoint::K, Some(head), None),
-                };
-                let site = Site { tower, point: Point::Block(layer, point) };
-                let edit = Prepared { site, head, tokens: Group::All, units, change: Change::Donated };
-                let mut changed = 0;
-                for i in 0..2 {
-                    let long = seen.0[&site].len() / 4;
-                    // All tokens of the row, padding among them.
-                    let tokens = match &pairs.input {
-                        Input::Images(_) => model.config.vision.tokens(),
-                        Input::Texts(tokens) => tokens.length(),
-                    };
-                    let positions = [(0..tokens).collect::<Vec<_>>()];
-                    let values = &seen.0[&site][2 * i * long..][..long];
-                    let donors = Donors { values, rows: &[0], positions: &positions };
-                    let mut hook = edit.on(&positions, Some(donors));
-                    let after = embed(&model, &one(&pairs.input, 2 * i + 1), &mut hook);
-                    changed += hook.changed().values as usize;
-                    let base = &embeds.data()[(2 * i + 1) * embeds.width()..][..embeds.width()];
-                    let expected = margin(after.data(), &pairs.readout[i]) - margin(base, &pairs.readout[i]);
-                    let got = exact.effects[i];
-                    assert!((got - expected).abs() < 1e-14, "{name}: {tower:?} layer {layer} {node}: {got} {expected}");
-                    assert!(expected.abs() > 1e-9, "{name}: {tower:?} layer {layer} {node} does nothing");
-                }
-                assert_eq!(exact.changed, changed, "{name}: {tower:?} layer {layer} {node}");
-            }
-        }
-    }
-}
-
-#[test]
-fn saturated_attention_is_seen_by_a_softmax_made_again_and_not_by_a_gradient() {
-    // The class token looks at whichever of patches 0 and 1 is coloured, and takes which one that is: keys carry the binding.
-    let (config, towers) = planted_keys();
-    let pairs = coloured(8);
-    let estimates = screen(&towers, &config, &pairs, Direction::Denoise, &()).unwrap();
-    let found = exact(&towers, &config, &pairs, (&nodes(&estimates), Direction::Denoise), &()).unwrap();
-    for (estimate, exact) in estimates.iter().zip(&found) {
-        let effect = exact.effects.iter().sum::<f64>() / 8.0;
-        let carries = (estimate.layer, estimate.node) == (READING, Node::Key(1));
-        let place = format!("layer {} {}: {} and {effect}", estimate.layer, estimate.node, estimate.estimate);
-        assert_eq!(effect.abs() > 1e-6, carries, "{place}");
-        assert!((estimate.estimate - effect).abs() < 2e-3 * effect.abs() + 1e-9, "{place}");
-        assert!(estimate.plain.abs() < 1e-3 * effect.abs() + 1e-9, "{place}: {}", estimate.plain);
-    }
-}
-
-/// [`planted`], but that head 1 looks at the brightest patch and reads which it is; linear in what it reads.
-fn planted_keys() -> (ModelConfig, Towers<f32>) {
-    let pair = |signal: usize, s: f32| {
-        let mut units = vec![0.0; WIDTH];
-        (units[2 * signal], units[2 * signal + 1]) = (s, -s);
-        units
-    };
-    let unit = WIDTH / HEADS;
-    let mut maps: [Vec<f32>; 3] = std::array::from_fn(|_| vec![0.0; WIDTH * WIDTH]);
-    maps[0][unit * WIDTH..][..WIDTH].copy_from_slice(&pair(0, 100.0));
-    maps[1][unit * WIDTH..][..WIDTH].copy_from_slice(&pair(5, 1.0));
-    maps[2][unit * WIDTH..][..WIDTH].copy_from_slice(&pair(1, 0.5));
-    let changed = ["q_proj", "k_proj", "v_proj"].into_iter().zip(maps);
-    let name = |map: &str| format!("vision_model.encoder.layers.{READING}.self_attn.{map}.weight");
-    planted_with(&[(1, 0, 1.0)], 1e4, changed.map(|(map, weights)| (name(map), weights)).collect())
 }
 
 #[test]
