@@ -10,7 +10,7 @@ use super::openai;
 use super::preprocess::{Backend, Orientation};
 use super::source::Source;
 use super::tokenizer::{self, Tokenizer};
-use super::untrained::{Redrawn, Untrained};
+use super::weights::untrained::{Redrawn, Untrained};
 use super::{ModelConfig, Preprocessing, Towers, Transform, VisionPooling};
 use crate::engine::Precision;
 use crate::{Error, Result};

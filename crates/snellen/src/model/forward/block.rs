@@ -1,21 +1,21 @@
 //! The transformer block that both towers are made of (pre-norm, arXiv 2010.11929).
 
-use super::checkpoint::Parameters;
-use super::hook::{Step, Watch};
-use super::{BlockPoint, Point, Site, Tower, TowerConfig};
 use crate::Result;
 use crate::engine::ops::{Angles, Pending};
 use crate::engine::{Activation, Precision, Real, Tape, Tensor, Weight, ops};
+use crate::model::checkpoint::Parameters;
+use crate::model::hook::{Step, Watch};
+use crate::model::{BlockPoint, Point, Site, Tower, TowerConfig};
 
 /// A layer norm's parameters.
-pub(super) struct Norm<F> {
-    pub(super) gain: Tensor<F>,
-    pub(super) bias: Tensor<F>,
+pub(in crate::model) struct Norm<F> {
+    pub(in crate::model) gain: Tensor<F>,
+    pub(in crate::model) bias: Tensor<F>,
     eps: f64,
 }
 
 impl<F: Real> Norm<F> {
-    pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, width: usize, eps: f64) -> Result<Self> {
+    pub(in crate::model) fn new(p: &mut dyn Parameters<F>, name: &str, width: usize, eps: f64) -> Result<Self> {
         Ok(Self {
             gain: p.get(&format!("{name}.weight"), &[width])?,
             bias: p.get(&format!("{name}.bias"), &[width])?,
@@ -23,20 +23,25 @@ impl<F: Real> Norm<F> {
         })
     }
 
-    pub(super) fn forward(&self, tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
+    pub(in crate::model) fn forward(&self, tape: &mut Tape<F>, x: &Tensor<F>) -> Tensor<F> {
         ops::layer_norm(tape, x, &self.gain, &self.bias, self.eps)
     }
 }
 
 /// An affine map's parameters.
-pub(super) struct Linear<F: Real> {
-    pub(super) weight: Weight<F>,
-    pub(super) bias: Option<Tensor<F>>,
+pub(in crate::model) struct Linear<F: Real> {
+    pub(in crate::model) weight: Weight<F>,
+    pub(in crate::model) bias: Option<Tensor<F>>,
 }
 
 impl<F: Real> Linear<F> {
     /// `[to, from]`, and `[to]` where there is a bias.
-    pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, (from, to): (usize, usize), bias: bool) -> Result<Self> {
+    pub(in crate::model) fn new(
+        p: &mut dyn Parameters<F>,
+        name: &str,
+        (from, to): (usize, usize),
+        bias: bool,
+    ) -> Result<Self> {
         Ok(Self {
             weight: p.get(&format!("{name}.weight"), &[to, from])?.into(),
             bias: bias.then(|| p.get(&format!("{name}.bias"), &[to])).transpose()?,
@@ -48,22 +53,22 @@ impl<F: Real> Linear<F> {
         (x, &self.weight, self.bias.as_ref())
     }
 
-    pub(super) fn of(&self, x: &Tensor<F>) -> Pending<'_, F> {
+    pub(in crate::model) fn of(&self, x: &Tensor<F>) -> Pending<'_, F> {
         ops::linear(x, &self.weight, self.bias.as_ref())
     }
 }
 
 /// From the residual stream through hidden units and back.
-pub(super) struct Mlp<F: Real> {
+pub(in crate::model) struct Mlp<F: Real> {
     gate: Option<Linear<F>>,
     up: Linear<F>,
     norm: Option<Norm<F>>,
-    pub(super) down: Linear<F>,
+    pub(in crate::model) down: Linear<F>,
     activation: Activation,
 }
 
 impl<F: Real> Mlp<F> {
-    pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
+    pub(in crate::model) fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
         let (inward, outward) = ((config.width, config.mlp), (config.mlp, config.width));
         let (gate, up, down) = if config.gated { ("gate", "up", "down") } else { ("", "fc1", "fc2") };
         let bias = config.biases.mlp;
@@ -78,17 +83,17 @@ impl<F: Real> Mlp<F> {
     }
 
     /// The maps that read the MLP's input.
-    pub(super) fn readers(&mut self) -> Vec<&mut Linear<F>> {
+    pub(in crate::model) fn readers(&mut self) -> Vec<&mut Linear<F>> {
         self.gate.iter_mut().chain([&mut self.up]).collect()
     }
 
     /// All of its maps.
-    pub(super) fn linears(&mut self) -> Vec<&mut Linear<F>> {
+    pub(in crate::model) fn linears(&mut self) -> Vec<&mut Linear<F>> {
         self.gate.iter_mut().chain([&mut self.up, &mut self.down]).collect()
     }
 
     /// `x [.., unit]` -> the same shape; `site` names the points inside.
-    pub(super) fn forward(
+    pub(in crate::model) fn forward(
         &self,
         tape: &mut Tape<F>,
         x: &Tensor<F>,
@@ -125,7 +130,7 @@ impl<F: Real> Mlp<F> {
 
 /// Which tokens a token attends to.
 #[derive(Clone, Copy)]
-pub(super) enum Sees<'a> {
+pub(in crate::model) enum Sees<'a> {
     /// All of its sequence.
     All,
     /// Those before it, and itself.
@@ -136,12 +141,12 @@ pub(super) enum Sees<'a> {
 
 /// What attention knows of its tokens beside their values.
 #[derive(Clone, Copy)]
-pub(super) struct Around<'a, F> {
-    pub(super) sees: Sees<'a>,
+pub(in crate::model) struct Around<'a, F> {
+    pub(in crate::model) sees: Sees<'a>,
     /// What queries and keys are turned by.
-    pub(super) angles: Option<&'a Angles<F>>,
+    pub(in crate::model) angles: Option<&'a Angles<F>>,
     /// One token of every row that goes on alone from here: behind the last attention no other is read.
-    pub(super) only: Option<&'a [usize]>,
+    pub(in crate::model) only: Option<&'a [usize]>,
 }
 
 impl<'a, F> From<Sees<'a>> for Around<'a, F> {
@@ -151,18 +156,18 @@ impl<'a, F> From<Sees<'a>> for Around<'a, F> {
 }
 
 /// Attention from one sequence to another, or to itself.
-pub(super) struct Attention<F: Real> {
-    pub(super) q: Linear<F>,
-    pub(super) k: Linear<F>,
-    pub(super) v: Linear<F>,
+pub(in crate::model) struct Attention<F: Real> {
+    pub(in crate::model) q: Linear<F>,
+    pub(in crate::model) k: Linear<F>,
+    pub(in crate::model) v: Linear<F>,
     norm: Option<Norm<F>>,
-    pub(super) out: Linear<F>,
+    pub(in crate::model) out: Linear<F>,
     heads: usize,
     precision: Precision,
 }
 
 impl<F: Real> Attention<F> {
-    pub(super) fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
+    pub(in crate::model) fn new(p: &mut dyn Parameters<F>, name: &str, config: &TowerConfig) -> Result<Self> {
         let square = (config.width, config.width);
         let norm = |p: &mut dyn Parameters<F>| Norm::new(p, &format!("{name}.norm"), config.width, config.eps);
         let norm = config.attention_norm.then(|| norm(p)).transpose()?;
@@ -179,13 +184,13 @@ impl<F: Real> Attention<F> {
     }
 
     /// Packs its maps, and makes its own products in `precision`.
-    pub(super) fn pack(&mut self, precision: Precision) {
+    pub(in crate::model) fn pack(&mut self, precision: Precision) {
         self.precision = precision;
         [&mut self.q, &mut self.k, &mut self.v, &mut self.out].into_iter().for_each(|map| map.weight.pack(precision));
     }
 
     /// `from [row, query, unit]`, `to [row, key, unit]` -> `[row, query, unit]`; `site` names the points inside.
-    pub(super) fn forward(
+    pub(in crate::model) fn forward(
         &self,
         tape: &mut Tape<F>,
         of: (&Tensor<F>, &Tensor<F>),
@@ -249,18 +254,18 @@ impl<F: Real> Attention<F> {
 }
 
 /// Attention and MLP, each on a normalised copy of the residual stream and added to it.
-pub(super) struct Block<F: Real> {
-    pub(super) ln1: Norm<F>,
-    pub(super) attention: Attention<F>,
-    pub(super) scale1: Option<Tensor<F>>,
-    pub(super) ln2: Norm<F>,
-    pub(super) mlp: Mlp<F>,
-    pub(super) scale2: Option<Tensor<F>>,
+pub(in crate::model) struct Block<F: Real> {
+    pub(in crate::model) ln1: Norm<F>,
+    pub(in crate::model) attention: Attention<F>,
+    pub(in crate::model) scale1: Option<Tensor<F>>,
+    pub(in crate::model) ln2: Norm<F>,
+    pub(in crate::model) mlp: Mlp<F>,
+    pub(in crate::model) scale2: Option<Tensor<F>>,
 }
 
 impl<F: Real> Block<F> {
     /// The blocks of a tower; `done` is shown each before the next is asked for.
-    pub(super) fn all(
+    pub(in crate::model) fn all(
         p: &mut dyn Parameters<F>,
         name: &str,
         config: &TowerConfig,
@@ -290,20 +295,20 @@ impl<F: Real> Block<F> {
     }
 
     /// Whether nobody sees what the last of `layers` blocks of `tower` and the norm behind it make of tokens that are not read.
-    pub(super) fn is_unseen(tape: &Tape<F>, watch: &Watch<'_>, tower: Tower, layers: usize) -> bool {
+    pub(in crate::model) fn is_unseen(tape: &Tape<F>, watch: &Watch<'_>, tower: Tower, layers: usize) -> bool {
         let inside = |point| watch.wants(Site { tower, point: Point::Block(layers - 1, point) });
         let behind = watch.wants(Site { tower, point: Point::LnFinal });
         layers > 0 && !tape.records() && !behind && !BlockPoint::ALL.into_iter().any(inside)
     }
 
     /// Packs its maps for `precision`.
-    pub(super) fn pack(&mut self, precision: Precision) {
+    pub(in crate::model) fn pack(&mut self, precision: Precision) {
         self.attention.pack(precision);
         self.mlp.linears().into_iter().for_each(|map| map.weight.pack(precision));
     }
 
     /// `x [row, token, unit]` -> the same shape; one token of every row, where only that goes on.
-    pub(super) fn forward(
+    pub(in crate::model) fn forward(
         &self,
         tape: &mut Tape<F>,
         mut x: Tensor<F>,
@@ -325,7 +330,7 @@ impl<F: Real> Block<F> {
     }
 
     /// From inside the block to the residual stream on exit, `[row, token, unit]`.
-    pub(super) fn rest(
+    pub(in crate::model) fn rest(
         &self,
         tape: &mut Tape<F>,
         from: Inside<F>,

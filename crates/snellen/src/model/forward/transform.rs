@@ -1,11 +1,11 @@
 //! Named changes to weights that leave the function as it is but not every activation, as ViT-Prisma and TransformerLens make
 //! them. None is made unless it is asked for, and a run records which were.
 
-use super::block::{Block, Linear, Norm};
-use super::text::TextTower;
 use super::towers::Towers;
-use super::vision::VisionTower;
 use crate::engine::{Real, Tensor};
+use crate::model::block::{Block, Linear, Norm};
+use crate::model::text::TextTower;
+use crate::model::vision::VisionTower;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -49,7 +49,7 @@ impl FromStr for Transform {
 
 impl<F: Real> Towers<F> {
     /// Changes the weights outside the blocks.
-    pub(super) fn transform_ends(&mut self, transform: Transform) {
+    pub(in crate::model) fn transform_ends(&mut self, transform: Transform) {
         self.vision.transform_ends(transform);
         if let Some(text) = &mut self.text {
             text.transform_ends(transform);
@@ -88,7 +88,7 @@ impl<F: Real> TextTower<F> {
 
 impl<F: Real> Block<F> {
     /// Changes its weights, which are not packed yet.
-    pub(super) fn transform(&mut self, transform: Transform) {
+    pub(in crate::model) fn transform(&mut self, transform: Transform) {
         let Self { ln1, attention, ln2, mlp, .. } = self;
         match transform {
             Transform::FoldLn => {

@@ -1,10 +1,10 @@
 //! Where a model's files are, and which of them are its configuration and its weights.
 
-use super::checkpoint::Checkpoint;
-use super::config::{LeftAlone, ModelConfig, shown};
-use super::hub::Header;
-use super::layout::Layout;
-use super::prefixes::{Prefixes, lack_text};
+use crate::model::checkpoint::Checkpoint;
+use crate::model::config::{LeftAlone, ModelConfig, shown};
+use crate::model::hub::Header;
+use crate::model::layout::Layout;
+use crate::model::prefixes::{Prefixes, lack_text};
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -72,7 +72,7 @@ fn described_inside(folder: &Path) -> Vec<String> {
 }
 
 /// The contents of a small file of the model, and where it is; `None` where there is none.
-pub(super) fn read(files: &dyn Files, name: &str) -> Result<Option<(PathBuf, Vec<u8>)>> {
+pub(in crate::model) fn read(files: &dyn Files, name: &str) -> Result<Option<(PathBuf, Vec<u8>)>> {
     let Some(path) = files.file(name)? else { return Ok(None) };
     let mut bytes = Vec::new();
     let file = File::open(&path).map_err(Error::io(&path))?;
@@ -83,12 +83,12 @@ pub(super) fn read(files: &dyn Files, name: &str) -> Result<Option<(PathBuf, Vec
     Ok(Some((path, bytes)))
 }
 
-pub(super) fn json(path: &Path, bytes: &[u8]) -> Result<Value> {
+pub(in crate::model) fn json(path: &Path, bytes: &[u8]) -> Result<Value> {
     serde_json::from_slice(bytes).map_err(|e| Error::malformed(path.display(), e))
 }
 
 /// What describes the model's image processor: `processor_config.json` where that does, else `preprocessor_config.json`.
-pub(super) fn processor(files: &dyn Files) -> Result<(PathBuf, Value)> {
+pub(in crate::model) fn processor(files: &dyn Files) -> Result<(PathBuf, Value)> {
     if let Some((path, bytes)) = read(files, "processor_config.json")? {
         let json = json(&path, &bytes)?;
         if json.get("image_processor").is_some() {
@@ -103,7 +103,7 @@ pub(super) fn processor(files: &dyn Files) -> Result<(PathBuf, Value)> {
 
 /// The ways of laying out a model's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(in crate::model) enum Format {
     /// `config.json`, `model.safetensors`, `preprocessor_config.json`.
     Transformers,
     /// `open_clip_config.json`, `open_clip_model.safetensors`.
@@ -113,7 +113,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    pub(super) fn config(self) -> &'static str {
+    pub(in crate::model) fn config(self) -> &'static str {
         match self {
             Self::Transformers | Self::Timm => "config.json",
             Self::OpenClip => "open_clip_config.json",
@@ -137,7 +137,7 @@ impl Format {
     }
 
     /// The format of the files; that of `transformers` where they are in both. What else could have been read goes to `left_alone`.
-    pub(super) fn of(files: &dyn Files, weights: Option<&str>, left_alone: &mut LeftAlone) -> Result<Self> {
+    pub(in crate::model) fn of(files: &dyn Files, weights: Option<&str>, left_alone: &mut LeftAlone) -> Result<Self> {
         let described = Self::described(files)?;
         let format = Self::choose(files, weights, &described)?;
         left_alone
@@ -195,7 +195,7 @@ const VARIANTS: [&str; 3] = ["fp32", "bf16", "fp16"];
 
 /// Opens the weights: the file `named`, or what `format` calls them, in one file or in shards. A text tower that they lack is taken
 /// from `config`.
-pub(super) fn weights(
+pub(in crate::model) fn weights(
     files: &dyn Files,
     format: Format,
     named: Option<&str>,
@@ -280,7 +280,7 @@ fn shards(path: &Path, bytes: &[u8], layout: Layout) -> Result<BTreeSet<String>>
 }
 
 /// Refuses files that an adapter lies beside: PEFT would change the weights by it, and `transformers` asks PEFT where it is there.
-pub(super) fn no_adapter(files: &dyn Files) -> Result<()> {
+pub(in crate::model) fn no_adapter(files: &dyn Files) -> Result<()> {
     let name = "adapter_config.json";
     if files.file(name)?.is_none() {
         return Ok(());

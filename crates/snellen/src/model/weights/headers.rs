@@ -3,8 +3,8 @@
 //! Of a file of the Hub that is not in its cache the header alone is fetched, into a file as long as the whole, whose rest has no
 //! place on the disk and is never read.
 
-use super::files::Files;
-use super::hub::Header;
+use crate::model::files::Files;
+use crate::model::hub::Header;
 use crate::{Error, Result};
 use std::cell::OnceCell;
 use std::fs::File;
@@ -13,13 +13,13 @@ use std::path::{Component, Path, PathBuf};
 use tempfile::TempDir;
 
 /// Files whose weights can not be read. They are gone when this is dropped.
-pub(super) struct Headers<'a> {
+pub(in crate::model) struct Headers<'a> {
     files: &'a dyn Files,
     folder: OnceCell<TempDir>,
 }
 
 impl<'a> Headers<'a> {
-    pub(super) fn of(files: &'a dyn Files) -> Self {
+    pub(in crate::model) fn of(files: &'a dyn Files) -> Self {
         Self { files, folder: OnceCell::new() }
     }
 

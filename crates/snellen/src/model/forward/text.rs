@@ -1,20 +1,20 @@
 //! The text tower: token ids to text embeddings.
 
-use super::block::{Around, Block, Linear, Norm, Sees};
-use super::checkpoint::Parameters;
-use super::hook::{Step, Watch};
-use super::tokenizer::Tokens;
-use super::{Point, Site, TextConfig, Tower};
 use crate::Result;
 use crate::engine::{Precision, Real, Tape, Tensor, ops};
+use crate::model::block::{Around, Block, Linear, Norm, Sees};
+use crate::model::checkpoint::Parameters;
+use crate::model::hook::{Step, Watch};
+use crate::model::tokenizer::Tokens;
+use crate::model::{Point, Site, TextConfig, Tower};
 
 /// A transformer read out at one token of each text.
-pub(super) struct TextTower<F: Real> {
+pub(in crate::model) struct TextTower<F: Real> {
     table: Tensor<F>,
-    pub(super) positions: Tensor<F>,
-    pub(super) blocks: Vec<Block<F>>,
-    pub(super) ln_final: Norm<F>,
-    pub(super) projection: Option<Linear<F>>,
+    pub(in crate::model) positions: Tensor<F>,
+    pub(in crate::model) blocks: Vec<Block<F>>,
+    pub(in crate::model) ln_final: Norm<F>,
+    pub(in crate::model) projection: Option<Linear<F>>,
     causal: bool,
 }
 
@@ -30,7 +30,11 @@ fn positions<F: Real>(p: &mut dyn Parameters<F>, c: &TextConfig) -> Result<Tenso
 
 impl<F: Real> TextTower<F> {
     /// `done` is shown every block as soon as its weights are there.
-    pub(super) fn new(p: &mut dyn Parameters<F>, c: &TextConfig, done: &dyn Fn(&mut Block<F>)) -> Result<Self> {
+    pub(in crate::model) fn new(
+        p: &mut dyn Parameters<F>,
+        c: &TextConfig,
+        done: &dyn Fn(&mut Block<F>),
+    ) -> Result<Self> {
         let d = c.tower.width;
         let projection = if c.projection_bias { "text_head" } else { "text_projection" };
         Ok(Self {
@@ -47,12 +51,17 @@ impl<F: Real> TextTower<F> {
     }
 
     /// Packs the maps outside its blocks for `precision`.
-    pub(super) fn pack_ends(&mut self, precision: Precision) {
+    pub(in crate::model) fn pack_ends(&mut self, precision: Precision) {
         self.projection.iter_mut().for_each(|map| map.weight.pack(precision));
     }
 
     /// -> embeddings `[text, unit]`, not normalised.
-    pub(super) fn forward(&self, tape: &mut Tape<F>, tokens: &Tokens, watch: &mut Watch<'_>) -> Step<Tensor<F>> {
+    pub(in crate::model) fn forward(
+        &self,
+        tape: &mut Tape<F>,
+        tokens: &Tokens,
+        watch: &mut Watch<'_>,
+    ) -> Step<Tensor<F>> {
         let x = self.embed(tape, tokens, watch)?;
         self.resume(tape, (0, x), tokens, watch)
     }
@@ -67,7 +76,7 @@ impl<F: Real> TextTower<F> {
     }
 
     /// From the residual stream `x [text, token, unit]` before block `layer` to what [`forward`](Self::forward) gives.
-    pub(super) fn resume(
+    pub(in crate::model) fn resume(
         &self,
         tape: &mut Tape<F>,
         (layer, mut x): (usize, Tensor<F>),

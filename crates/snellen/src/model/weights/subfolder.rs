@@ -1,7 +1,7 @@
 //! A model in a folder inside another: `image_encoder` of a pipeline, one of several variants in a repository.
 
-use super::files::Files;
-use super::hub::Header;
+use crate::model::files::Files;
+use crate::model::hub::Header;
 use crate::{Error, Result};
 use std::path::PathBuf;
 
@@ -9,14 +9,14 @@ use std::path::PathBuf;
 const PROCESSOR: &str = "feature_extractor";
 
 /// The files in one folder of others. What describes the image processor may also lie beside it or above it.
-pub(super) struct Subfolder<'a> {
+pub(in crate::model) struct Subfolder<'a> {
     files: &'a dyn Files,
     folder: String,
 }
 
 impl<'a> Subfolder<'a> {
     /// `folder` is relative, with slashes.
-    pub(super) fn new(files: &'a dyn Files, folder: &str) -> Result<Self> {
+    pub(in crate::model) fn new(files: &'a dyn Files, folder: &str) -> Result<Self> {
         let parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         let plain = |part: &&str| *part != ".." && !part.contains(['\\', ':']) && !part.contains(char::is_control);
         if parts.is_empty() || folder.starts_with('/') || !parts.iter().all(plain) {
@@ -27,7 +27,7 @@ impl<'a> Subfolder<'a> {
     }
 
     /// The folder, relative to the files around it.
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::model) fn name(&self) -> &str {
         &self.folder
     }
 

@@ -5,10 +5,10 @@
 //! activation is QuickGELU. So they are read as the `open_clip_config.json` that OpenCLIP makes of such a file. Weights of these names
 //! alone do not say which activation they were trained with, and are refused unless a configuration says it.
 
-use super::checkpoint::Checkpoint;
-use super::files::{Files, Format};
-use super::layout::Layout;
-use super::prefixes::Prefixes;
+use crate::model::checkpoint::Checkpoint;
+use crate::model::files::{Files, Format};
+use crate::model::layout::Layout;
+use crate::model::prefixes::Prefixes;
 use crate::{Error, Result};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -20,16 +20,16 @@ const KEPT: usize = 20;
 const HEAD: usize = 64;
 
 /// What a file of weights says of itself.
-pub(super) struct Described {
-    pub(super) path: PathBuf,
+pub(in crate::model) struct Described {
+    pub(in crate::model) path: PathBuf,
     /// An `open_clip_config.json`.
-    pub(super) config: Value,
+    pub(in crate::model) config: Value,
     /// How many positions of the text tower stand in the usual tensor, where more stand in another.
-    pub(super) kept_positions: Option<usize>,
+    pub(in crate::model) kept_positions: Option<usize>,
 }
 
 /// What the file `weights` says of itself; `None` where a configuration beside it has to.
-pub(super) fn describe(files: &dyn Files, weights: Option<&str>) -> Result<Option<Described>> {
+pub(in crate::model) fn describe(files: &dyn Files, weights: Option<&str>) -> Result<Option<Described>> {
     let Some(name) = weights.filter(|name| !has_ending(name, "json")) else { return Ok(None) };
     let configs = [Format::Transformers, Format::OpenClip].map(Format::config);
     let mut beside = false;

@@ -3,21 +3,21 @@
 //! The same tower stands under no prefix, under `vision_model.`, or under whatever a trainer or a larger model wrapped it in
 //! (`module.`, `clip.`, `model.vision_tower.`). It is found by one weight that every such tower has, its landmark.
 
-use super::layout::Layout;
+use crate::model::layout::Layout;
 use crate::{Error, Result};
 use std::path::Path;
 
 /// What stands before the names of either tower, and of what they share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Prefixes {
-    pub(super) vision: String,
+pub(in crate::model) struct Prefixes {
+    pub(in crate::model) vision: String,
     /// Empty where there is no text tower.
-    pub(super) text: String,
+    pub(in crate::model) text: String,
 }
 
 impl Prefixes {
     /// Those of a file whose names the towers ask for as they are.
-    pub(super) fn plain() -> Self {
+    pub(in crate::model) fn plain() -> Self {
         Self { vision: "vision_model.".to_owned(), text: "text_model.".to_owned() }
     }
 
@@ -25,7 +25,7 @@ impl Prefixes {
     ///
     /// # Errors
     /// Where a tower is not there, or twice.
-    pub(super) fn find(names: &[&str], layout: Layout, text: bool, path: &Path) -> Result<Self> {
+    pub(in crate::model) fn find(names: &[&str], layout: Layout, text: bool, path: &Path) -> Result<Self> {
         let vision = one(names, layout.landmark(false), path);
         if vision.is_err()
             && !names.iter().any(|name| name.contains("vision") || name.contains("visual"))
@@ -41,7 +41,7 @@ impl Prefixes {
 
 /// Whether a file has nothing of the text tower that its configuration speaks of: it was saved from the vision tower alone, as image
 /// classifiers are.
-pub(super) fn lack_text<'a>(mut names: impl Iterator<Item = &'a str>, layout: Layout) -> bool {
+pub(in crate::model) fn lack_text<'a>(mut names: impl Iterator<Item = &'a str>, layout: Layout) -> bool {
     let of_text = |name: &str| name.split('.').any(|part| part.starts_with("text_") || part == "token_embedding");
     layout == Layout::Transformers { inside: false } && !names.any(of_text)
 }

@@ -3,7 +3,7 @@
 //! Every product counts, attention's included, two operations for each of its multiplications and additions. Norms, activations,
 //! the softmax and sums of streams do not: they are some per mille. A causal mask saves nothing here.
 
-use super::{ModelConfig, TextConfig, TowerConfig, VisionConfig, VisionPooling};
+use crate::model::{ModelConfig, TextConfig, TowerConfig, VisionConfig, VisionPooling};
 
 /// Operations of `[rows, inner] @ [inner, columns]`.
 fn product(rows: usize, inner: usize, columns: usize) -> u64 {

@@ -1,13 +1,13 @@
 //! What a user calls a model, and where that is.
 
-use super::files::Files;
-use super::hub::{Download, Header, Hub, HubId, Repo};
 use super::subfolder::Subfolder;
+use crate::model::files::Files;
+use crate::model::hub::{Download, Header, Hub, HubId, Repo};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Where a model is.
-pub(super) enum Source {
+pub(in crate::model) enum Source {
     Folder(PathBuf),
     /// Weights in the folder of their configuration.
     File {
@@ -19,7 +19,7 @@ pub(super) enum Source {
 
 impl Source {
     /// Whatever `model` means: a path if there is something, or if its parent is there; else a name on the Hub.
-    pub(super) fn find(model: &str) -> Result<Self> {
+    pub(in crate::model) fn find(model: &str) -> Result<Self> {
         let path = Path::new(model);
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let local = path.exists() || path.is_absolute() || model.starts_with('.') || parent.is_some_and(Path::is_dir);
@@ -29,7 +29,7 @@ impl Source {
         }
     }
 
-    pub(super) fn of_path(path: &Path) -> Result<Self> {
+    pub(in crate::model) fn of_path(path: &Path) -> Result<Self> {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
@@ -50,7 +50,7 @@ impl Source {
 
     /// Calls `read` with the files, or those of a sub-folder, the name of the weights among them where it isn't the usual one, and the
     /// model's name.
-    pub(super) fn with<T>(
+    pub(in crate::model) fn with<T>(
         &self,
         (subfolder, weights): (Option<&str>, Option<&str>),
         progress: &dyn Download,

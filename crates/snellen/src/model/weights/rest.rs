@@ -3,10 +3,10 @@
 //! A tensor within a tower that the tower does not ask for means another architecture, and is refused; so is an adapter, which
 //! changes the weights beside it. What stands beside the towers, such as a classifier or a language model, is left alone, and said.
 
-use super::checkpoint::Checkpoint;
-use super::config::{LeftAlone, shown};
-use super::layout::Layout;
-use super::prefixes::Prefixes;
+use crate::model::checkpoint::Checkpoint;
+use crate::model::config::{LeftAlone, shown};
+use crate::model::layout::Layout;
+use crate::model::prefixes::Prefixes;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ const ADAPTERS: [&str; 9] =
 
 impl Checkpoint {
     /// Refuses weights that change others when they are put together: their sum is what the model computes with.
-    pub(super) fn without_adapters(self) -> Result<Self> {
+    pub(in crate::model) fn without_adapters(self) -> Result<Self> {
         let vision = &self.prefixes.vision;
         let inside = self.layout == Layout::Transformers { inside: true };
         let ours = |name: &&String| !inside || name.starts_with(vision.as_str());

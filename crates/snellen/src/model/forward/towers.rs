@@ -1,20 +1,20 @@
 //! The two towers of a model, with their weights.
 
-use super::block::Block;
-use super::checkpoint::Parameters;
-use super::hook::{End, Step, Watch};
-use super::resume::check_stream;
-use super::text::TextTower;
-use super::tokenizer::Tokens;
-use super::vision::VisionTower;
-use super::{BlockPoint, Hook, Inside, ModelConfig, PixelsRef, Point, Site, Tower, Transform};
 use crate::engine::{Precision, Real, Tape, Tensor};
+use crate::model::block::Block;
+use crate::model::checkpoint::Parameters;
+use crate::model::hook::{End, Step, Watch};
+use crate::model::resume::check_stream;
+use crate::model::text::TextTower;
+use crate::model::tokenizer::Tokens;
+use crate::model::vision::VisionTower;
+use crate::model::{BlockPoint, Hook, Inside, ModelConfig, PixelsRef, Point, Site, Tower, Transform};
 use crate::{Error, Result};
 
 /// A vision tower, and a text tower where the model has one (arXiv 2103.00020).
 pub struct Towers<F: Real> {
-    pub(super) vision: VisionTower<F>,
-    pub(super) text: Option<TextTower<F>>,
+    pub(in crate::model) vision: VisionTower<F>,
+    pub(in crate::model) text: Option<TextTower<F>>,
     logit_scale: Option<Tensor<F>>,
     logit_bias: Option<Tensor<F>>,
     /// Each tower's, in the order of the forward.

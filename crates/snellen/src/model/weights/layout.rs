@@ -50,16 +50,16 @@ pub enum Qkv {
 
 /// Where a weight stands in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::model) struct Place {
     /// The tensor's name in the file.
-    pub(super) name: String,
+    pub(in crate::model) name: String,
     /// What of it.
-    pub(super) part: Part,
+    pub(in crate::model) part: Part,
 }
 
 /// Which part of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(in crate::model) enum Part {
     /// All of it. Axes of length 1 before the others may come or go.
     Whole,
     /// One of as many equal blocks of rows.
@@ -75,7 +75,7 @@ pub(super) enum Part {
 
 impl Layout {
     /// The name that ends with this is where the vision tower begins.
-    pub(super) fn landmark(self, text: bool) -> &'static str {
+    pub(in crate::model) fn landmark(self, text: bool) -> &'static str {
         match (self, text) {
             (Self::Transformers { .. }, false) => "embeddings.patch_embedding.weight",
             (Self::Transformers { .. }, true) => "embeddings.token_embedding.weight",
@@ -88,7 +88,7 @@ impl Layout {
     }
 
     /// Tensors that hold nothing that the forward reads.
-    pub(super) fn ignores(self, name: &str) -> bool {
+    pub(in crate::model) fn ignores(self, name: &str) -> bool {
         name.ends_with(".position_ids")
             || match self {
                 Self::Transformers { .. } | Self::Timm(_) => false,
@@ -101,7 +101,7 @@ impl Layout {
 
     /// What stands before the names of both towers, given what stands before those of the vision tower: what the whole is wrapped in.
     /// `None` where the tower has no name inside the whole.
-    pub(super) fn outer(self, vision: &str) -> Option<&str> {
+    pub(in crate::model) fn outer(self, vision: &str) -> Option<&str> {
         let tower = match self {
             Self::OpenClip => "visual.",
             Self::OpenClipTimm(_) => "visual.trunk.",
@@ -111,7 +111,7 @@ impl Layout {
     }
 
     /// Where the weight that the towers call `name` stands; `vision` and `text` are the prefixes of the towers in the file.
-    pub(super) fn place(self, name: &str, vision: &str, text: &str) -> Place {
+    pub(in crate::model) fn place(self, name: &str, vision: &str, text: &str) -> Place {
         let whole = |name: String| Place { name, part: Part::Whole };
         if let Some(rest) = name.strip_prefix("vision_model.") {
             return match self {
@@ -154,7 +154,7 @@ impl Layout {
 impl Layout {
     /// Where the weight stands that the vision tower calls `name`, in files with the names that `transformers` 5 has in memory:
     /// `state_dict()` gives these, `save_pretrained` the older ones. `None` where there are no others.
-    pub(super) fn in_memory(self, name: &str, vision: &str) -> Option<Place> {
+    pub(in crate::model) fn in_memory(self, name: &str, vision: &str) -> Option<Place> {
         let rest = name.strip_prefix("vision_model.")?;
         let (mut place, renamed): (Place, &[(&str, &str)]) = match self {
             Self::Vit => (vit(rest), &OF_VIT),

@@ -1,16 +1,16 @@
 //! Position embeddings, and what becomes of them at another picture size than the one they were trained at.
 
-use super::checkpoint::Parameters;
-use super::config::{Positions, Rotary, VisionConfig};
-use super::resample::cubic;
 use crate::Result;
 use crate::engine::ops::Angles;
 use crate::engine::{Real, Tensor};
+use crate::model::checkpoint::Parameters;
+use crate::model::config::{Positions, Rotary, VisionConfig};
+use crate::model::resample::cubic;
 use std::f64::consts::PI;
 
 /// The position embeddings of the tokens before the patches and of every patch, `[token, unit]`; `None` where there are none.
 /// Interpolated ones are constants to the tape; where pictures keep their aspect ratio, they are those that are interpolated from.
-pub(super) fn fit<F: Real>(p: &mut dyn Parameters<F>, config: &VisionConfig) -> Result<Option<Tensor<F>>> {
+pub(in crate::model) fn fit<F: Real>(p: &mut dyn Parameters<F>, config: &VisionConfig) -> Result<Option<Tensor<F>>> {
     let (class, d) = (config.placed(), config.tower.width);
     let (grid, old) = match config.positions {
         Positions::Learned => (config.grid(), config.grid()),
@@ -32,7 +32,7 @@ pub(super) fn fit<F: Real>(p: &mut dyn Parameters<F>, config: &VisionConfig) -> 
 
 /// What queries and keys of the patches are turned by; `None` where they are not. The first half of a head's pairs turns with one side of
 /// the picture, the second with the other.
-pub(super) fn angles<F: Real>(config: &VisionConfig) -> Option<Angles<F>> {
+pub(in crate::model) fn angles<F: Real>(config: &VisionConfig) -> Option<Angles<F>> {
     let rotary = config.rotary?;
     let (grid, quarter) = (config.grid(), config.tower.width / config.tower.heads / 4);
     let place = |i: usize| match rotary {
@@ -59,7 +59,7 @@ pub(super) fn angles<F: Real>(config: &VisionConfig) -> Option<Angles<F>> {
 
 /// The positions of every picture of a batch, whose rows and columns of patches are `grids`, `[image, patch, unit]`, from `table
 /// [trained * trained, unit]`. Padding has those of the picture's first patch. Constants to the tape.
-pub(super) fn of_pictures<F: Real>(
+pub(in crate::model) fn of_pictures<F: Real>(
     table: &Tensor<F>,
     trained: usize,
     grids: &[[usize; 2]],

@@ -1,8 +1,8 @@
 //! How weights begin, before anything is learnt.
 
-use super::ModelConfig;
-use super::checkpoint::Parameters;
 use crate::engine::Tensor;
+use crate::model::ModelConfig;
+use crate::model::checkpoint::Parameters;
 use crate::{Result, random};
 
 /// CLIP's first temperature: `ln(1 / 0.07)`.

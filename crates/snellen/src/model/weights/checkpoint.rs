@@ -3,9 +3,9 @@
 //! Opening a checkpoint reads headers only, or what stands for them ([`crate::torch`]). A weight is read when a tower asks for it, widened to the engine's type piece by piece:
 //! at no time are a file's bytes and its weights in memory together.
 
-use super::layout::{Layout, Part, Place};
-use super::prefixes::Prefixes;
 use crate::engine::{Real, Tensor};
+use crate::model::layout::{Layout, Part, Place};
+use crate::model::prefixes::Prefixes;
 use crate::torch::{self, TorchFile};
 use crate::{Error, Result, output};
 use safetensors::tensor::{Dtype, TensorInfo, TensorView};
@@ -38,14 +38,14 @@ pub struct Checkpoint {
     tensors: BTreeMap<String, Stored>,
     /// What a header says beside the tensors.
     pub metadata: BTreeMap<String, String>,
-    pub(super) layout: Layout,
-    pub(super) prefixes: Prefixes,
+    pub(in crate::model) layout: Layout,
+    pub(in crate::model) prefixes: Prefixes,
     /// What stands in the files beside the tensors.
-    pub(super) beside: Vec<String>,
+    pub(in crate::model) beside: Vec<String>,
     /// Whether a file is a TorchScript archive.
-    pub(super) script: bool,
+    pub(in crate::model) script: bool,
     /// The tensors that were asked for.
-    pub(super) asked: BTreeSet<String>,
+    pub(in crate::model) asked: BTreeSet<String>,
     /// Hashes of what was asked for, by tensor and part.
     used: BTreeMap<(String, usize), blake3::Hash>,
     taken: usize,
@@ -64,7 +64,7 @@ impl Checkpoint {
     }
 
     /// Opens files that make up one checkpoint; `path` is its name in messages.
-    pub(super) fn of_files(path: &Path, files: &[PathBuf]) -> Result<Self> {
+    pub(in crate::model) fn of_files(path: &Path, files: &[PathBuf]) -> Result<Self> {
         let mut checkpoint = Self {
             path: path.to_owned(),
             files: Vec::new(),
@@ -154,17 +154,17 @@ impl Checkpoint {
     }
 
     /// The tensors' names in the files, in order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+    pub(in crate::model) fn names(&self) -> impl Iterator<Item = &String> {
         self.tensors.keys()
     }
 
     /// Whether there is a tensor of this name in the files.
-    pub(super) fn holds(&self, name: &str) -> bool {
+    pub(in crate::model) fn holds(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
     /// Shape and bytes of a tensor, which is of `dtype`; `None` where there is none.
-    pub(super) fn bytes(&self, name: &str, dtype: Dtype) -> Result<Option<(Vec<usize>, Vec<u8>)>> {
+    pub(in crate::model) fn bytes(&self, name: &str, dtype: Dtype) -> Result<Option<(Vec<usize>, Vec<u8>)>> {
         let Some(stored) = self.tensors.get(name) else { return Ok(None) };
         let (path, file) = &self.files[stored.file];
         if stored.tensor.dtype != dtype {
@@ -178,7 +178,7 @@ impl Checkpoint {
     }
 
     /// Whether the weight that the towers call `name` is there.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::model) fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(&self.place(name).name)
     }
 
@@ -221,17 +221,17 @@ impl Checkpoint {
     }
 
     /// The file that a tensor of this checkpoint is in.
-    pub(super) fn file_of(&self, name: &str) -> &Path {
+    pub(in crate::model) fn file_of(&self, name: &str) -> &Path {
         self.tensors.get(name).map_or(&self.path, |stored| &self.files[stored.file].0)
     }
 
     /// The shape of a tensor in the files.
-    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+    pub(in crate::model) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|stored| stored.tensor.shape.as_slice())
     }
 
     /// Whether a tensor has no values, as that of no registers.
-    pub(super) fn is_empty(&self, name: &str) -> bool {
+    pub(in crate::model) fn is_empty(&self, name: &str) -> bool {
         self.tensors.get(name).is_some_and(|stored| stored.tensor.shape.contains(&0))
     }
 
@@ -352,7 +352,7 @@ impl<F: Real> Parameters<F> for Checkpoint {
 }
 
 /// The weights of a checkpoint as far as its headers tell: names and shapes are checked, and every value is 0.
-pub(super) struct Shapes<'a>(pub(super) &'a mut Checkpoint);
+pub(in crate::model) struct Shapes<'a>(pub(in crate::model) &'a mut Checkpoint);
 
 impl Parameters<f32> for Shapes<'_> {
     fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor<f32>> {

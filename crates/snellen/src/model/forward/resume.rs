@@ -1,13 +1,13 @@
 //! What a forward that goes on from a layer is given, checked: it comes from outside.
 
-use super::pixels::check_grids;
-use super::text::TextTower;
-use super::vision::VisionTower;
 use crate::engine::{Real, Tensor};
+use crate::model::pixels::check_grids;
+use crate::model::text::TextTower;
+use crate::model::vision::VisionTower;
 use crate::{Error, Result};
 
 /// Refuses a stream before block `layer` of `layers` that is not of shape `[row, token, unit]`, `expected`.
-pub(super) fn check_stream<F: Real>(
+pub(in crate::model) fn check_stream<F: Real>(
     (layer, layers): (usize, usize),
     stream: &Tensor<F>,
     expected: [usize; 3],
@@ -24,7 +24,7 @@ pub(super) fn check_stream<F: Real>(
 
 impl<F: Real> VisionTower<F> {
     /// The same of its stream; as many rows as there are, and as many tokens where pictures keep their aspect ratio.
-    pub(super) fn check_stream(&self, layer: usize, stream: &Tensor<F>, grids: &[[usize; 2]]) -> Result<()> {
+    pub(in crate::model) fn check_stream(&self, layer: usize, stream: &Tensor<F>, grids: &[[usize; 2]]) -> Result<()> {
         let vision = self.config();
         let (rows, tokens) = match *stream.shape() {
             [rows, tokens, _] => (rows, if vision.is_flexible() { tokens } else { vision.tokens() }),
@@ -40,7 +40,7 @@ impl<F: Real> VisionTower<F> {
 
 impl<F: Real> TextTower<F> {
     /// Units of its residual stream.
-    pub(super) fn width(&self) -> usize {
+    pub(in crate::model) fn width(&self) -> usize {
         self.positions.width()
     }
 }

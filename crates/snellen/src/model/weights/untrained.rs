@@ -4,10 +4,10 @@
 //! itself. Two controls bracket what "untrained" may mean: weights drawn anew, as its family begins training, and the weights as
 //! they are with the values of each tensor in another order, which keeps every tensor's distribution and takes all that was learnt.
 
-use super::ModelConfig;
-use super::checkpoint::Parameters;
-use super::initial::Fresh;
 use crate::engine::Tensor;
+use crate::model::ModelConfig;
+use crate::model::checkpoint::Parameters;
+use crate::model::initial::Fresh;
 use crate::{Error, Result, random};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -65,10 +65,10 @@ impl FromStr for Untrained {
 }
 
 /// The weights of a control. The file's own are read in either case, so that it is checked as ever.
-pub(super) struct Redrawn<'a> {
-    pub(super) own: &'a mut dyn Parameters<f32>,
-    pub(super) config: &'a ModelConfig,
-    pub(super) of: Untrained,
+pub(in crate::model) struct Redrawn<'a> {
+    pub(in crate::model) own: &'a mut dyn Parameters<f32>,
+    pub(in crate::model) config: &'a ModelConfig,
+    pub(in crate::model) of: Untrained,
 }
 
 impl Parameters<f32> for Redrawn<'_> {

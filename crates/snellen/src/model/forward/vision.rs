@@ -1,36 +1,40 @@
 //! The vision tower: pixels to tokens, and to one embedding where the model has one.
 
-use super::block::{Around, Attention, Block, Linear, Mlp, Norm, Sees};
-use super::checkpoint::Parameters;
-use super::config::Positions;
-use super::hook::{Step, Watch};
-use super::pixels::{self, PixelsRef};
-use super::positions::{angles, fit, of_pictures};
-use super::{BlockPoint, Point, Site, Tower, VisionConfig, VisionPooling};
 use crate::Result;
 use crate::engine::ops::{self, Angles};
 use crate::engine::{Precision, Real, Tape, Tensor, Weight};
+use crate::model::block::{Around, Attention, Block, Linear, Mlp, Norm, Sees};
+use crate::model::checkpoint::Parameters;
+use crate::model::config::Positions;
+use crate::model::hook::{Step, Watch};
+use crate::model::pixels::{self, PixelsRef};
+use crate::model::positions::{angles, fit, of_pictures};
+use crate::model::{BlockPoint, Point, Site, Tower, VisionConfig, VisionPooling};
 
 /// A vision transformer, of any family.
-pub(super) struct VisionTower<F: Real> {
+pub(in crate::model) struct VisionTower<F: Real> {
     patch: Weight<F>,
     patch_bias: Option<Tensor<F>>,
     class: Option<Tensor<F>>,
     distillation: Option<Tensor<F>>,
     registers: Option<Tensor<F>>,
-    pub(super) positions: Option<Tensor<F>>,
+    pub(in crate::model) positions: Option<Tensor<F>>,
     angles: Option<Angles<F>>,
     ln_pre: Option<Norm<F>>,
-    pub(super) blocks: Vec<Block<F>>,
-    pub(super) ln_final: Norm<F>,
-    pub(super) head: Option<Head<F>>,
-    pub(super) projection: Option<Linear<F>>,
+    pub(in crate::model) blocks: Vec<Block<F>>,
+    pub(in crate::model) ln_final: Norm<F>,
+    pub(in crate::model) head: Option<Head<F>>,
+    pub(in crate::model) projection: Option<Linear<F>>,
     config: VisionConfig,
 }
 
 impl<F: Real> VisionTower<F> {
     /// `done` is shown every block as soon as its weights are there.
-    pub(super) fn new(p: &mut dyn Parameters<F>, config: &VisionConfig, done: &dyn Fn(&mut Block<F>)) -> Result<Self> {
+    pub(in crate::model) fn new(
+        p: &mut dyn Parameters<F>,
+        config: &VisionConfig,
+        done: &dyn Fn(&mut Block<F>),
+    ) -> Result<Self> {
         let c = config;
         let (d, eps) = (c.tower.width, c.tower.eps);
         let convolution = [d, 3, c.patch, c.patch];
@@ -66,12 +70,12 @@ impl<F: Real> VisionTower<F> {
     }
 
     /// Its shape.
-    pub(super) fn config(&self) -> &VisionConfig {
+    pub(in crate::model) fn config(&self) -> &VisionConfig {
         &self.config
     }
 
     /// Packs the maps outside its blocks for `precision`.
-    pub(super) fn pack_ends(&mut self, precision: Precision) {
+    pub(in crate::model) fn pack_ends(&mut self, precision: Precision) {
         self.patch.pack(precision);
         self.projection.iter_mut().for_each(|map| map.weight.pack(precision));
         if let Some(head) = &mut self.head {
@@ -82,7 +86,7 @@ impl<F: Real> VisionTower<F> {
 
     /// `pixels`, normalised -> embeddings `[image, unit]`, not normalised; all tokens where the tower does not pool them, `[image,
     /// token, unit]`.
-    pub(super) fn forward(
+    pub(in crate::model) fn forward(
         &self,
         tape: &mut Tape<F>,
         pixels: PixelsRef<'_, F>,
@@ -127,7 +131,7 @@ impl<F: Real> VisionTower<F> {
     }
 
     /// From the residual stream `x [image, token, unit]` before block `layer` to what [`forward`](Self::forward) gives.
-    pub(super) fn resume(
+    pub(in crate::model) fn resume(
         &self,
         tape: &mut Tape<F>,
         (layer, mut x): (usize, Tensor<F>),
@@ -185,11 +189,11 @@ impl<F: Real> VisionTower<F> {
 }
 
 /// SigLIP's head: a learned query attends to all tokens, and an MLP adds to what it finds (arXiv 2303.15343).
-pub(super) struct Head<F: Real> {
+pub(in crate::model) struct Head<F: Real> {
     query: Tensor<F>,
-    pub(super) attention: Attention<F>,
-    pub(super) norm: Norm<F>,
-    pub(super) mlp: Mlp<F>,
+    pub(in crate::model) attention: Attention<F>,
+    pub(in crate::model) norm: Norm<F>,
+    pub(in crate::model) mlp: Mlp<F>,
 }
 
 impl<F: Real> Head<F> {
