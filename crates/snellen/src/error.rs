@@ -123,6 +123,7 @@ impl Error {
                 | std::io::ErrorKind::IsADirectory
                 | std::io::ErrorKind::InvalidData
                 | std::io::ErrorKind::UnexpectedEof => ErrorKind::Input,
+                std::io::ErrorKind::AlreadyExists => ErrorKind::Exists,
                 _ => ErrorKind::System,
             },
             Self::Unfinished { source, .. } | Self::Picture { source, .. } => source.kind(),

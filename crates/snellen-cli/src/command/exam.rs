@@ -3,7 +3,8 @@
 use crate::subject::Subject;
 use crate::terminal::{self, Bars};
 use clap::Args;
-use snellen::exam::{Cache, ExamConfig, QUESTIONS, examine, questions};
+use serde_json::{Value, json};
+use snellen::exam::{Cache, ExamConfig, QUESTIONS, Question, examine, questions};
 use snellen::record::{LabelsFrom, RunManifest};
 use snellen::report::verdict::{Cell, CellAnswer, Verdict};
 use snellen::report::{Rate, Report};
@@ -43,7 +44,7 @@ pub struct Exam {
     /// Ask only these: questions, `verdict` (which link fails) and `units`, separated by commas; --list names them
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     questions: Vec<String>,
-    /// List what can be asked, and ask nothing
+    /// List what can be asked (with --json as JSON), and ask nothing
     #[arg(long)]
     list: bool,
     /// Measure untrained models anew, and keep nothing of them for the next exam (in the user's cache, snellen/untrained)
@@ -70,7 +71,7 @@ fn some_labels(text: &str) -> Result<LabelsFrom> {
 /// Runs `snellen exam`.
 pub fn run(args: Exam) -> Result<()> {
     if args.list {
-        return list();
+        return list(args.json);
     }
     let bars = Bars::new();
     // Before anything is computed.
@@ -109,7 +110,9 @@ pub fn run(args: Exam) -> Result<()> {
 /// Where measures of untrained models are kept; nowhere where the user has no home or the program can't be read.
 fn cache() -> Option<Cache> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")))?;
+    // One that isn't absolute is to be ignored, says the XDG base directory specification.
+    let named = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    let home = named.or_else(|| variable("HOME").map(|home| home.join(".cache")))?;
     let program = std::fs::read(std::env::current_exe().ok()?).ok()?;
     Some(Cache::new(home.join("snellen/untrained"), &program))
 }
@@ -120,20 +123,25 @@ const PARTS: [(&str, &str); 2] = [
     ("units", "what each unit stands for, beside untrained models"),
 ];
 
-/// Names and purposes of all that can be asked.
-fn list() -> Result<()> {
+/// Says names and purposes of all that can be asked.
+fn list(json: bool) -> Result<()> {
     let questions = QUESTIONS.map(|question| (question.id(), question.purpose()));
-    PARTS[..1]
-        .iter()
-        .chain(&questions)
-        .chain(&PARTS[1..])
-        .try_for_each(|(name, purpose)| terminal::say(format!("{name:<14}{purpose}")))
+    let mut all = PARTS[..1].iter().chain(&questions).chain(&PARTS[1..]);
+    if json {
+        let all: Vec<_> = all.map(|(name, purpose)| json!({ "name": name, "purpose": purpose })).collect();
+        return terminal::say(format!("{:#}", Value::from(all)));
+    }
+    all.try_for_each(|(name, purpose)| terminal::say(format!("{name:<14}{purpose}")))
 }
 
 /// Leaves of `config` what is called `names`; all where there are none.
 fn chosen(names: &[String], config: &mut ExamConfig) -> Result<()> {
     if names.is_empty() {
         return Ok(());
+    }
+    let known: Vec<&str> = PARTS.iter().map(|(part, _)| *part).chain(QUESTIONS.map(Question::id)).collect();
+    if let Some(other) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(Error::mismatch("questions", known.join(", "), format!("`{}`", other.escape_debug())));
     }
     let asked = |part: &str| names.iter().any(|name| name == part);
     let own: Vec<String> = names.iter().filter(|name| PARTS.iter().all(|(part, _)| part != name)).cloned().collect();

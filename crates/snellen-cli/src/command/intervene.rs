@@ -12,6 +12,9 @@ use snellen::scene::caption::TEMPLATES;
 use snellen::{Error, Result};
 use std::path::PathBuf;
 
+/// Scenes that probes learn from.
+const PROBE_SCENES: usize = 400;
+
 /// Arguments of `intervene`.
 #[derive(Args)]
 pub struct Intervene {
@@ -27,17 +30,20 @@ pub struct Intervene {
     /// object:K (the words of object K)
     #[arg(long, value_name = "GROUP", default_value_t = Tokens::All)]
     tokens: Tokens,
-    /// Which units: indices such as 0,5,7-9; top:N (those that differ most between twins); class:NAME or
-    /// shared:FACTOR=VALUE,FACTOR=VALUE (measured on scenes); file:PATH
+    /// Which units: all; indices such as 0,5,7-9; top:N (those that differ most between twins); class:NAME or
+    /// shared:FACTOR=VALUE,FACTOR=VALUE (measured on scenes); file:PATH (indices in a text file, # before comments)
     #[arg(long)]
     units: Units,
     /// What becomes of them: mean, zero, resample:SEED (what another scene has there), patch (what the swap twin has there),
-    /// add:SCALE:FILE, project-out:FILE (a direction), rescale:FACTOR
+    /// add:SCALE:FILE, project-out:FILE (a direction: .npy or safetensors, a number for each unit), rescale:FACTOR
     #[arg(long, default_value_t = Action::Mean)]
     edit: Action,
     /// Swap twins, in two pictures and two captions each
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=100_000))]
     twins: u32,
+    /// Ask linear probes of the embedding as well, of every attribute and its binding, which learn from 400 other scenes
+    #[arg(long)]
+    probes: bool,
     /// Random sets beside each set, of units that are like its own
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(19..=1_000_000))]
     draws: u32,
@@ -86,7 +92,13 @@ fn made(of: &Loaded, args: &Intervene) -> Result<Intervention> {
     };
     let bars = Bars::new();
     let bar = bars.begin("editing");
-    let shown = Shown { world: &world, templates: &templates, twins: args.twins as usize, doses: !args.whole };
+    let shown = Shown {
+        world: &world,
+        templates: &templates,
+        twins: args.twins as usize,
+        doses: !args.whole,
+        probes: if args.probes { PROBE_SCENES } else { 0 },
+    };
     let against = Against {
         draws: args.draws as usize,
         seed: args.seed,
@@ -102,17 +114,17 @@ fn summarise(found: &Intervention, args: &Intervene) -> Result<()> {
     terminal::say(format!("{}\n{} twins, {} random sets beside each", found.edit, found.twins, args.draws))?;
     terminal::say("Margins, and what the edit changes of them, in spreads between twins\n")?;
     for clean in &found.clean {
-        terminal::say(format!("  clean {:<18} {}", clean.target, range(&clean.margin)))?;
+        terminal::say(format!("  clean {:<19} {}", short(&clean.target), range(&clean.margin)))?;
     }
     terminal::say(format!(
-        "\n{:>5} {:<16} {:>20} {:>14} {:>6} {:>6} {:>7}",
+        "\n{:>5} {:<17} {:>20} {:>14} {:>5} {:>5} {:>7}",
         "units", "target", "effect", "random sets", "p", "q", "changed"
     ))?;
     for effect in &found.effects {
         terminal::say(format!(
-            "{:>5} {:<16} {:>20} {:>14} {:>6.4} {:>6.4} {:>7}",
+            "{:>5} {:<17} {:>20} {:>14} {:>5.3} {:>5.3} {:>7}",
             effect.size,
-            effect.target,
+            short(&effect.target),
             range(&effect.effect),
             ends(effect.null.lo, effect.null.hi),
             effect.p,
@@ -125,6 +137,11 @@ fn summarise(found: &Intervention, args: &Intervene) -> Result<()> {
     args.out.as_ref().map_or(Ok(()), |out| terminal::say(format!("\n{}", out.join("cause.parquet").display())))
 }
 
+/// The name of a target in a column.
+fn short(target: &str) -> String {
+    target.replace(" x ", "*")
+}
+
 /// Rounded to two digits; never -0.
 fn hundredths(x: f64) -> f64 {
     (100.0 * x).round() / 100.0 + 0.0
@@ -133,7 +150,7 @@ fn hundredths(x: f64) -> f64 {
 /// What a patch brought back.
 fn patched(effect: &Effect) -> Result<()> {
     let Some(restored) = &effect.restored else { return Ok(()) };
-    let named = format!("{} units, {}", effect.size, effect.target);
+    let named = format!("{} units, {}", effect.size, short(&effect.target));
     match restored {
         Restored::Share(share) => terminal::say(format!(
             "{named}: patched into the twin (denoising) they restore {:.0} % [{:.0}, {:.0}] of the clean margin",

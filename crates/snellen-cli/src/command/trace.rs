@@ -42,11 +42,12 @@ pub struct Trace {
     /// What of each layer is patched: resid_post, attn_out, mlp_out, heads (each head by itself); all where not given
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     parts: Vec<PartKind>,
-    /// Which tokens: class, registers, object:K, background, patches, start, end, all; all that the twins have where not given
+    /// Which tokens: class, registers, object:K, background, patches, start, end, all (of both towers, of each those that it has); all that
+    /// the twins have where not given
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     tokens: Vec<Tokens>,
     /// Instead of the map: screen all hidden units, and the queries and keys of all heads, by gradients; then patch the K strongest of either
-    /// exactly, and as many others at random, which bounds what the screen missed
+    /// exactly, and as many others at random, which bounds what the screen missed. Not with --parts, --tokens, --nulls
     #[arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "32", conflicts_with_all = ["parts", "tokens", "nulls"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     units: Option<u32>,
     /// denoise (clean values into the corrupt twin: is it enough?), or noise (corrupt values into the clean one: is it needed?)

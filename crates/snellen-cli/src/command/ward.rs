@@ -5,6 +5,7 @@ use clap::Args;
 use snellen::lab::Event;
 use snellen::lab::ward::{self, Bed, Kind, NAMED, called};
 use snellen::measure::Confidence;
+use snellen::output::Claim;
 use snellen::{Error, Result};
 use std::path::PathBuf;
 
@@ -38,15 +39,13 @@ pub struct Ward {
 pub fn run(args: &Ward) -> Result<()> {
     let kinds = if args.kinds.is_empty() { Kind::ALL.to_vec() } else { args.kinds.clone() };
     signals::listen();
-    let beds = match args.seeds {
-        Some(seeds) => {
-            let of =
-                |kind: &Kind| (1..=u64::from(seeds)).map(|seed| Bed::new(&args.dir, *kind, seed)).collect::<Vec<_>>();
-            std::fs::create_dir_all(&args.dir).map_err(Error::io(&args.dir))?;
-            kinds.iter().flat_map(of).collect()
-        }
-        None => Bed::all(&args.dir, &kinds)?,
-    };
+    let out = args.out.as_ref().unwrap_or(&args.dir);
+    if args.seeds.is_none() && !args.dir.is_dir() {
+        return Err(Error::mismatch(args.dir.display(), "a folder of patients, or --seeds to breed some", "none"));
+    }
+    // Before anything is computed: the right to write there, and that it can be.
+    let _claim = Claim::on(&out.join("ward.parquet"))?;
+    let beds = beds(args, &kinds)?;
     let mut patients = Vec::new();
     for bed in &beds {
         bed.fill(&mut |bed, event| {
@@ -63,8 +62,6 @@ pub fn run(args: &Ward) -> Result<()> {
         patients.push(patient);
     }
     let ward = ward::Ward::of(patients, Confidence::new(0.95)?)?;
-    let out = args.out.as_ref().unwrap_or(&args.dir);
-    std::fs::create_dir_all(out).map_err(Error::io(out))?;
     ward.write(out)?;
     if args.json {
         let json = serde_json::to_string_pretty(&ward).map_err(|e| Error::malformed("ward", e))?;
@@ -83,6 +80,22 @@ pub fn run(args: &Ward) -> Result<()> {
         return Err(Error::mismatch("ward", "every patient named right", wrong.join(", ")));
     }
     Ok(())
+}
+
+/// Who is to lie there, or lies there.
+fn beds(args: &Ward, kinds: &[Kind]) -> Result<Vec<Bed>> {
+    if let Some(seeds) = args.seeds {
+        let of = |kind: &Kind| (1..=u64::from(seeds)).map(|seed| Bed::new(&args.dir, *kind, seed)).collect::<Vec<_>>();
+        std::fs::create_dir_all(&args.dir).map_err(Error::io(&args.dir))?;
+        return Ok(kinds.iter().flat_map(of).collect());
+    }
+    let (beds, others) = Bed::all(&args.dir, kinds)?;
+    if let Some((path, why)) = others.first().filter(|_| args.strict) {
+        return Err(Error::mismatch(path.display(), "a patient in every folder of the ward", why));
+    }
+    let passed = |(path, why): &(PathBuf, String)| terminal::note(format!("passed over {}: {why}", path.display()));
+    others.iter().for_each(passed);
+    Ok(beds)
 }
 
 /// What was bred against what was named.

@@ -53,7 +53,12 @@ fn what_can_not_be_edited_is_refused() {
     let home = Home::new();
     copy_fixture("quick_gelu", &home.path("model"));
     let little = |rest: &str| format!("{LITTLE} {rest}");
-    let cases: [(&str, &[&str]); 7] = [
+    let cases: [(&str, &[&str]); 8] = [
+        // Behind the last attention only the class token is read.
+        (
+            "--site blocks.3.mlp.hook_post --units top:6 --tokens object:0 --edit zero",
+            &["top:6", "nor any random set reaches an embedding"],
+        ),
         ("--site blocks.9.mlp.hook_post --units 1", &["blocks.9.mlp.hook_post", "none of its sites"]),
         ("--site blocks.0.mlp.hook_post --units 1,999", &["indices below 384", "999"]),
         ("--site blocks.0.mlp.hook_post --units 1 --tokens object:7", &["object:7", "2 objects", "twin 0"]),

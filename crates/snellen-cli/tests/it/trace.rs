@@ -49,6 +49,16 @@ fn parts_tokens_and_nulls_are_as_asked() {
     let towers: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(towers[0]["direction"], "noise");
     assert_eq!(towers[0]["entries"].as_array().unwrap().len(), 2 * 5 * 2);
+    // Of two towers each has its own.
+    let json = home.succeed(
+        "trace --model model --twins 24 --seed 3 --nulls 0 --parts mlp_out --tower both --tokens class,end,object:0 --json",
+    );
+    let towers: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let groups = |tower: usize| {
+        let entries = towers[tower]["entries"].as_array().unwrap().iter();
+        entries.filter(|entry| entry["layer"] == 0).map(|entry| entry["group"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!([groups(0), groups(1)], [["class", "object:0"], ["end", "object:0"]]);
 }
 
 #[test]

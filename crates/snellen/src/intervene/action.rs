@@ -24,7 +24,8 @@ pub enum Action {
     Add {
         /// What the direction is multiplied by.
         scale: f32,
-        /// A matrix of one row or column with a number for each unit of the site.
+        /// A .npy, .npz or safetensors file of one tensor, a vector `[unit]` (or a matrix of one row or column) with a number for each unit
+        /// of the site, of one head where one is named.
         direction: PathBuf,
     },
     /// `project-out:FILE`: what lies along a direction is taken away.
@@ -61,10 +62,10 @@ pub(super) fn read_direction(path: &Path, width: usize) -> Result<Vec<f32>> {
     let &[name] = names.as_slice() else {
         return Err(Error::mismatch(path.display(), "one tensor, the direction", format!("{} tensors", names.len())));
     };
-    let shape @ [rows, columns] = tensors.shape(name)?;
-    if rows.min(columns) != 1 || rows.max(columns) != width {
+    let length = tensors.length(name)?;
+    if length != width {
         let expected = format!("a direction of {width} numbers, one for each unit");
-        return Err(Error::mismatch(tensors.place(name), expected, format!("shape {shape:?}")));
+        return Err(Error::mismatch(tensors.place(name), expected, length));
     }
     let values: Vec<f32> = tensors.numbers(name, |x| x as f32)?;
     if let Some(at) = values.iter().position(|x| !x.is_finite()) {

@@ -25,6 +25,8 @@ pub struct Shown<'a> {
     pub twins: usize,
     /// Whether beginnings of the set are tried as well, of 1, 2, 5, 10, ... units.
     pub doses: bool,
+    /// Scenes that linear probes learn from, which are then asked as well; 0 for no probes.
+    pub probes: usize,
 }
 
 /// A margin before anything is edited.
@@ -70,7 +72,10 @@ pub struct Intervention {
 pub fn intervene(model: &Model, edit: &Edit, shown: Shown<'_>, against: Against<'_>) -> Result<Intervention> {
     // Before anything is computed.
     edit.width(&model.config)?;
-    let twins = Twins::draw(model, shown.world, shown.templates, shown.twins, against.seed)?;
+    let mut twins = Twins::draw(model, shown.world, shown.templates, shown.twins, against.seed)?;
+    if shown.probes > 0 {
+        twins.ask_probes(edit.site.tower, (shown.world, shown.templates), shown.probes, against.seed)?;
+    }
     let rest = twins.rest(edit.site)?;
     let trial = twins.trial(&rest, edit.head, edit.tokens)?;
     let whole = Edit { units: Units::All, ..edit.clone() };

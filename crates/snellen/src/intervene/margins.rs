@@ -16,6 +16,8 @@ pub struct Target {
     pub name: String,
     /// For each twin: the terms of its margin.
     pub twins: Vec<Vec<Term>>,
+    /// For each twin what is added to them; 0 where empty.
+    pub constants: Vec<f64>,
 }
 
 /// One row's part in a margin.
@@ -28,6 +30,11 @@ pub struct Term {
 }
 
 impl Target {
+    /// Whether a twin has as much of the opposite, so that what a patch takes can be brought back: of bindings, not of attributes.
+    pub(super) fn is_exchanged(&self) -> bool {
+        self.name == SWAP || self.name.contains(" x ")
+    }
+
     /// The margin of every twin, of the `embeddings` `[row, unit]` of all rows, batch after batch of equal rows but the last.
     pub(super) fn margins(&self, embeddings: &[Matrix]) -> Vec<f64> {
         let batch = embeddings.first().map_or(1, Matrix::images).max(1);
@@ -35,6 +42,7 @@ impl Target {
             let row = embeddings[term.row / batch].row(term.row % batch);
             row.iter().zip(&term.with).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
         };
-        self.twins.iter().map(|terms| terms.iter().map(term).sum()).collect()
+        let constant = |twin: usize| self.constants.get(twin).copied().unwrap_or(0.0);
+        self.twins.iter().enumerate().map(|(i, terms)| constant(i) + terms.iter().map(term).sum::<f64>()).collect()
     }
 }

@@ -16,6 +16,7 @@ mod effect;
 mod intervention;
 mod known;
 mod margins;
+mod probes;
 mod rest;
 mod similar;
 mod token_map;

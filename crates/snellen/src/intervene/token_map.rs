@@ -81,11 +81,11 @@ impl TokenMap {
 
     /// What the caption of `scene` in this `wording` says where.
     ///
-    /// Whose words are which tokens is told by the ids of the caption's beginnings: up to a word and through it. So it holds for any
-    /// tokenizer that goes on where a text goes on, which is checked.
+    /// Whose words are which tokens is told by the ids of the caption's beginnings: up to a word and through it. That holds for any
+    /// tokenizer that goes on where a text goes on, which is checked; of others by the bytes that their tokens say they stand for.
     ///
     /// # Errors
-    /// When the tokenizer doesn't read the caption, or its beginnings have other ids than the caption begins with.
+    /// When the tokenizer doesn't read the caption, or neither tells the words of an object from others.
     pub fn of_caption(scene: &Scene, world: &World, wording: &Wording<'_>, tokenizer: &Tokenizer) -> Result<Self> {
         let (text, spans) = said(scene, world, wording);
         let ids = Said::of(&text, tokenizer)?;
@@ -162,10 +162,35 @@ impl Said {
         // At the end of the text what ends it is shared as well.
         let to = if span.end == text.len() { to - behind.min(to) } else { to };
         if from >= to || (span.end < text.len() && behind != after) {
+            if let Some(found) = self.spanned(text, &span, tokenizer) {
+                return Ok(self.own.start + found.start..self.own.start + found.end);
+            }
             let expected = format!("the tokens of `{}` behind those of `{}`", &text[span], &text[..before]);
             return Err(Error::mismatch(format!("the caption `{text}`"), expected, "ids that don't show them"));
         }
         Ok(self.own.start + from..self.own.start + to)
+    }
+
+    /// The same by the bytes that tokens stand for, blanks around words aside; `None` where a token stands for other words too.
+    fn spanned(&self, text: &str, span: &Range<usize>, tokenizer: &Tokenizer) -> Option<Range<usize>> {
+        let spans = tokenizer.spans(text).filter(|spans| spans.len() == self.ids.len())?;
+        let words = |bytes: &Range<usize>| {
+            let said = text.get(bytes.clone())?;
+            let start = bytes.start + said.len() - said.trim_start().len();
+            Some(start..start + said.trim().len())
+        };
+        let mut found: Option<Range<usize>> = None;
+        for (token, bytes) in spans.iter().enumerate() {
+            let words = words(bytes)?;
+            if words.is_empty() || words.end <= span.start || words.start >= span.end {
+                continue;
+            }
+            if words.start < span.start || words.end > span.end {
+                return None;
+            }
+            found = Some(found.map_or(token, |found| found.start)..token + 1);
+        }
+        found
     }
 
     fn map(self, tokenizer: &Tokenizer, objects: Option<Vec<Vec<usize>>>) -> TokenMap {

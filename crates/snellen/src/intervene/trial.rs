@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::change::{Axes, Change, Changed, Donors, Prepared};
 use super::effect::{Effect, Null, mean_and_sd, p_value, paired, restored};
-use super::margins::{SWAP, Target};
+use super::margins::Target;
 use super::rest::Rest;
 use super::similar::{Profile, Similar};
 use super::tokens::Tokens;
@@ -358,6 +358,15 @@ impl<'a> Trial<'a> {
                     null.iter_mut().zip(changes).for_each(|(null, changes)| null.push(mean_and_sd(&changes)[0]));
                 }
                 done += 1;
+                // To the bit: where anything goes on to an embedding, rounding differs.
+                let nothing = |of: &[f64]| of.iter().all(|change| change.abs() <= 0.0);
+                if changes.iter().all(|changes| nothing(changes)) && null.iter().all(|null| nothing(null)) {
+                    let unread = "neither it nor any random set reaches an embedding (behind the last attention only the token that is \
+                                  read does)";
+                    let said = format!("{unread}, though it changes {} values", changed.values);
+                    found.left_out.push(format!("{}, units `{}`, {size} of them: {said}", self.place(), set.name));
+                    continue;
+                }
                 for (t, (changes, null)) in changes.iter().zip(&null).enumerate().filter(|(t, _)| varies[*t]) {
                     let named = (set.name.as_str(), action);
                     found.rows.push(self.effect(named, (units, changed), (t, changes, null), against));
@@ -380,7 +389,7 @@ impl<'a> Trial<'a> {
         let null: Vec<f64> = null.iter().map(|mean| mean / spread).collect();
         let effect = paired(changes, spread, against.confidence);
         // Of attributes a twin has as much: nothing was taken that could be brought back.
-        let patched = *action == Action::Patch && asked.name == SWAP;
+        let patched = *action == Action::Patch && asked.is_exchanged();
         Effect {
             site: match self.asked.head {
                 Some(head) => format!("{} head={head}", self.rest.site()),

@@ -1,13 +1,15 @@
 //! Swap twins for interventions: pictures and captions of a world, what is asked of them, and where their tokens are.
 
 use super::margins::{SWAP, Target, Term};
+use super::probes::probes;
 use super::rest::{BATCH, ModelRest};
 use super::token_map::TokenMap;
 use super::tokens::Tokens;
 use super::trial::{Asked, Trial};
+use crate::measure::Matrix;
 use crate::model::{Model, Pixels, Site, Tower, tokenizer};
 use crate::scene::caption::{Wording, caption};
-use crate::scene::generate::{SwapTwin, swap_twins};
+use crate::scene::generate::{SwapTwin, swap_twins, toy};
 use crate::scene::{Canvas, Combinations, Scene, World, render};
 use crate::{Error, Result, memory, random};
 use rand::RngExt;
@@ -27,6 +29,8 @@ pub struct Twins<'a> {
     targets: [Vec<Target>; 2],
     /// Captions of a twin.
     variants: usize,
+    /// Why the words of an object are not known in a caption, of the first such one.
+    unknown: Option<String>,
 }
 
 /// The captions of one scene, right and with each factor replaced, and the scenes that they would be right of.
@@ -66,11 +70,19 @@ impl<'a> Twins<'a> {
         };
         let texts: Vec<String> = said.iter().flat_map(rows).collect();
         let tokenizer = model.tokenizer()?;
-        let mut captions = Vec::with_capacity(texts.len());
+        let (mut captions, mut unknown) = (Vec::with_capacity(texts.len()), None);
         for both in &said {
             for v in 0..variants {
                 for said in both {
-                    captions.push(TokenMap::of_caption(&said.scenes[v], world, &said.wording, tokenizer)?);
+                    let map = TokenMap::of_caption(&said.scenes[v], world, &said.wording, tokenizer);
+                    // Other edits than those of an object's words don't ask.
+                    captions.push(match map {
+                        Ok(map) => map,
+                        Err(error) => {
+                            unknown.get_or_insert_with(|| error.to_string());
+                            TokenMap::of_text(&texts[captions.len()], tokenizer)?
+                        }
+                    });
                 }
             }
         }
@@ -93,6 +105,7 @@ impl<'a> Twins<'a> {
             targets: targets(&embeddings, twins.len(), &names),
             pairs: twins,
             variants,
+            unknown,
         })
     }
 
@@ -101,7 +114,8 @@ impl<'a> Twins<'a> {
         &self.pairs
     }
 
-    /// What can be asked while `tower` is edited: `swap`, and `attribute:NAME` of each factor that can be replaced.
+    /// What can be asked while `tower` is edited: `swap`, and `attribute:NAME` of each factor that can be replaced; where
+    /// [asked for](Self::ask_probes), `probe:NAME`.
     pub fn targets(&self, tower: Tower) -> &[Target] {
         &self.targets[usize::from(tower == Tower::Text)]
     }
@@ -109,6 +123,42 @@ impl<'a> Twins<'a> {
     /// What the tokens of every row of `tower` show.
     pub fn maps(&self, tower: Tower) -> &[TokenMap] {
         &self.maps[usize::from(tower == Tower::Text)]
+    }
+
+    /// Asks linear probes as well while `tower` is edited: targets `probe:NAME` for every factor that captions say, and
+    /// `probe:NAME x NAME` for its combinations with the one that twins exchange. They learn from `count` scenes of two objects of the
+    /// same `world`, in `templates`.
+    ///
+    /// # Errors
+    /// When the world has no such scenes, or the model doesn't read their captions.
+    pub fn ask_probes(
+        &mut self,
+        tower: Tower,
+        (world, templates): (&World, &[&str]),
+        count: usize,
+        seed: u64,
+    ) -> Result<()> {
+        let scenes = toy(world, &Combinations::all(world), 2..=2, count, seed)?;
+        let (rows, per_twin) = match tower {
+            Tower::Vision => {
+                let side = self.model.config.vision.image as u32;
+                let shown: Vec<&Scene> = scenes.iter().collect();
+                (embed_images(self.model, &shown, world, &Canvas::plain(side, side))?, 2)
+            }
+            Tower::Text => {
+                let said = |(i, scene): (usize, &Scene)| {
+                    let rng = &mut random::stream(seed, "probe captions", i as u64);
+                    caption(scene, world, &Wording::draw(2, templates, rng))
+                };
+                let texts: Vec<String> = scenes.iter().enumerate().map(said).collect();
+                (embed_texts(self.model, &texts)?, 2 * self.variants)
+            }
+        };
+        let embeddings = Matrix::new(rows.len(), rows.first().map_or(0, Vec::len), rows.concat())?;
+        let swapped = world.swapped_factor().unwrap_or_default();
+        let found = probes((world, swapped), (&scenes, &embeddings), &self.pairs, |i, k| per_twin * i + k)?;
+        self.targets[usize::from(tower == Tower::Text)].extend(found);
+        Ok(())
     }
 
     /// The forward up to `site`, to go on from.
@@ -130,6 +180,10 @@ impl<'a> Twins<'a> {
         use super::rest::Rest as _;
         let site = rest.site();
         let per_twin = if site.tower == Tower::Text { 2 * self.variants } else { 2 };
+        if let (Tower::Text, Tokens::Object(_), Some(unknown)) = (site.tower, tokens, &self.unknown) {
+            let expected = "captions in which the tokenizer tells an object's words from others";
+            return Err(Error::mismatch(format!("site `{site}`, tokens `{tokens}`"), expected, unknown));
+        }
         let mut positions = Vec::new();
         for (row, map) in self.maps(site.tower).iter().enumerate() {
             let found = tokens.positions(&self.model.config, site, map);
@@ -207,8 +261,9 @@ fn targets([images, texts]: &[Vec<Vec<f32>>; 2], twins: usize, names: &[String])
             };
             text.push([0, 1].map(terms).concat());
         }
-        of_vision.push(Target { name: name.to_owned(), twins: vision });
-        of_text.push(Target { name: name.to_owned(), twins: text });
+        let constants = Vec::new();
+        of_vision.push(Target { name: name.to_owned(), twins: vision, constants: constants.clone() });
+        of_text.push(Target { name: name.to_owned(), twins: text, constants });
     }
     [of_vision, of_text]
 }

@@ -30,7 +30,8 @@ pub enum Units {
     Class(UnitClass),
     /// `shared:color=red,shape=circle`: those that encode both.
     Shared([Concept; 2]),
-    /// `file:PATH`: the indices in a file of text, one after another, with blanks, commas or lines between them.
+    /// `file:PATH`: the indices in a text file, such as `0`, `5` and `7-9`, in their order, with blanks, commas or lines between them;
+    /// what follows a `#` in a line is a comment.
     File(PathBuf),
 }
 
@@ -112,12 +113,17 @@ fn read(path: &Path) -> Result<Vec<usize>> {
         return Err(Error::mismatch(path.display(), format!("at most {MAX_BYTES} bytes of indices"), size));
     }
     let text = fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut units = Vec::new();
     for (line, text) in text.lines().enumerate() {
-        for word in text.split([' ', '\t', ',']).filter(|word| !word.is_empty()) {
-            let place = || format!("{}: line {}", path.display(), line + 1);
-            let shown: String = word.chars().take(40).collect();
-            units.push(word.parse().map_err(|_| Error::mismatch(place(), "indices of units", format!("`{shown}`")))?);
+        let said = text.split_once('#').map_or(text, |(said, _)| said);
+        for word in said.split([' ', '\t', ',', ';', '[', ']']).filter(|word| !word.is_empty()) {
+            let malformed = || {
+                let shown: String = word.chars().take(40).collect();
+                let expected = "indices of units, such as 0 or 7-9";
+                Error::mismatch(format!("{}: line {}", path.display(), line + 1), expected, format!("`{shown}`"))
+            };
+            units.extend(indices(word).ok_or_else(malformed)?);
         }
     }
     Ok(units)

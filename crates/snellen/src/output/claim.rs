@@ -83,7 +83,11 @@ fn busy(target: &Path) -> Error {
 fn make_parents(path: &Path) -> Result<Vec<PathBuf>> {
     let parent = durable::parent(path);
     let missing = parent.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-    let missing = missing.map(Path::to_owned).collect();
+    let missing: Vec<_> = missing.map(Path::to_owned).collect();
+    let above = missing.last().map_or(parent, |top| durable::parent(top));
+    if above.exists() && !above.is_dir() {
+        return Err(Error::mismatch(above.display(), "a folder, for what is to stand in it", "a file"));
+    }
     fs::create_dir_all(parent).map_err(Error::io(parent))?;
     Ok(missing)
 }
@@ -109,6 +113,7 @@ fn stands(file: &File, path: &Path) -> bool {
 mod tests {
     use super::Claim;
     use std::fs;
+    use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
@@ -125,6 +130,11 @@ mod tests {
         drop(Claim::on(&out).unwrap());
         assert!(out.join("below").exists());
         assert!(Claim::on(std::path::Path::new("/")).is_err());
+        fs::write(home.path().join("file"), "").unwrap();
+        for below in ["file/out", "file/new/out"] {
+            let error = Claim::on(&home.path().join(below)).err().unwrap();
+            assert!(error.is_bad_input() && error.to_string().contains("file: expected a folder"), "{error}");
+        }
     }
 
     #[cfg(target_os = "linux")]
@@ -138,23 +148,26 @@ mod tests {
     fn never_two_however_many_try() {
         let home = tempfile::tempdir().unwrap();
         let out = home.path().join("out");
-        let (held, most, taken) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (held, most, start) = (AtomicUsize::new(0), AtomicUsize::new(0), Barrier::new(4));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    for _ in 0..200 {
-                        if let Ok(_claim) = Claim::on(&out) {
-                            most.fetch_max(held.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                            taken.fetch_add(1, Ordering::SeqCst);
-                            // Long enough for others to try.
-                            std::thread::sleep(std::time::Duration::from_micros(200));
-                            held.fetch_sub(1, Ordering::SeqCst);
-                        }
+                    start.wait();
+                    let mut own = 0;
+                    while own < 20 {
+                        let Ok(_claim) = Claim::on(&out) else {
+                            std::thread::yield_now();
+                            continue;
+                        };
+                        own += 1;
+                        most.fetch_max(held.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        // Long enough for others to try.
+                        std::thread::sleep(std::time::Duration::from_micros(200));
+                        held.fetch_sub(1, Ordering::SeqCst);
                     }
                 });
             }
         });
         assert_eq!(most.into_inner(), 1);
-        assert!(taken.into_inner() > 20);
     }
 }

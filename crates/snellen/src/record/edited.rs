@@ -4,8 +4,10 @@
 use super::Selected;
 use crate::intervene::{Changed, Edit, Editing, Prepared, TokenMap};
 use crate::model::{Hook, ModelConfig, Tower};
+use crate::output::write_file;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// An edit that a run was made under.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,9 +19,13 @@ pub struct EditRecord {
     pub numbers_hash: String,
 }
 
-/// The edits of a recording, and what they changed.
+/// The edits of a recording, and which of them changed something so far, in a file of the unfinished recording as well.
 pub(super) struct Edits {
-    edits: Vec<(EditRecord, Prepared, Changed)>,
+    made: Vec<(EditRecord, Prepared)>,
+    /// One for each of them.
+    changed: Vec<bool>,
+    /// The file's path.
+    kept: Option<PathBuf>,
 }
 
 impl Edits {
@@ -45,14 +51,33 @@ impl Edits {
             }
             let prepared = edit.prepare(config, &(), None)?;
             let record = EditRecord { edit: edit.to_string(), numbers_hash: prepared.hash() };
-            Ok((record, prepared, Changed::default()))
+            Ok((record, prepared))
         };
-        Ok(Self { edits: edits.iter().map(ready).collect::<Result<_>>()? })
+        let edits: Vec<_> = edits.iter().map(ready).collect::<Result<_>>()?;
+        Ok(Self { changed: vec![false; edits.len()], made: edits, kept: None })
+    }
+
+    /// Keeps in `file` which edits changed something, beginning with what an earlier recording kept there. Whether rows that are there
+    /// may stay: where an edit isn't known to have changed any of them, all are to be run again.
+    pub fn keep_in(&mut self, file: PathBuf) -> Result<bool> {
+        if self.made.is_empty() {
+            return Ok(true);
+        }
+        if let Ok(text) = std::fs::read(&file) {
+            let found: Vec<bool> = serde_json::from_slice(&text).map_err(|e| Error::malformed(file.display(), e))?;
+            if found.len() != self.made.len() {
+                let expected = format!("{} edits", self.made.len());
+                return Err(Error::mismatch(file.display(), expected, found.len()));
+            }
+            self.changed = found;
+        }
+        self.kept = Some(file);
+        Ok(self.changed.iter().all(|changed| *changed))
     }
 
     /// What is said of them.
     pub fn records(&self) -> Vec<EditRecord> {
-        self.edits.iter().map(|(record, ..)| record.clone()).collect()
+        self.made.iter().map(|(record, _)| record.clone()).collect()
     }
 
     /// One batch, whose rows have these `maps`: `forward` with the edits before `hook`.
@@ -63,25 +88,31 @@ impl Edits {
         hook: &mut dyn Hook,
         forward: &mut dyn FnMut(&mut dyn Hook) -> Result<()>,
     ) -> Result<()> {
-        if self.edits.is_empty() {
+        if self.made.is_empty() {
             return forward(hook);
         }
         let maps = maps()?;
-        let of = |(_, edit, _): &(EditRecord, Prepared, Changed)| -> Result<Vec<Vec<usize>>> {
+        let of = |(_, edit): &(EditRecord, Prepared)| -> Result<Vec<Vec<usize>>> {
             maps.iter().map(|map| edit.positions(config, map)).collect()
         };
-        let positions = self.edits.iter().map(of).collect::<Result<Vec<_>>>()?;
-        let made = self.edits.iter().zip(&positions).map(|((_, edit, _), positions)| edit.on(positions, None));
+        let positions = self.made.iter().map(of).collect::<Result<Vec<_>>>()?;
+        let made = self.made.iter().zip(&positions).map(|((_, edit), positions)| edit.on(positions, None));
         let mut both = (made.collect::<Vec<Editing<'_>>>(), hook);
         forward(&mut both)?;
-        let changed: Vec<Changed> = both.0.iter().map(Editing::changed).collect();
-        self.edits.iter_mut().zip(changed).for_each(|((.., all), changed)| *all = all.and(changed));
+        let now = self.changed.iter().zip(&both.0).map(|(before, edit)| *before || edit.changed().values > 0);
+        let now: Vec<bool> = now.collect();
+        if now != self.changed {
+            self.changed = now;
+            let text = serde_json::to_vec(&self.changed).map_err(|e| Error::malformed("json", e))?;
+            self.kept.as_deref().map_or(Ok(()), |file: &Path| write_file(file, &text))?;
+        }
         Ok(())
     }
 
-    /// Refuses edits that changed nothing in all that was run.
+    /// Refuses edits that changed nothing in any row.
     pub fn check(&self) -> Result<()> {
-        self.edits.iter().try_for_each(|(_, edit, changed)| edit.check(*changed))
+        let unchanged = self.made.iter().zip(&self.changed).find(|(_, changed)| !**changed);
+        unchanged.map_or(Ok(()), |((_, edit), _)| edit.check(Changed::default()))
     }
 }
 

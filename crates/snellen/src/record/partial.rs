@@ -1,6 +1,6 @@
 //! The folder of a recording that is not finished: `<out>.partial` beside the run folder that is to appear.
 //!
-//! It holds `plan.json`, `journal` and `run/`, which in the end is renamed to the run folder. Whatever ends a recording - the
+//! It holds `plan.json`, `journal`, with edits `edits.json`, and `run/`, which in the end is renamed to the run folder. Whatever ends a recording - the
 //! user, a full disk, a power cut - leaves it in a state to go on from: what stands in it under its name is whole, except
 //! for the journal and rows that wait, whose ends may be torn. Who works in it has a [`Claim`](crate::output::Claim) on the run
 //! folder.
@@ -20,6 +20,9 @@ const RUN: &str = "run";
 
 /// The journal's name.
 const JOURNAL: &str = "journal";
+
+/// Which edits changed something so far.
+const EDITS: &str = "edits.json";
 
 /// What becomes of a recording that ends early, and whether an earlier one is gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +103,11 @@ impl Partial {
         self.folder.join(RUN)
     }
 
+    /// Where it is kept which edits changed something.
+    pub fn edits(&self) -> PathBuf {
+        self.folder.join(EDITS)
+    }
+
     /// The journal and the store, begun or as far as they were whole.
     pub fn open(&self, layouts: Vec<Layout>) -> Result<(Journal, StoreWriter)> {
         let journal = Journal::open(&self.folder.join(JOURNAL))?;
@@ -125,6 +133,13 @@ impl Partial {
         fault::point(&self.out)?;
         durable::folder(durable::parent(&self.out))?;
         remove(&self.folder)
+    }
+
+    /// Removes a recording that can't become a run, whatever was to be kept, which is what `error` says.
+    pub fn refuse(self, error: Error) -> Error {
+        // That it is refused is what has to be said, not that tidying up failed.
+        let _ = fs::remove_dir_all(&self.folder);
+        error
     }
 
     /// What is said of a recording that ended by `error` when `kept` of `count` images were on disk; removes what is not to be

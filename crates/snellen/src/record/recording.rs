@@ -89,14 +89,20 @@ pub fn record(
     let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else {
         return finished(out, &plan, source, rows);
     };
-    let (mut journal, mut store) = match partial.open(layouts) {
-        Ok(opened) => opened,
+    let opened = partial.open(layouts).and_then(|opened| Ok((opened, edits.keep_in(partial.edits())?)));
+    let ((mut journal, mut store), anew) = match opened {
+        Ok((opened, stay)) => (opened, !stay),
         Err(error) => return Err(partial.abandon(error, 0, rows.len())),
     };
     let count = rows.len();
     let stages = Stages { model, source, plan: &plan, rows, config, masked: masked.is_some() };
-    let finished = write_labels(&partial.run(), labels.as_deref())
-        .and_then(|()| stages.fill((&mut store, &mut journal), &mut edits, progress))
+    let filled = write_labels(&partial.run(), labels.as_deref())
+        .and_then(|()| stages.fill((&mut store, &mut journal), anew, &mut edits, progress));
+    if let (Ok(()), Err(error)) = (&filled, edits.check()) {
+        drop(journal);
+        return Err(partial.refuse(error));
+    }
+    let finished = filled
         .and_then(|()| stages.complete(&partial.run(), &mut journal, labels.as_deref()))
         .and_then(|run| store.shorten(run.rows()).map(|()| run));
     if finished.is_err() && config.unfinished != Unfinished::Discard {
@@ -177,10 +183,11 @@ struct Stages<'a> {
 }
 
 impl Stages<'_> {
-    /// Runs the images that are missing.
+    /// Runs the images that are missing, or all of them `anew`.
     fn fill(
         &self,
         (store, journal): (&mut StoreWriter, &mut Journal),
+        anew: bool,
         edits: &mut Edits,
         progress: &dyn Progress,
     ) -> Result<()> {
@@ -190,7 +197,7 @@ impl Stages<'_> {
             let got = format!("none, after {} of them", journal.rows() - journal.images());
             return Err(Error::mismatch(self.source.place(), expected, got));
         }
-        let images = store.first_missing_row().min(journal.images());
+        let images = if anew { 0 } else { store.first_missing_row().min(journal.images()) };
         let start = journal.rows_of(images)?;
         store.start_at(images)?;
         journal.start_at(start)?;
@@ -210,9 +217,7 @@ impl Stages<'_> {
                 progress.advance(done, count);
                 progress.may_keep(&mut || keep(store, journal))?;
             }
-            check_cancelled(progress)?;
-            // What was run before says nothing of what was changed.
-            if start == 0 { edits.check() } else { Ok(()) }
+            check_cancelled(progress)
         })
     }
 

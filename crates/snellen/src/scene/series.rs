@@ -118,6 +118,10 @@ impl Series {
             SceneKind::Swap => twins.as_ref().map_or(0, |twins| if twins.is_empty() { 0 } else { 2 }),
             SceneKind::LeftOf | SceneKind::Above => 2,
         };
+        if each == 0 {
+            let expected = "a world in which two objects can exchange a value: two factors of two values, two places";
+            return Err(Error::mismatch("swap twins", expected, "one in which no twins can be made"));
+        }
         let number = count.checked_mul(each).filter(|number| (1..=u32::MAX as usize).contains(number));
         let expected = format!("1 to {} scenes", u32::MAX);
         let number = number.ok_or_else(|| Error::mismatch("scenes", expected, format!("{count} times {each}")))?;

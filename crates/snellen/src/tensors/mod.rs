@@ -43,14 +43,17 @@ struct Described {
     kind: String,
     /// `None` where even that is not known.
     shape: Option<Vec<usize>>,
-    /// Of a matrix of numbers; else what it should be, and is.
+    /// Of a matrix or a vector of numbers; else what it should be, and is.
     held: std::result::Result<Matrix, Refused>,
 }
 
-/// Where the numbers of a matrix are.
+/// Where the numbers of a matrix, or of a vector, are.
 #[derive(Clone, Copy)]
 struct Matrix {
+    /// Of a vector one row.
     shape: [usize; 2],
+    /// Whether it is a vector, `[n]`.
+    flat: bool,
     number: Number,
     big_endian: bool,
     /// Whether columns stand one after another.
@@ -142,7 +145,24 @@ impl Tensors {
     /// # Errors
     /// When there is none, or it is no matrix of numbers: with what it is and what helps.
     pub fn shape(&self, name: &str) -> Result<[usize; 2]> {
-        Ok(self.matrix(name)?.shape)
+        let Matrix { shape, flat, number, .. } = self.matrix(name)?;
+        if flat {
+            let Refused { expected, got } = no_matrix(&shape[1..], number, "; x[:, None] makes one unit of it");
+            return Err(Error::mismatch(self.place(name), expected, got));
+        }
+        Ok(shape)
+    }
+
+    /// How many numbers the tensor called `name` has, which is a vector: `[n]`, or a matrix of one row or column.
+    ///
+    /// # Errors
+    /// When there is none, or it is none.
+    pub fn length(&self, name: &str) -> Result<usize> {
+        let Matrix { shape: shape @ [rows, columns], number, .. } = self.matrix(name)?;
+        if rows.min(columns) != 1 {
+            return Err(Error::mismatch(self.place(name), "a vector [n]", format!("{} {shape:?}", number.name())));
+        }
+        Ok(rows.max(columns))
     }
 
     /// What messages call a tensor.
@@ -182,20 +202,20 @@ impl Described {
         let Header { number, shape, fortran, data } = header;
         let kind = number.as_ref().map_or_else(Clone::clone, |(number, _)| number.name().to_owned());
         let matrix = number.map_err(|kind| no_numbers(&kind)).and_then(|(number, big_endian)| {
-            let shape = matrix(&shape, number)?;
+            let (shape, flat) = matrix(&shape, number)?;
             let needed = (shape[0] as u64).checked_mul(shape[1] as u64).and_then(|n| n.checked_mul(number.width()));
             let there = size.saturating_sub(data);
             if needed.is_none_or(|needed| needed > there || needed > MAX_BYTES) {
                 return Err(Refused::new(format!("data for {shape:?}"), format!("{there} bytes")));
             }
-            Ok(Matrix { shape, number, big_endian, fortran, start: data, held })
+            Ok(Matrix { shape, flat, number, big_endian, fortran, start: data, held })
         });
         Self { name, kind, shape: Some(shape), held: matrix }
     }
 
     /// Whether it can only be activations of `rows` images: a matrix of floats with that many rows.
     fn fits(&self, rows: usize) -> bool {
-        self.held.as_ref().is_ok_and(|matrix| matrix.number.is_float() && matrix.shape[0] == rows)
+        self.held.as_ref().is_ok_and(|matrix| matrix.number.is_float() && !matrix.flat && matrix.shape[0] == rows)
     }
 
     /// Name, type and shape.
@@ -238,8 +258,8 @@ fn safetensors(path: &Path, mut file: File, size: u64) -> Result<Vec<Described>>
         let kind = number.map_or_else(|| format!("{:?}", info.dtype).to_lowercase(), |number| number.name().to_owned());
         let start = data + info.data_offsets.0 as u64;
         let held = number.ok_or_else(|| no_numbers(&kind)).and_then(|number| {
-            let shape = matrix(&info.shape, number)?;
-            Ok(Matrix { shape, number, big_endian: false, fortran: false, start, held: Held::File })
+            let (shape, flat) = matrix(&info.shape, number)?;
+            Ok(Matrix { shape, flat, number, big_endian: false, fortran: false, start, held: Held::File })
         });
         Ok(Described { name, kind, shape: Some(info.shape.clone()), held })
     };
@@ -285,14 +305,19 @@ fn no_numbers(kind: &str) -> Refused {
     Refused::new("a matrix of numbers", format!("{kind}{helps}"))
 }
 
-fn matrix(shape: &[usize], number: Number) -> std::result::Result<[usize; 2], Refused> {
+/// Rows and columns, and whether it is a vector.
+fn matrix(shape: &[usize], number: Number) -> std::result::Result<([usize; 2], bool), Refused> {
     let helps = match *shape {
-        [rows, columns] if rows > 0 && columns > 0 => return Ok([rows, columns]),
-        [_, _] => "; it holds no number",
-        [_] => "; x[:, None] makes one unit of it",
+        [rows, columns] if rows > 0 && columns > 0 => return Ok(([rows, columns], false)),
+        [length] if length > 0 => return Ok(([1, length], true)),
+        [_, _] | [_] => "; it holds no number",
         [_, _, _] => "; x[:, 0], x.mean(1) or x.max(1) leave one number of each unit (of the class token, over tokens)",
         [_, _, _, _] => "; x.mean((2, 3)) of [image, channel, row, column] leaves one number of each channel",
         _ => "",
     };
-    Err(Refused::new("a matrix [image, unit]", format!("{} {shape:?}{helps}", number.name())))
+    Err(no_matrix(shape, number, helps))
+}
+
+fn no_matrix(shape: &[usize], number: Number, helps: &str) -> Refused {
+    Refused::new("a matrix [image, unit]", format!("{} {shape:?}{helps}", number.name()))
 }

@@ -136,6 +136,11 @@ fn colour_blind(world: &World, seen: &[Seen]) -> Vec<f32> {
     row
 }
 
+/// As [`bound`], and every shape a circle.
+fn round(world: &World, seen: &[Seen]) -> Vec<f32> {
+    bound(world, &seen.iter().map(|[_, color]| [0, *color]).collect::<Vec<_>>())
+}
+
 /// Nothing at all.
 fn blind(_: &World, _: &[Seen]) -> Vec<f32> {
     vec![1.0, 1.0]
@@ -208,6 +213,14 @@ fn one_that_binds_is_right_in_everything() {
     assert!(said.iter().all(diagonal), "{said:?}");
     let grid = report.question("recognition").unwrap().grid.as_ref().unwrap();
     assert!(grid.cells.len() == 30 && grid.cells.iter().all(|cell| cell.accuracy > 0.999 && cell.n == 5));
+}
+
+#[test]
+fn what_is_said_of_what_is_shown_stands_in_the_row_of_what_is_shown() {
+    let report = sit(&Oracle::of(round, bound), None);
+    let said = &report.question("recognition").unwrap().said[0];
+    assert_eq!((said.factor.as_str(), said.values[0].as_str()), ("shape", "circle"));
+    assert!(said.shares.iter().all(|row| (row[0] - 1.0).abs() < 1e-9), "{said:?}");
 }
 
 #[test]

@@ -101,8 +101,24 @@ fn a_bed_with_another_in_it_is_refused() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("healthy-3");
     train(&recipe(), &TrainConfig { seed: 3, resume: false }, &folder, &mut |_| true).unwrap();
-    let beds = Bed::all(parent.path(), &Kind::ALL).unwrap();
+    for other in ["blurred-2", "healthy-x", "memoriser-01", ".hidden", "blurred-3.partial"] {
+        std::fs::create_dir(parent.path().join(other)).unwrap();
+    }
+    std::fs::write(parent.path().join("ward.html"), "").unwrap();
+    let (beds, others) = Bed::all(parent.path(), &Kind::ALL).unwrap();
     assert_eq!(beds, [Bed::new(parent.path(), Kind::Healthy, 3)]);
+    let named = |(path, why): &(PathBuf, String)| format!("{} {why}", path.file_name().unwrap().to_string_lossy());
+    let no_name = "its name is no KIND-SEED";
+    let all = others.iter().map(named).collect::<Vec<_>>();
+    assert_eq!(
+        all,
+        [
+            "blurred-2 no model.safetensors in it".to_owned(),
+            format!("healthy-x {no_name}"),
+            format!("memoriser-01 {no_name}")
+        ]
+    );
+    assert_eq!(Bed::all(parent.path(), &[Kind::Memoriser]).unwrap().1.len(), 2);
     let refused = beds[0].fill(&mut |_, _| true).unwrap_err();
     assert!(refused.is_bad_input() && refused.to_string().contains("`healthy`"), "{refused}");
     // So small an embedding has no direction to spare.

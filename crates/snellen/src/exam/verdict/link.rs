@@ -171,3 +171,38 @@ impl Links {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::margins::{ATTRIBUTE_CONTAINED, ATTRIBUTE_MATCHED};
+    use super::{Holds, Link, Links};
+    use crate::Result;
+    use crate::measure::Confidence;
+    use crate::measure::proportion::Proportion;
+    use crate::report::verdict::{CellAnswer, ContentKind};
+
+    fn right(of: f64, n: usize, share: f64) -> Result<Link> {
+        Ok(Link::by_share(&Proportion::wilson(of * n as f64, n, Confidence::new(0.95)?)?, 0.2, share, "it"))
+    }
+
+    /// Of an attribute of five values: what a network reads with 600 pictures, and 60 independent answers of the match.
+    fn image(network: f64, matched: f64) -> Result<CellAnswer> {
+        let links = Links {
+            image_contained: right(network, 600, ATTRIBUTE_CONTAINED)?,
+            matched: right(matched, 60, ATTRIBUTE_MATCHED)?,
+            ..Links::not_asked("")
+        };
+        Ok(links.concluded(ContentKind::Attribute).image_contained.cell.answer)
+    }
+
+    #[test]
+    fn what_is_recognised_is_seen_however_badly() -> Result<()> {
+        // It recognises as well as a network reads; it may; it surely doesn't; and even a network reads next to nothing.
+        assert_eq!(image(0.7, 0.72)?, CellAnswer::Yes);
+        assert!(right(0.55, 60, ATTRIBUTE_MATCHED)?.is(Holds::Near));
+        assert_eq!(image(0.7, 0.55)?, CellAnswer::Yes);
+        assert_eq!(image(0.79, 0.21)?, CellAnswer::No);
+        assert_eq!(image(0.5, 0.55)?, CellAnswer::No);
+        Ok(())
+    }
+}

@@ -59,7 +59,7 @@ pub struct TraceConfig {
     pub towers: Vec<Tower>,
     /// Of each layer.
     pub parts: Vec<PartKind>,
-    /// Token groups; none for all that the twins have.
+    /// Token groups, of two towers each those that it has; none for all that the twins have.
     pub groups: Vec<Tokens>,
     /// Which of the twins is patched.
     pub direction: Direction,
@@ -86,7 +86,7 @@ pub fn trace(model: &Model, config: &TraceConfig, begin: Begin<'_>) -> Result<Ve
             let done = found.as_ref().map_or(0, |found| found.clean.len());
             // A group that was asked for by name is an error where it isn't; others are in the map with a note.
             let has = pairs.groups(&model.config);
-            let groups = if config.groups.is_empty() { has } else { asked(&config.groups, &has, *tower)? };
+            let groups = if config.groups.is_empty() { has } else { asked(config, &has, *tower)? };
             let plan = Plan {
                 parts: config.parts.clone(),
                 groups,
@@ -188,9 +188,14 @@ fn clean_margins(model: &Model, pairs: &Pairs) -> Result<Vec<f64>> {
     Ok(margins)
 }
 
-fn asked(groups: &[Tokens], has: &[Tokens], tower: Tower) -> Result<Vec<Tokens>> {
+/// The groups that were asked for; of several towers those that are any of this one's.
+fn asked(config: &TraceConfig, has: &[Tokens], tower: Tower) -> Result<Vec<Tokens>> {
     let known = |group: &Tokens| has.contains(group) || *group == Tokens::Patches && tower == Tower::Vision;
-    match groups.iter().find(|group| !known(group)) {
+    let own: Vec<Tokens> = config.groups.iter().copied().filter(known).collect();
+    if config.towers.len() > 1 && !own.is_empty() {
+        return Ok(own);
+    }
+    match config.groups.iter().find(|group| !known(group)) {
         Some(group) => {
             let names: Vec<String> = has.iter().map(ToString::to_string).collect();
             let which = if tower == Tower::Vision { "vision" } else { "text" };
@@ -200,6 +205,6 @@ fn asked(groups: &[Tokens], has: &[Tokens], tower: Tower) -> Result<Vec<Tokens>>
                 format!("`{group}`"),
             ))
         }
-        None => Ok(groups.to_vec()),
+        None => Ok(own),
     }
 }

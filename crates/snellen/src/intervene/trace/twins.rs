@@ -148,7 +148,7 @@ impl<'a> Twins<'a> {
             return Ok(refused);
         }
         let got = refused.first().cloned().unwrap_or_else(|| "no twins".to_owned());
-        Err(Error::mismatch("captions of twins", "some of equal length in tokens", got))
+        Err(Error::mismatch("captions of twins", "some whose objects' words stand at the same tokens", got))
     }
 }
 

@@ -129,20 +129,30 @@ impl Bed {
         Self { kind, seed, folder: dir.join(format!("{}-{seed}", kind.name())) }
     }
 
-    /// Those of `kinds` that `dir` holds, by kind and seed.
+    /// Those of `kinds` that `dir` holds, by kind and seed; and the folders that hold nobody, with why. Folders that begin with a dot or
+    /// end in `.partial` are no beds.
     ///
     /// # Errors
     /// When `dir` cannot be read.
-    pub fn all(dir: &Path, kinds: &[Kind]) -> Result<Vec<Self>> {
-        let mut found = Vec::new();
+    pub fn all(dir: &Path, kinds: &[Kind]) -> Result<(Vec<Self>, Vec<(PathBuf, String)>)> {
+        let (mut found, mut empty) = (Vec::new(), Vec::new());
         for entry in std::fs::read_dir(dir).map_err(Error::io(dir))? {
-            let name = entry.map_err(Error::io(dir))?.file_name();
+            let entry = entry.map_err(Error::io(dir))?;
+            let (name, folder) = (entry.file_name(), entry.path());
             let of = |kind: &Kind| name.to_str()?.strip_prefix(kind.name())?.strip_prefix('-')?.parse::<u64>().ok();
-            let bed = kinds.iter().find_map(|kind| Some(Self::new(dir, *kind, of(kind)?)));
-            found.extend(bed.filter(|bed| bed.folder.join(MODEL).is_file()));
+            let bed = Kind::ALL.iter().find_map(|kind| Some(Self::new(dir, *kind, of(kind)?)));
+            let hidden = name.to_str().is_some_and(|name| name.starts_with('.') || name.ends_with(".partial"));
+            match bed.filter(|bed| bed.folder == folder) {
+                Some(bed) if !kinds.contains(&bed.kind) => {}
+                Some(bed) if bed.folder.join(MODEL).is_file() => found.push(bed),
+                Some(_) => empty.push((folder, format!("no {MODEL} in it"))),
+                None if hidden || !folder.is_dir() => {}
+                None => empty.push((folder, "its name is no KIND-SEED".to_owned())),
+            }
         }
         found.sort_by_key(|bed| (bed.kind, bed.seed));
-        Ok(found)
+        empty.sort();
+        Ok((found, empty))
     }
 
     /// Breeds who is to lie there, and the healthy one that it is made of, unless they do. What was trained in part is gone on with.

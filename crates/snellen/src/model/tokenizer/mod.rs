@@ -186,6 +186,17 @@ impl Tokenizer {
         self.ids(text, None, &|| self.place(text)).map(|ids| ids.len())
     }
 
+    /// For each token of `text` which bytes of it it stands for, none for special ones; `None` where that isn't known: where the text is
+    /// cleaned, which changes it, and of SigLIP's own reader.
+    pub(crate) fn spans(&self, text: &str) -> Option<Vec<Range<usize>>> {
+        let Reader::Json(inner) = &self.reader else { return None };
+        if self.cleaning.is_some_and(|cleaning| clean::clean(text, cleaning) != text) {
+            return None;
+        }
+        let encoding = catch(|| inner.encode(text, true)).ok()?.ok()?;
+        Some(encoding.get_offsets().iter().map(|(from, to)| *from..*to).collect())
+    }
+
     fn place(&self, text: &str) -> String {
         format!("{}: the text {}", self.path.display(), quoted(text))
     }

@@ -56,13 +56,19 @@ pub fn record_texts(
 
     let Some(partial) = Partial::begin(out, &plan, config.unfinished)? else { return of_plan(out, &plan) };
     // All rows are in the plan: the journal has none, and is locked while this runs.
-    let (journal, mut store) = match partial.open(layouts) {
-        Ok(opened) => opened,
+    let opened = partial.open(layouts).and_then(|opened| Ok((opened, edits.keep_in(partial.edits())?)));
+    let ((journal, mut store), anew) = match opened {
+        Ok((opened, stay)) => (opened, !stay),
         Err(error) => return Err(partial.abandon(error, 0, rows.len())),
     };
     let count = rows.len();
     let stages = Stages { model, texts, truncate, lengths: &lengths, plan: &plan, rows, config };
-    let finished = stages.fill(&mut store, &mut edits, progress).and_then(|()| stages.complete(&partial.run()));
+    let filled = stages.fill(&mut store, anew, &mut edits, progress);
+    if let (Ok(()), Err(error)) = (&filled, edits.check()) {
+        drop(journal);
+        return Err(partial.refuse(error));
+    }
+    let finished = filled.and_then(|()| stages.complete(&partial.run()));
     if finished.is_err() && config.unfinished != Unfinished::Discard {
         // What ended it may be a full disk, which leaves what was kept before.
         let _ = store.checkpoint();
@@ -135,11 +141,10 @@ struct Stages<'a> {
 }
 
 impl Stages<'_> {
-    /// Runs the texts that are missing.
-    fn fill(&self, store: &mut StoreWriter, edits: &mut Edits, progress: &dyn Progress) -> Result<()> {
+    /// Runs the texts that are missing, or all of them `anew`.
+    fn fill(&self, store: &mut StoreWriter, anew: bool, edits: &mut Edits, progress: &dyn Progress) -> Result<()> {
         let (count, tokenizer) = (self.rows.len(), self.model.tokenizer()?);
-        let mut done = store.first_missing_row();
-        let whole = done == 0;
+        let mut done = if anew { 0 } else { store.first_missing_row() };
         store.start_at(done)?;
         progress.advance(done, count);
         let mut tape = Tape::off();
@@ -165,9 +170,7 @@ impl Stages<'_> {
             progress.advance(done, count);
             progress.may_keep(&mut || store.checkpoint())?;
         }
-        check_cancelled(progress)?;
-        // What was run before says nothing of what was changed.
-        if whole { edits.check() } else { Ok(()) }
+        check_cancelled(progress)
     }
 
     /// Writes what stands beside the activations.

@@ -97,6 +97,28 @@ impl Header {
         Ok(())
     }
 
+    /// The factors called `chosen`, in the order of the table: names of columns where these have no numbers, else what stands before the number.
+    ///
+    /// # Errors
+    /// When there is no such factor, one is named twice, or its name is refused.
+    pub fn chosen(&self, place: &str, chosen: &[String]) -> Result<Vec<usize>> {
+        let mut kept = Vec::with_capacity(chosen.len());
+        for name in chosen {
+            let Some(factor) = self.factors.iter().position(|factor| factor == name) else {
+                let known = self.factors.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let expected = format!("columns among [{known}]");
+                return Err(Error::mismatch(place, expected, format!("`{}`", name.escape_debug())));
+            };
+            if kept.contains(&factor) {
+                return Err(Error::mismatch(place, "every column of labels once", format!("`{name}` again")));
+            }
+            check_factor(|| place.to_owned(), name)?;
+            kept.push(factor);
+        }
+        kept.sort_unstable();
+        Ok(kept)
+    }
+
     /// The named columns that are neither the file name nor a factor.
     pub fn ignored(&self) -> Vec<String> {
         let used = |column: usize| column == self.filename || self.columns.iter().flatten().any(|c| *c == Some(column));

@@ -51,7 +51,15 @@ impl LabelFile {
     /// # Errors
     /// As [`read_labels`].
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
-        rows::parse(name, bytes)
+        rows::parse(name, bytes, &[])
+    }
+
+    /// The same of the factors called `chosen` alone, whatever is in their columns; of all that are found where none is.
+    ///
+    /// # Errors
+    /// As [`read_labels`], and when there is no such factor, or a value is no name.
+    pub fn parse_columns(name: &str, bytes: &[u8], chosen: &[String]) -> Result<Self> {
+        rows::parse(name, bytes, chosen)
     }
 
     /// The same file in UTF-8, without the rows `dropped` of its table.
@@ -77,6 +85,14 @@ impl LabelFile {
 /// quotation mark that never closes or follows a blank; and files over [`MAX_BYTES`].
 pub fn read_labels(path: &Path) -> Result<LabelTable> {
     parse_labels(&path.display().to_string(), &read_bytes(path)?)
+}
+
+/// The same of the factors called `chosen` alone, as [`LabelFile::parse_columns`] reads them.
+///
+/// # Errors
+/// As [`LabelFile::parse_columns`].
+pub fn read_label_columns(path: &Path, chosen: &[String]) -> Result<LabelTable> {
+    LabelFile::parse_columns(&path.display().to_string(), &read_bytes(path)?, chosen).map(|file| file.table)
 }
 
 /// The bytes of the table at `path`.

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 type Values = BTreeMap<String, u32>;
 
 /// As [`LabelFile::parse`].
-pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<LabelFile> {
+pub(super) fn parse(name: &str, bytes: &[u8], chosen: &[String]) -> Result<LabelFile> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::mismatch(name, format!("at most {MAX_BYTES} bytes"), bytes.len()));
     }
@@ -28,7 +28,11 @@ pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<LabelFile> {
     }
     let first = line_number(&text, record.position().map_or(0, csv::Position::byte));
     let mut header = Header::parse(&format!("{name}:{first}"), &record)?;
-    if !header.numbered {
+    let mut chosen = header.chosen(&format!("{name}:{first}"), chosen)?;
+    if !header.numbered && !chosen.is_empty() {
+        let columns: Vec<_> = chosen.drain(..).filter_map(|factor| header.columns[0][factor]).collect();
+        header.keep(&format!("{name}:{first}"), |column| columns.contains(&column))?;
+    } else if !header.numbered {
         let factors = repeating(&text, separator, &header).map_err(malformed)?;
         header.keep(&format!("{name}:{first}"), |column| factors.contains(&column))?;
     }
@@ -54,8 +58,21 @@ pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<LabelFile> {
     let ignored = header.ignored();
     let factors =
         header.factors.into_iter().zip(values).map(|(name, values)| Factor { name, values: in_order(values) });
-    let table = LabelTable { factors: factors.collect(), rows }.canonical();
+    let mut table = LabelTable { factors: factors.collect(), rows };
+    if !chosen.is_empty() {
+        table = only(table, &chosen);
+    }
+    let table = table.canonical();
     Ok(LabelFile { table, ignored, text, rows: places })
+}
+
+/// The `factors` of a table alone; objects stay, whatever else is said of them.
+fn only(table: LabelTable, factors: &[usize]) -> LabelTable {
+    let rows = table.rows.into_iter().map(|row| {
+        let objects = row.objects.iter().map(|object| factors.iter().map(|f| object[*f]).collect()).collect();
+        LabelRow { filename: row.filename, objects }
+    });
+    LabelTable { factors: factors.iter().map(|f| table.factors[*f].clone()).collect(), rows: rows.collect() }
 }
 
 fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {

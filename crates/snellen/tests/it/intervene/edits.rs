@@ -132,16 +132,23 @@ fn units_and_directions_come_from_files() {
         path.display().to_string()
     };
     let prepared = |text: &str| text.parse::<Edit>().unwrap().prepare(&model.config, &(), None);
-    let list = file("units.txt", b"4 2\n7,1\n\n");
-    let edit = prepared(&format!("blocks.0.mlp.hook_post units=file:{list} zero")).unwrap();
-    assert_eq!(edit.units, Some(vec![4, 2, 7, 1]));
+    let lists = [
+        &b"4 2\n7,1,9-11\n\n"[..],
+        b"\xef\xbb\xbf# found by hand\r\n4 2 # 3\r\n7\t1\n9-11",
+        b"[4, 2, 7, 1, 9, 10, 11]\n",
+    ];
+    for list in lists {
+        let list = file("units.txt", list);
+        let edit = prepared(&format!("blocks.0.mlp.hook_post units=file:{list} zero")).unwrap();
+        assert_eq!(edit.units, Some(vec![4, 2, 7, 1, 9, 10, 11]));
+    }
     let bad = file("bad.txt", b"4\n2 x\n");
     let error = prepared(&format!("blocks.0.mlp.hook_post units=file:{bad} zero")).unwrap_err().to_string();
     assert!(error.contains("bad.txt: line 2") && error.contains("`x`"), "{error}");
 
     let width = model.config.vision.tower.width;
-    let npy = |values: &[f32]| {
-        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (1, {}), }}", values.len());
+    let shaped = |values: &[f32], shape: &str| {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
         let header = format!("{header:<117}\n");
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
         bytes.extend((header.len() as u16).to_le_bytes());
@@ -149,18 +156,25 @@ fn units_and_directions_come_from_files() {
         bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
         bytes
     };
+    let npy = |values: &[f32]| shaped(values, &format!("({},)", values.len()));
     let mut direction = vec![0.0; width];
     (direction[1], direction[2]) = (3.0, 4.0);
     let good = file("d.npy", &npy(&direction));
-    let edit = prepared(&format!("blocks.0.hook_resid_post units=2,1 add:0.5:{good}")).unwrap();
-    assert_eq!(edit.change, Change::Add(vec![2.0, 1.5]));
+    for shape in [format!("({width},)"), format!("(1, {width})"), format!("({width}, 1)")] {
+        let good = file("shaped.npy", &shaped(&direction, &shape));
+        let edit = prepared(&format!("blocks.0.hook_resid_post units=2,1 add:0.5:{good}")).unwrap();
+        assert_eq!(edit.change, Change::Add(vec![2.0, 1.5]));
+    }
     let edit = prepared(&format!("blocks.0.hook_resid_post project-out:{good}")).unwrap();
     assert!(matches!(&edit.change, Change::ProjectOut(d) if (d[1] - 0.6).abs() < 1e-7 && (d[2] - 0.8).abs() < 1e-7));
     let short = file("short.npy", &npy(&direction[1..]));
     let zero = file("zero.npy", &npy(&vec![0.0; width]));
     direction[0] = f32::NAN;
     let nan = file("nan.npy", &npy(&direction));
-    for (file, said) in [(short, "one for each unit"), (zero, "0 everywhere"), (nan, "number 0")] {
+    let square = file("square.npy", &shaped(&direction, &format!("({}, 2)", width / 2)));
+    for (file, said) in
+        [(short, "one for each unit"), (square, "a vector [n]"), (zero, "0 everywhere"), (nan, "number 0")]
+    {
         let error = prepared(&format!("blocks.0.hook_resid_post project-out:{file}")).unwrap_err().to_string();
         assert!(error.contains(said) && error.contains(&file), "{error}");
     }

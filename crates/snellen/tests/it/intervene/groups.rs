@@ -2,7 +2,7 @@
 
 use crate::families::{families, load};
 use crate::tokenizer::of_every_kind;
-use snellen::intervene::{TokenMap, Tokens};
+use snellen::intervene::{TokenMap, Tokens, Twins};
 use snellen::model::{LoadConfig, Model, Site, TokenAxis, Tower};
 use snellen::scene::caption::{Wording, caption};
 use snellen::scene::generate::swap_twins;
@@ -155,6 +155,39 @@ fn words_of_an_object_are_found_by_every_tokenizer() {
             }
         }
     }
+}
+
+#[test]
+fn words_that_are_not_told_apart_are_no_hindrance_elsewhere() {
+    let world = World::toy();
+    let (mut told, mut untold) = (Vec::new(), Vec::new());
+    for name in families() {
+        let model = load(&name, &LoadConfig::plain());
+        if model.tokenizer().is_err() {
+            continue;
+        }
+        let twins = match Twins::draw(&model, &world, &["{}"], 8, 1) {
+            Ok(twins) => twins,
+            // Fixtures have few tokens or positions.
+            Err(error) => {
+                let said = error.to_string();
+                assert!(said.contains("tokens") || said.contains("vocabulary"), "{name}: {said}");
+                continue;
+            }
+        };
+        let rest = twins.rest("blocks.0.hook_resid_post".parse().unwrap()).unwrap();
+        twins.trial(&rest, None, Tokens::Object(0)).unwrap();
+        let rest = twins.rest("text.blocks.0.hook_resid_post".parse().unwrap()).unwrap();
+        twins.trial(&rest, None, Tokens::End).unwrap();
+        match twins.trial(&rest, None, Tokens::Object(0)) {
+            Ok(_) => told.push(name),
+            Err(error) => {
+                assert!(error.to_string().contains("tells an object's words"), "{name}: {error}");
+                untold.push(name);
+            }
+        }
+    }
+    assert!(told.len() > 4, "{told:?}, not {untold:?}");
 }
 
 #[test]

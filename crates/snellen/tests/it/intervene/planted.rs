@@ -77,7 +77,7 @@ impl Planted {
             Term { row: 2 * twin + k, with }
         };
         let twins = (0..TWINS).map(|twin| vec![term(twin, 0), term(twin, 1)]).collect();
-        Target { name: "swap".to_owned(), twins }
+        Target { name: "swap".to_owned(), twins, constants: Vec::new() }
     }
 }
 

@@ -103,7 +103,7 @@ fn captions_whose_words_stand_elsewhere_are_not_patched() {
     let width = model.config.text().unwrap().projection;
     let with = |k: usize| (0..width).map(|i| ((i + k) % 3) as f32 - 1.0).collect::<Vec<f32>>();
     let twins = (0..8).map(|twin| [0, 1].map(|k| Term { row: 2 * twin + k, with: with(k + twin) }).to_vec()).collect();
-    let targets = [Target { name: "swap".to_owned(), twins }];
+    let targets = [Target { name: "swap".to_owned(), twins, constants: Vec::new() }];
     let asked = Asked { tokens: Tokens::End, head: None, positions, strata: vec![0; 16], targets: &targets };
     let trial = Trial::new(&rest, asked).unwrap();
     let against = Against { draws: 19, seed: 1, confidence: Confidence::new(0.95).unwrap(), progress: &() };

@@ -92,7 +92,7 @@ fn ablated(seed: u64, units: Vec<usize>) -> Effects {
         pixels.chunks(64 * 12).map(|rows| Tensor::new([rows.len() / 12, 3, 2, 2], rows.to_vec()).into()).collect();
     let site: Site = "blocks.0.mlp.hook_post".parse().unwrap();
     let rest = ModelRest::of_images(&model, site, &batches).unwrap();
-    let targets = [Target { name: "swap".to_owned(), twins }];
+    let targets = [Target { name: "swap".to_owned(), twins, constants: Vec::new() }];
     let rows = 2 * TWINS;
     let patch = usize::from(model.config.vision.class_token);
     let (positions, strata) = (vec![vec![patch]; rows], vec![0; rows]);

@@ -128,6 +128,54 @@ fn edits_that_can_not_be_made_are_refused() {
     assert_says(run(&source, &late, &out), &[POST, "changes nothing of it"]);
 }
 
+/// Stops behind the first batch.
+struct One(std::cell::Cell<usize>);
+
+impl Progress for One {
+    fn advance(&self, done: usize, _: usize) {
+        self.0.set(done);
+    }
+    fn is_cancelled(&self) -> bool {
+        self.0.get() > 0
+    }
+}
+
+#[test]
+fn an_edit_that_changes_nothing_becomes_no_run_by_being_gone_on_with() {
+    let home = tempfile::tempdir().unwrap();
+    let source = scenes(&home.path().join("scenes"), 6);
+    let [out, whole] = ["run", "whole"].map(|name| home.path().join(name));
+    let model = load("quick_gelu");
+    let go = |edits: &[&str], unfinished, progress: &dyn Progress| {
+        record(&model, &source, &RecordConfig { unfinished, batch: 2, ..edited(edits) }, &out, progress)
+    };
+    let once = "blocks.0.mlp.hook_post units=1,2 zero";
+    let nothing = [once, "blocks.0.mlp.hook_post units=2,1 zero"];
+    for unfinished in [Unfinished::Discard, Unfinished::Keep] {
+        let said = go(&nothing, unfinished, &()).unwrap_err().to_string();
+        assert!(said.contains("changes none") && !said.contains("resume"), "{said}");
+        assert_eq!(home.path().read_dir().unwrap().count(), 1, "only the scenes");
+    }
+    let stopped = |edits: &[&str]| {
+        let said = go(edits, Unfinished::Keep, &One(0.into())).unwrap_err().to_string();
+        assert!(said.contains("2 of 6 images"), "{said}");
+    };
+    stopped(&nothing);
+    assert_says(go(&nothing, Unfinished::Resume, &()), &["changes none"]);
+    assert_eq!(home.path().read_dir().unwrap().count(), 1, "only the scenes");
+    // What was changed before counts, and where that isn't known all is run again.
+    run(&source, &edited(&[once]), &whole).unwrap();
+    for forgotten in [false, true] {
+        stopped(&[once]);
+        if forgotten {
+            std::fs::remove_file(home.path().join("run.partial/edits.json")).unwrap();
+        }
+        go(&[once], Unfinished::Resume, &()).unwrap();
+        assert_eq!(contents(&out), contents(&whole));
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+}
+
 #[test]
 fn texts_are_edited_too() {
     let home = tempfile::tempdir().unwrap();

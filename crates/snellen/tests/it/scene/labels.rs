@@ -174,6 +174,39 @@ fn columns_without_numbers_are_factors_where_values_come_again() {
 }
 
 #[test]
+fn columns_of_labels_can_be_chosen() {
+    let of = |text: &str, chosen: &[&str]| {
+        let chosen: Vec<String> = chosen.iter().map(|&name| name.to_owned()).collect();
+        LabelFile::parse_columns("t.csv", text.as_bytes(), &chosen)
+    };
+    // Whatever the rule would make of them: `id` has each value once, `year` is left out.
+    let plain = "filename,animal,id,year\na.png,cat,1,2001\nb.png,dog,2,2001\nc.png,cat,3,2002\n";
+    let file = of(plain, &["id", "animal"]).unwrap();
+    let names = |file: &LabelFile| file.table.factors.iter().map(|factor| factor.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&file), ["animal", "id"]);
+    assert_eq!(file.table.factors[1].values, ["1", "2", "3"]);
+    assert_eq!(file.ignored, ["year"]);
+    assert_eq!(of(plain, &[]).unwrap(), LabelFile::parse("t.csv", plain.as_bytes()).unwrap());
+    // Objects stay of which other columns speak, and only what is used counts as a value.
+    let numbered = "filename,shape_0,color_0,shape_1,color_1\na.png,circle,,square,red\nb.png,circle,blue,,\n";
+    let file = of(numbered, &["color"]).unwrap();
+    assert_eq!(names(&file), ["color"]);
+    assert_eq!(file.table.rows[0].objects, [[None], [Some(1)]]);
+    assert_eq!(file.table.rows[1].objects, [[Some(0)]]);
+    for (text, chosen, said) in [
+        (plain, vec!["animals"], "columns among [animal, id, year], got `animals`"),
+        (plain, vec!["filename"], "got `filename`"),
+        (plain, vec!["id", "id"], "`id` again"),
+        (numbered, vec!["color_0"], "columns among [shape, color]"),
+    ] {
+        let error = of(text, &chosen).unwrap_err().to_string();
+        assert!(error.contains(said) && error.starts_with("t.csv:1: "), "{error}");
+    }
+    let long = format!("filename,text\na.png,{}\n", "x".repeat(5000));
+    assert!(of(&long, &["text"]).unwrap_err().to_string().contains("column 2 (`text`)"));
+}
+
+#[test]
 fn rows_can_be_dropped_from_the_file() {
     let file = LabelFile::parse("t.csv", PLAIN.as_bytes()).unwrap();
     let without = |rows: &[usize]| String::from_utf8(file.without(rows)).unwrap();
