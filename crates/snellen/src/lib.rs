@@ -43,6 +43,7 @@
 //!     unfinished: Unfinished::Keep,
 //!     skip_bad: false,
 //!     edits: Vec::new(),
+//!     bases: Vec::new(),
 //! };
 //! record(&model, &scenes, &config, &run, &())?;
 //! let by = Criterion { q: 0.05, min_effect: 0.2, confidence: Confidence::new(0.95)?, seed: 1 };

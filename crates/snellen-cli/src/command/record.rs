@@ -195,6 +195,7 @@ pub fn run(mut args: Record) -> Result<()> {
         unfinished: if args.resume { Unfinished::Resume } else { Unfinished::Keep },
         skip_bad: args.skip_bad,
         edits: std::mem::take(&mut args.edit),
+        bases: Vec::new(),
     };
     if args.said.texts.is_some() {
         return run_texts(&args, &config);

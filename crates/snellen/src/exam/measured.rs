@@ -9,7 +9,7 @@ use crate::measure::encodes::Criterion;
 use crate::measure::pairs_table::SitePairs;
 use crate::measure::table::UnitConcepts;
 use crate::model::{self, Model, Point, Site, Tower, UntrainedKind};
-use crate::record::{FolderSource, Progress, RecordConfig, RunManifest, Unfinished, record};
+use crate::record::{ArrayId, FolderSource, Progress, RecordConfig, RunManifest, Unfinished, record};
 use crate::report::Units;
 use crate::scene::folder::write_folder;
 use crate::scene::{Scene, generate};
@@ -54,6 +54,7 @@ impl<'a> Plan<'a> {
             unfinished: Unfinished::Discard,
             skip_bad: false,
             edits: Vec::new(),
+            bases: Vec::new(),
         };
         let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
         let run = at.join("run");
@@ -73,8 +74,8 @@ impl<'a> Plan<'a> {
         let stage = stages.begin("ablating shared units");
         let tables = UnitConcepts::read(&at.join("run").join("unit_concepts.parquet"))?;
         let hidden = |name: &str| -> Option<Site> {
-            let site: Site = name.split('/').next()?.parse().ok()?;
-            matches!(site.point, Point::Block(..)).then_some(site)
+            let ArrayId { site, basis, .. } = name.parse().ok()?;
+            (basis.is_none() && matches!(site.point, Point::Block(..))).then_some(site)
         };
         let known = tables.sites.into_iter().filter_map(|(name, cells)| {
             let site = hidden(&name)?;

@@ -62,7 +62,7 @@ pub(super) fn of_plan(out: &Path, plan: &Plan) -> Result<RunManifest> {
             "hash": whole.then(|| texts.hash.clone()), "ids_hash": texts.ids_hash, "tokenizer_hash": texts.tokenizer_hash,
             "labels_hash": texts.labels_hash, "truncate": texts.truncated.is_some(),
         })),
-        "sites": run.sites, "engine": run.engine, "dtype": run.dtype, "seed": run.seed,
+        "sites": run.sites, "bases": run.bases, "engine": run.engine, "dtype": run.dtype, "seed": run.seed,
         "plan_hash": run.part.as_ref().map(|part| part.plan_hash.clone()),
     });
     let here = json!({
@@ -72,7 +72,7 @@ pub(super) fn of_plan(out: &Path, plan: &Plan) -> Result<RunManifest> {
             "hash": whole.then(|| texts.hash.clone()), "ids_hash": texts.ids_hash, "tokenizer_hash": texts.tokenizer_hash,
             "labels_hash": texts.labels_hash, "truncate": texts.truncate,
         })),
-        "sites": plan.sites, "engine": plan.engine, "dtype": plan.dtype, "seed": plan.seed,
+        "sites": plan.sites, "bases": plan.bases, "engine": plan.engine, "dtype": plan.dtype, "seed": plan.seed,
         "plan_hash": run.part.as_ref().map(|_| plan.hash()).transpose()?,
     });
     if let Some((key, there, here)) = difference(&there, &here, "") {

@@ -5,7 +5,7 @@
 //! shard, the unit of a file and of the writer's memory, holds up to [`SHARD_CHUNKS`] chunks within [`SHARD_BYTES`], but no more
 //! than the array has. The fill value is NaN, so that what is missing is never taken for a silent unit.
 
-use super::TokenPolicy;
+use super::{ArrayId, BasisId, TokenPolicy};
 use crate::model::{ModelConfig, Point, Site, TokenAxis, Tower};
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -34,9 +34,7 @@ const VALUE: usize = size_of::<f32>();
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// What is stored.
-    pub site: Site,
-    /// How its tokens became rows.
-    pub policy: TokenPolicy,
+    pub id: ArrayId,
     /// `[image, ...]`.
     pub shape: Vec<usize>,
     /// The name of every axis: `image` or `text`, then `unit`; `token` or `patch`, and `unit`; or `head`, `query` and `key`.
@@ -72,18 +70,36 @@ impl Layout {
         };
         let row = if site.tower == Tower::Text { "text" } else { "image" };
         let dimensions = std::iter::once(row).chain(names.iter().copied()).map(str::to_owned).collect();
-        let layout = Self { site, policy, shape, dimensions };
-        let bytes = layout.shape[1..].iter().try_fold(VALUE, |bytes, extent| bytes.checked_mul(*extent));
-        if bytes.is_none_or(|bytes| bytes > MAX_ROW_BYTES) {
-            let expected = format!("at most {MAX_ROW_BYTES} bytes per {row}");
-            return Err(Error::mismatch(layout.path(), expected, format!("rows of shape {:?}", &layout.shape[1..])));
-        }
-        Ok(layout)
+        Self { id: ArrayId::new(site, policy), shape, dimensions }.checked()
     }
 
-    /// `<site>/<policy>`.
+    /// The array of `latents` latents that `basis` makes of the units of this one.
+    ///
+    /// # Errors
+    /// As [`Layout::new`], and when there is no latent.
+    pub fn in_basis(mut self, basis: BasisId, latents: usize) -> Result<Self> {
+        self.id.basis = Some(basis);
+        if latents == 0 {
+            return Err(Error::mismatch(self.path(), "at least one latent", 0));
+        }
+        if let Some(units) = self.shape.last_mut() {
+            *units = latents;
+        }
+        self.checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        let bytes = self.shape[1..].iter().try_fold(VALUE, |bytes, extent| bytes.checked_mul(*extent));
+        if bytes.is_none_or(|bytes| bytes > MAX_ROW_BYTES) {
+            let expected = format!("at most {MAX_ROW_BYTES} bytes per {}", self.dimensions[0]);
+            return Err(Error::mismatch(self.path(), expected, format!("rows of shape {:?}", &self.shape[1..])));
+        }
+        Ok(self)
+    }
+
+    /// Path in the group: the id as it is displayed.
     pub fn path(&self) -> String {
-        format!("{}/{}", self.site, self.policy)
+        self.id.to_string()
     }
 
     /// Values per image.
@@ -106,14 +122,16 @@ impl Layout {
         let cut = |rows: usize| -> Vec<u64> {
             std::iter::once(&rows).chain(&self.shape[1..]).map(|extent| *extent as u64).collect()
         };
-        let attributes = [("site", self.site.to_string()), ("policy", self.policy.to_string())];
+        let ArrayId { site, basis, policy } = &self.id;
+        let named = [("site", site.to_string()), ("policy", policy.to_string())].into_iter();
+        let attributes = named.chain(basis.iter().map(|basis| ("basis", basis.to_string())));
         // Chunks in order: by default whichever is compressed first comes first.
         let sharding = ShardingCodecOptions::default().with_subchunk_write_order(SubchunkWriteOrder::C);
         ArrayBuilder::new(cut(self.shape[0]), cut(shard), data_type::float32(), f32::NAN)
             .subchunk_shape(cut(chunk))
             .bytes_to_bytes_codecs(vec![Arc::new(ZstdCodec::new(3, false)), Arc::new(Crc32cCodec::new())])
             .dimension_names(Some(self.dimensions.clone()))
-            .attributes(attributes.map(|(key, value)| (key.to_owned(), Value::from(value))).into_iter().collect())
+            .attributes(attributes.map(|(key, value)| (key.to_owned(), Value::from(value))).collect())
             .codec_specific_options(CodecSpecificOptions::default().with_option(sharding))
             .build(store, &format!("/{}", self.path()))
             .map_err(|source| Error::malformed(self.path(), source))

@@ -7,7 +7,7 @@ use super::plan::difference;
 use super::run::{FILE, PartRecord, RunManifest};
 use super::skipped::{self, Skipped};
 use super::texts::table::{TextTable, read_texts};
-use super::{ACTIVATIONS, ActivationStore, IMAGES, LABELS, Layout, Progress, StoreWriter, TEXTS};
+use super::{ACTIVATIONS, ActivationStore, IMAGES, LABELS, Layout, Progress, Selected, StoreWriter, TEXTS};
 use crate::output::StagedDir;
 use crate::scene::labels_csv::MAX_BYTES;
 use crate::{Error, Result};
@@ -186,10 +186,10 @@ impl Piece {
             let expected = format!("{expected}, as {}", first.folder.display());
             return Err(Error::mismatch(format!("{place}: `{key}`"), expected, got));
         }
-        let arrays: Vec<_> = self.store.arrays().iter().map(|array| (array.site, array.policy)).collect();
-        let said = self.run.sites.iter().flat_map(|s| s.policies.iter().map(|&policy| (s.site, policy)));
+        let arrays: Vec<_> = self.store.arrays().iter().map(|array| &array.id).collect();
+        let said: Vec<_> = self.run.sites.iter().flat_map(Selected::arrays).collect();
         let activations = self.folder.join(ACTIVATIONS);
-        if !said.eq(arrays.iter().copied()) {
+        if !said.iter().eq(arrays.iter().copied()) {
             let got = format!("{} arrays", arrays.len());
             return Err(Error::mismatch(activations.display(), "the arrays that run.json speaks of", got));
         }
@@ -245,8 +245,8 @@ impl Piece {
         let shard = own.rows_per_chunk_and_shard().1;
         for start in (0..own.shape[0]).step_by(shard) {
             let rows = start..own.shape[0].min(start + shard);
-            let (_, values) = self.store.read_rows(layout.site, layout.policy, rows.clone())?;
-            store.append(layout.site, layout.policy, &values)?;
+            let (_, values) = self.store.read_rows(&layout.id, rows.clone())?;
+            store.append(&layout.id, &values)?;
             done(rows.len())?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Activations to disk and back.
 //!
 //! [`record()`] runs the images of a [`Source`] through a model, [`record_texts()`] [`Texts`] through its text tower, and both write a
-//! run folder: `activations.zarr` with an array `<site>/<token policy>` each, `images.parquet` or `texts.parquet` with what every
+//! run folder: `activations.zarr` with an array for each [`ArrayId`], `images.parquet` or `texts.parquet` with what every
 //! row is, `labels.csv` where there are labels, and `run.json`. [`ActivationStore`] reads the activations back. [`merge()`] puts
 //! parts of a run together that were recorded apart.
 //!
@@ -9,10 +9,12 @@
 //! threads, in one go, after any interruption or in parts. Memory does not grow with the number of images: a few batches
 //! (`pipeline`), and the shards that are being filled (`pending`).
 
+pub mod basis;
 pub mod cover;
 mod edited;
 mod finished;
 mod guard;
+pub mod id;
 pub mod images;
 mod journal;
 pub mod layout;
@@ -36,7 +38,9 @@ pub mod store;
 pub mod texts;
 
 pub use crate::progress::Progress;
+pub use basis::{Basis, BasisId, BasisRecord, BasisSites};
 pub use edited::EditRecord;
+pub use id::ArrayId;
 pub use layout::Layout;
 pub use merge::merge;
 pub use part::Part;

@@ -3,6 +3,7 @@
 //! A recording that goes on, and parts that are put together, have to agree in it. It says nothing of batches and threads,
 //! which change no byte.
 
+use super::basis::BasisRecord;
 use super::part::Part;
 use super::picture::read_bytes;
 use super::run::{ModelRecord, ScenesRecord};
@@ -38,6 +39,8 @@ pub(super) struct Plan {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub texts: Option<TextList>,
     pub sites: Vec<Selected>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<BasisRecord>,
     pub engine: String,
     pub dtype: String,
     pub seed: u64,

@@ -55,6 +55,11 @@ impl TokenPolicy {
         matches!(self, Self::Object | Self::Background)
     }
 
+    /// Whether it leaves tokens as they are.
+    pub fn keeps_tokens(self) -> bool {
+        matches!(self, Self::All | Self::Pooled)
+    }
+
     /// Whether it can be asked of a site with these `tokens`: where there is neither class token nor register `cls`, `mean_all` and
     /// `max_all` cannot, of attention scores and patterns only `all` can, and `pooled` only of what has no tokens, of which anything can be
     /// asked. `eos` is for texts, whose other policies are `mean`, `max` and `all`.

@@ -3,10 +3,10 @@
 //! Metadata must be exactly what this version writes for the array's shape, so that no file can ask for other codecs, chunks or
 //! more memory than its shape implies.
 
-use super::TokenPolicy;
 use super::guard::check_shard;
 use super::layout::{Layout, MAX_ROW_BYTES, SCHEMA, root_attributes};
 use super::picture::read_bytes;
+use super::{ArrayId, BasisId, TokenPolicy};
 use crate::model::{BlockPoint, Point, Site};
 use crate::{Error, Result};
 use serde::Deserialize;
@@ -46,7 +46,7 @@ impl ActivationStore {
     /// Opens the group at `folder` and reads the metadata of all its arrays.
     ///
     /// # Errors
-    /// When it is not a store of this schema, holds folders that are no site or token policy, or an array's metadata is not what
+    /// When it is not a store of this schema, holds folders that are no site, basis or token policy, or an array's metadata is not what
     /// this version writes.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join("zarr.json");
@@ -59,37 +59,44 @@ impl ActivationStore {
         for (name, path) in folders(folder)? {
             let site: Site = name.parse().map_err(|source| Error::malformed(path.display(), source))?;
             for (name, path) in folders(&path)? {
-                let policy = name.parse().map_err(|source| Error::malformed(path.display(), source))?;
-                layouts.push(read_layout(folder, site, policy)?);
-                if layouts.len() > MAX_ARRAYS {
-                    return Err(Error::mismatch(folder.display(), format!("at most {MAX_ARRAYS} arrays"), "more"));
+                let arrays = match name.parse::<BasisId>() {
+                    Ok(basis) => folders(&path)?.into_iter().map(|found| (Some(basis.clone()), found)).collect(),
+                    Err(_) => vec![(None, (name, path))],
+                };
+                for (basis, (name, path)) in arrays {
+                    let policy: TokenPolicy =
+                        name.parse().map_err(|source| Error::malformed(path.display(), source))?;
+                    layouts.push(read_layout(folder, ArrayId { site, basis, policy })?);
+                    if layouts.len() > MAX_ARRAYS {
+                        return Err(Error::mismatch(folder.display(), format!("at most {MAX_ARRAYS} arrays"), "more"));
+                    }
                 }
             }
         }
-        layouts.sort_by_key(|layout| (layout.site, layout.policy));
+        layouts.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(Self { folder: folder.to_owned(), layouts })
     }
 
-    /// The arrays, in the order of the forward and of [`TokenPolicy::ALL`].
+    /// The arrays, in the order of their ids: of the forward, and of [`TokenPolicy::ALL`].
     pub fn arrays(&self) -> &[Layout] {
         &self.layouts
     }
 
-    /// The array of `site` and `policy`: its shape, and its values row by row.
+    /// The array `id`: its shape, and its values row by row.
     ///
     /// # Errors
     /// When there is none, it has more than [`MAX_VALUES`], or its files are damaged.
-    pub fn read(&self, site: Site, policy: TokenPolicy) -> Result<(Vec<usize>, Vec<f32>)> {
-        let images = self.layout(site, policy)?.shape[0];
-        self.read_rows(site, policy, 0..images)
+    pub fn read(&self, id: &ArrayId) -> Result<(Vec<usize>, Vec<f32>)> {
+        let images = self.layout(id)?.shape[0];
+        self.read_rows(id, 0..images)
     }
 
     /// As [`read`](Self::read), but the images of `rows` only.
     ///
     /// # Errors
     /// As [`read`](Self::read), and when `rows` are not in the array.
-    pub fn read_rows(&self, site: Site, policy: TokenPolicy, rows: Range<usize>) -> Result<(Vec<usize>, Vec<f32>)> {
-        let layout = self.layout(site, policy)?;
+    pub fn read_rows(&self, id: &ArrayId, rows: Range<usize>) -> Result<(Vec<usize>, Vec<f32>)> {
+        let layout = self.layout(id)?;
         let mut values = Vec::new();
         self.reserve(layout, &mut values, &rows, layout.row())?;
         self.each_part(layout, rows.clone(), |part| values.extend_from_slice(part))?;
@@ -102,8 +109,8 @@ impl ActivationStore {
     ///
     /// # Errors
     /// As [`read`](Self::read), where the values asked for are counted; and when the array has no such unit.
-    pub fn read_units(&self, site: Site, policy: TokenPolicy, units: &[usize]) -> Result<Vec<f32>> {
-        let layout = self.layout(site, policy)?;
+    pub fn read_units(&self, id: &ArrayId, units: &[usize]) -> Result<Vec<f32>> {
+        let layout = self.layout(id)?;
         let row = layout.row();
         if let Some(unit) = units.iter().find(|&&unit| unit >= row) {
             return Err(Error::mismatch(self.place(layout), format!("units below {row}"), unit));
@@ -140,8 +147,8 @@ impl ActivationStore {
         let array = layout.array(Arc::new(store))?;
         let shard_rows = layout.rows_per_chunk_and_shard().1;
         // A score of what attention doesn't see is minus infinity.
-        let scores =
-            matches!(layout.site.point, Point::Block(_, BlockPoint::AttnScores) | Point::Head(BlockPoint::AttnScores));
+        let point = layout.id.site.point;
+        let scores = matches!(point, Point::Block(_, BlockPoint::AttnScores) | Point::Head(BlockPoint::AttnScores));
         let sound = |x: &f32| x.is_finite() || scores && *x == f32::NEG_INFINITY;
         for shard in rows.start / shard_rows..rows.end.div_ceil(shard_rows) {
             let first = shard * shard_rows;
@@ -157,13 +164,13 @@ impl ActivationStore {
         Ok(())
     }
 
-    fn layout(&self, site: Site, policy: TokenPolicy) -> Result<&Layout> {
-        let found = self.layouts.iter().find(|layout| (layout.site, layout.policy) == (site, policy));
+    fn layout(&self, id: &ArrayId) -> Result<&Layout> {
+        let found = self.layouts.iter().find(|layout| layout.id == *id);
         found.ok_or_else(|| {
             let have: Vec<_> = self.layouts.iter().take(8).map(|layout| format!("`{}`", layout.path())).collect();
             let more = if self.layouts.len() > have.len() { ", ..." } else { "" };
             let expected = format!("one of its {} arrays ({}{more})", self.layouts.len(), have.join(", "));
-            Error::mismatch(self.folder.display(), expected, format!("`{site}/{policy}`"))
+            Error::mismatch(self.folder.display(), expected, format!("`{id}`"))
         })
     }
 
@@ -187,8 +194,8 @@ impl ActivationStore {
     }
 }
 
-fn read_layout(folder: &Path, site: Site, policy: TokenPolicy) -> Result<Layout> {
-    let path = folder.join(site.to_string()).join(policy.to_string()).join("zarr.json");
+fn read_layout(folder: &Path, id: ArrayId) -> Result<Layout> {
+    let path = folder.join(id.to_string()).join("zarr.json");
     let json = read_json(&path)?;
     let varying = Varying::deserialize(&json).map_err(|source| Error::malformed(path.display(), source))?;
     let Varying { shape, dimension_names } = varying;
@@ -198,7 +205,7 @@ fn read_layout(folder: &Path, site: Site, policy: TokenPolicy) -> Result<Layout>
         let expected = format!("two to four axes, none of them empty, at most {MAX_ROW_BYTES} bytes per image");
         return Err(Error::mismatch(format!("{}: `shape`", path.display()), expected, format!("{shape:?}")));
     }
-    let layout = Layout { site, policy, shape, dimensions: dimension_names };
+    let layout = Layout { id, shape, dimensions: dimension_names };
     let store = FilesystemStore::new(folder).map_err(|source| Error::malformed(path.display(), source))?;
     let array = layout.array(Arc::new(store)).map_err(|source| Error::malformed(path.display(), source))?;
     let written = serde_json::to_value(Layout::metadata(&array));

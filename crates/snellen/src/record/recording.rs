@@ -1,5 +1,6 @@
 //! From images to a run folder: the stages of [`record()`].
 
+use super::basis::{self, BasisRecord, BasisSites};
 use super::edited::{Edits, maps_of_images};
 use super::finished::finished;
 use super::images::ImageTable;
@@ -11,7 +12,7 @@ use super::plan::{ImageList, Plan};
 use super::run::{self, ImagesRecord, ModelRecord, PartRecord, RunManifest};
 use super::skipped::{self, Met};
 use super::source::Source;
-use super::{IMAGES, LABELS, Layout, Progress, Recorder, Selected, StoreWriter, TokenPolicy, select};
+use super::{IMAGES, LABELS, Progress, Recorder, Selected, StoreWriter, TokenPolicy};
 use crate::engine::{Level, Tape};
 use crate::intervene::Edit;
 use crate::model::{Model, Tower};
@@ -24,7 +25,7 @@ use std::path::Path;
 /// What to record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordConfig {
-    /// Names and patterns of sites, as [`select()`] reads them.
+    /// Names and patterns of sites, as [`select()`](super::select()) reads them.
     pub sites: Vec<String>,
     /// How tokens become rows.
     pub policies: Vec<TokenPolicy>,
@@ -41,6 +42,8 @@ pub struct RecordConfig {
     pub skip_bad: bool,
     /// What is done to activations, in this order, of images or of texts.
     pub edits: Vec<Edit>,
+    /// What is recorded in bases, after the edits; `sites` may then be empty.
+    pub bases: Vec<BasisSites>,
 }
 
 /// Runs the images of `source` through `model` and writes the new run folder `out`.
@@ -52,7 +55,7 @@ pub struct RecordConfig {
 /// plan that is gone on with is left as it is. Edits are part of the plan, and stand in `run.json`.
 ///
 /// # Errors
-/// [`Error::Exists`] if `out` is there already; when another process is recording there; [`Error::Interrupted`] if `progress` says so; refuses what [`select()`] refuses,
+/// [`Error::Exists`] if `out` is there already; when another process is recording there; [`Error::Interrupted`] if `progress` says so; refuses what [`select()`](super::select()) refuses, bases that were not made for a site,
 /// `object` and `background` without masks or for an image that has none of them, images that do not decode, activations that are
 /// not finite, edits that change nothing or need other scenes, and to go on with a recording of other images, another model or another configuration. Of several refused images
 /// the first is reported. [`Error::Unfinished`] around any of these says what is kept.
@@ -71,7 +74,7 @@ pub fn record(
     if config.batch == 0 {
         return Err(Error::mismatch("batch", "at least 1 image", 0));
     }
-    let selected = select(&model.config, Tower::Vision, &config.sites, &config.policies)?;
+    let selected = basis::selected(&model.config, Tower::Vision, config)?;
     let masked = selected.iter().flat_map(|site| &site.policies).copied().find(|policy| policy.needs_masks());
     if let (Some(policy), false) = (masked, source.has_masks()) {
         let expected = format!("a folder `masks` beside labels.csv, for the token policy `{policy}`");
@@ -79,9 +82,7 @@ pub fn record(
     }
     let rows = config.part.map_or(Ok(0..source.len()), |part| part.rows(source.len()))?;
     check_memory(model, config.batch.min(rows.len()))?;
-    let layouts = selected.iter().flat_map(|s| s.policies.iter().map(|&policy| (s.site, policy)));
-    let layouts = layouts.map(|(site, policy)| Layout::new(&model.config, site, policy, rows.len()));
-    let layouts = layouts.collect::<Result<Vec<_>>>()?;
+    let layouts = basis::layouts(&model.config, &selected, &config.bases, [rows.len(), 0])?;
     let labels = source.labels()?;
     let mut edits = Edits::of(&model.config, Tower::Vision, &config.edits, &selected)?;
     let plan = plan(model, source, config, (selected, &edits), labels.as_deref());
@@ -160,6 +161,7 @@ fn plan(
         preprocessing: Some(model.preprocessing.clone()),
         texts: None,
         sites,
+        bases: BasisRecord::all(&config.bases),
         engine: format!("cpu {}", Level::current()),
         dtype: model.precision.to_string(),
         seed: config.seed,
@@ -241,8 +243,8 @@ impl Stages<'_> {
             names.push(picture.row.filename);
             covers.extend(picture.cover);
         }
-        let mut recorder =
-            Recorder::new(&self.model.config, &self.plan.sites, store, &names, &covers).with_grids(&pixels.grids);
+        let recorder = Recorder::new(&self.model.config, &self.plan.sites, store, &names, &covers);
+        let mut recorder = recorder.with_grids(&pixels.grids).with_bases(&self.config.bases);
         let maps = || Ok(maps_of_images(&self.model.config, names.len(), &pixels.grids));
         edits.run(&self.model.config, &maps, &mut recorder, &mut |hook| {
             self.model.towers.observe_images(tape, &pixels, hook)
@@ -301,6 +303,7 @@ impl Stages<'_> {
             preprocessing: plan.preprocessing,
             texts: None,
             sites: plan.sites,
+            bases: plan.bases,
             engine: plan.engine,
             dtype: plan.dtype,
             seed: plan.seed,

@@ -1,5 +1,6 @@
 //! `run.json`: what a run was made from. Nothing in it depends on where or when.
 
+use super::basis::BasisRecord;
 use super::edited::EditRecord;
 use super::picture::read_bytes;
 use super::select::Selected;
@@ -49,6 +50,9 @@ pub struct RunManifest {
     pub texts: Option<TextsRecord>,
     /// The arrays of `activations.zarr`.
     pub sites: Vec<Selected>,
+    /// The bases that some of them are in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<BasisRecord>,
     /// The engine of the forward and its instructions, such as `cpu avx2`.
     pub engine: String,
     /// What products were made in: `f32` or `bf16`.

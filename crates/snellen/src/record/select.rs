@@ -1,21 +1,36 @@
 //! Which arrays a run holds: sites by name or pattern, each with the policies that apply to it.
 
-use super::TokenPolicy;
+use super::{ArrayId, BasisId, TokenPolicy};
 use crate::model::{ModelConfig, Site, TokenAxis, Tower};
 use crate::{Error, Result};
 use globset::Glob;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A site and the policies that it is recorded under.
+/// A site, as it is or in a basis, and the policies that it is recorded under.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selected {
     /// The site.
     #[serde(with = "name")]
     pub site: Site,
+    /// What its activations are turned into; `None` where they are recorded as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<BasisId>,
     /// In the order of [`TokenPolicy::ALL`].
     #[serde(with = "names")]
     pub policies: Vec<TokenPolicy>,
+}
+
+impl Selected {
+    /// Its arrays.
+    pub fn arrays(&self) -> impl Iterator<Item = ArrayId> {
+        self.policies.iter().map(|&policy| self.array(policy))
+    }
+
+    /// Its array under one policy.
+    pub fn array(&self, policy: TokenPolicy) -> ArrayId {
+        ArrayId { site: self.site, basis: self.basis.clone(), policy }
+    }
 }
 
 /// The sites of `tower` that `patterns` name, in the order of the forward, with those of `policies` that apply.
@@ -50,7 +65,11 @@ pub fn select(
             selected.entry(site).or_default().extend(policies);
         }
     }
-    let of = |(site, policies): (Site, BTreeSet<_>)| Selected { site, policies: policies.into_iter().collect() };
+    let of = |(site, policies): (Site, BTreeSet<_>)| Selected {
+        site,
+        basis: None,
+        policies: policies.into_iter().collect(),
+    };
     Ok(selected.into_iter().map(of).collect())
 }
 

@@ -4,11 +4,10 @@
 //! interrupted recording left is found by that, and by what the last checkpoint kept of rows that wait for their shard;
 //! [`StoreWriter::resume`] goes on behind it.
 
-use super::TokenPolicy;
+use super::ArrayId;
 use super::layout::{Layout, root_attributes};
 use super::pending::Pending;
 use super::reader::ActivationStore;
-use crate::model::Site;
 use crate::output::write_part;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -25,7 +24,7 @@ use zarrs::group::GroupBuilder;
 /// [`PENDING_BYTES`](super::pending::PENDING_BYTES), in a folder beside its own.
 pub struct StoreWriter {
     folder: PathBuf,
-    arrays: BTreeMap<(Site, TokenPolicy), ArrayWriter>,
+    arrays: BTreeMap<ArrayId, ArrayWriter>,
     pending: Pending,
 }
 
@@ -109,13 +108,13 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Adds rows to the array of `site` and `policy`; full shards are written.
+    /// Adds rows to the array `id`; full shards are written.
     ///
     /// # Errors
     /// When there is no such array, `values` are no whole rows or more than it has, or the system refuses.
-    pub fn append(&mut self, site: Site, policy: TokenPolicy, values: &[f32]) -> Result<()> {
-        let place = || format!("{}: `{site}/{policy}`", self.folder.display());
-        let Some(writer) = self.arrays.get_mut(&(site, policy)) else {
+    pub fn append(&mut self, id: &ArrayId, values: &[f32]) -> Result<()> {
+        let place = || format!("{}: `{id}`", self.folder.display());
+        let Some(writer) = self.arrays.get_mut(id) else {
             return Err(Error::mismatch(place(), "an array of this store", "no such array"));
         };
         let (row, images) = (writer.layout.row(), writer.layout.shape[0]);
@@ -248,7 +247,7 @@ impl ArrayWriter {
         let mut whole = (0..all).take_while(|k| self.path(folder, *k).is_file()).count();
         while whole > 0 {
             let last = (whole - 1) * shard..images.min(whole * shard);
-            if reader.read_rows(self.layout.site, self.layout.policy, last).is_ok() {
+            if reader.read_rows(&self.layout.id, last).is_ok() {
                 break;
             }
             whole -= 1;
@@ -264,19 +263,21 @@ impl ArrayWriter {
 }
 
 /// The metadata of `layouts` in `folder`, and a writer for each, which has nothing yet.
-fn begin_arrays(folder: &Path, layouts: Vec<Layout>) -> Result<BTreeMap<(Site, TokenPolicy), ArrayWriter>> {
+fn begin_arrays(folder: &Path, layouts: Vec<Layout>) -> Result<BTreeMap<ArrayId, ArrayWriter>> {
     let store = FilesystemStore::new(folder).map_err(|source| Error::malformed(folder.display(), source))?;
     let store = Arc::new(store);
     write_group(folder, &store, root_attributes())?;
     let mut arrays = BTreeMap::new();
     for (number, layout) in layouts.into_iter().enumerate() {
-        let site = layout.site.to_string();
-        let attributes = Map::from_iter([("site".to_owned(), site.clone().into())]);
-        write_group(&folder.join(site), &store, attributes)?;
+        let mut attributes = Map::from_iter([("site".to_owned(), layout.id.site.to_string().into())]);
+        write_group(&folder.join(layout.id.site.to_string()), &store, attributes.clone())?;
+        if let Some(basis) = &layout.id.basis {
+            attributes.insert("basis".to_owned(), basis.to_string().into());
+            write_group(&folder.join(layout.id.units()), &store, attributes)?;
+        }
         let array = layout.array(store.clone())?;
         write_metadata(&folder.join(layout.path()), &Layout::metadata(&array))?;
-        let key = (layout.site, layout.policy);
-        arrays.insert(key, ArrayWriter { layout, array, number, shards: 0, rows: 0, known: 0 });
+        arrays.insert(layout.id.clone(), ArrayWriter { layout, array, number, shards: 0, rows: 0, known: 0 });
     }
     Ok(arrays)
 }

@@ -10,7 +10,7 @@ use crate::exam::{ExamConfig, Stages, Training, examine};
 use crate::measure::Matrix;
 use crate::model::preprocess::STUDY;
 use crate::model::{BlockPoint, LoadConfig, Model, Point, Site, Transform};
-use crate::record::{ActivationStore, FolderSource, RecordConfig, TokenPolicy, Unfinished, record};
+use crate::record::{ActivationStore, ArrayId, FolderSource, RecordConfig, TokenPolicy, Unfinished, record};
 use crate::report::{Picture, QuestionCard, Report, SiteUnits};
 use crate::scene::folder::write_named_folder;
 use crate::scene::{Canvas, Object, Scene, World};
@@ -146,6 +146,7 @@ pub fn from_model(
         unfinished: Unfinished::Discard,
         skip_bad: false,
         edits: Vec::new(),
+        bases: Vec::new(),
     };
     let stage = stages.begin("recording activations");
     record(&model, &source, &recording, &run, stage.as_ref())?;
@@ -231,14 +232,14 @@ struct Activations {
 impl Activations {
     fn open(run: &Path, layers: usize) -> Result<Self> {
         let store = ActivationStore::open(&run.join(crate::record::ACTIVATIONS))?;
-        let width = store.arrays().iter().find(|array| array.policy == TokenPolicy::MeanAll);
+        let width = store.arrays().iter().find(|array| array.id.policy == TokenPolicy::MeanAll);
         let width = width.and_then(|array| array.shape.last().copied()).unwrap_or(0);
         Ok(Self { store, layers, width })
     }
 
     /// `[image, unit]` of a layer.
     fn layer(&self, layer: usize, policy: TokenPolicy) -> Result<Matrix> {
-        let (shape, values) = self.store.read(mlp_out(layer), policy)?;
+        let (shape, values) = self.store.read(&ArrayId::new(mlp_out(layer), policy))?;
         Matrix::new(shape[0], self.width, values)
     }
 
@@ -252,7 +253,7 @@ impl Activations {
     }
 
     fn embeddings(&self) -> Result<Embeddings> {
-        let (shape, values) = self.store.read(Site::vision(Point::Embeds), TokenPolicy::Pooled)?;
+        let (shape, values) = self.store.read(&ArrayId::new(Site::vision(Point::Embeds), TokenPolicy::Pooled))?;
         Embeddings::new(shape[1], values.into_iter().map(f64::from).collect(), "image_embeds")
     }
 

@@ -33,7 +33,7 @@ impl<'a> Array<'a> {
         let block = (most / images).clamp(1, units);
         let mut array = Self { stored: Some((store, layout)), whole: None, images, units, block };
         if block == units {
-            let (_, values) = store.read(layout.site, layout.policy)?;
+            let (_, values) = store.read(&layout.id)?;
             array.whole = Some(Matrix::new(images, units, values)?);
         }
         Ok(array)
@@ -81,7 +81,7 @@ impl<'a> Array<'a> {
 
     fn matrix(&self, units: &[usize]) -> Result<Matrix> {
         let Some((store, layout)) = self.stored else { unreachable!("what is not stored is in memory") };
-        Matrix::new(self.images, units.len(), store.read_units(layout.site, layout.policy, units)?)
+        Matrix::new(self.images, units.len(), store.read_units(&layout.id, units)?)
     }
 }
 
@@ -89,16 +89,15 @@ impl<'a> Array<'a> {
 mod tests {
     use super::*;
     use crate::measure::Confidence;
-    use crate::model::Site;
-    use crate::record::{StoreWriter, TokenPolicy};
+    use crate::record::{ArrayId, StoreWriter};
     use crate::scene::Concept;
 
     #[test]
     fn what_is_in_memory_at_once_changes_no_number() -> Result<()> {
         let (images, units) = (200, 21);
-        let site: Site = "blocks.0.mlp.hook_post".parse()?;
+        let id: ArrayId = "blocks.0.mlp.hook_post/mean".parse()?;
         let dimensions = ["image", "unit"].map(str::to_owned).to_vec();
-        let layout = Layout { site, policy: TokenPolicy::Mean, shape: vec![images, units], dimensions };
+        let layout = Layout { id: id.clone(), shape: vec![images, units], dimensions };
         let home = tempfile::tempdir().map_err(Error::io("home"))?;
         let folder = home.path().join("store");
         let mut writer = StoreWriter::create(&folder, vec![layout])?;
@@ -108,7 +107,7 @@ mod tests {
             noise as f32 + if unit.is_multiple_of(5) && held(image) { 700.0 } else { 0.0 }
         };
         let values: Vec<f32> = (0..images * units).map(|i| value(i / units, i % units)).collect();
-        writer.append(site, TokenPolicy::Mean, &values)?;
+        writer.append(&id, &values)?;
         writer.finish()?;
         let store = ActivationStore::open(&folder)?;
         let concept = Concept { factor: "color".to_owned(), value: "red".to_owned() };

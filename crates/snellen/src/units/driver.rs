@@ -21,7 +21,7 @@ use crate::measure::terms::{FEWEST, Terms};
 use crate::measure::units_table::{UnitRow, write_units};
 use crate::model::Model;
 use crate::output::Claim;
-use crate::record::{ActivationStore, FolderSource, Progress, RunManifest, TokenPolicy};
+use crate::record::{ActivationStore, ArrayId, FolderSource, Layout, Progress, RunManifest, TokenPolicy};
 use crate::report::{PairCard, Picture, SiteUnits, Units};
 use crate::scene::labels::LabelTable;
 use crate::scene::labels_csv::read_labels;
@@ -121,12 +121,13 @@ fn measuring<'a>(
     }
     let store = ActivationStore::open(&run.join(crate::record::ACTIVATIONS))?;
     let mut measuring = Measuring::begin(&read_labels(&labels)?, second, criterion)?;
-    let arrays: Vec<_> = store.arrays().iter().filter(|a| a.policy != TokenPolicy::All).collect();
+    let arrays: Vec<_> = store.arrays().iter().filter(|a| a.id.policy != TokenPolicy::All).collect();
     for (done, array) in arrays.iter().enumerate() {
         progress.advance(done, arrays.len());
-        let name = [array.site.to_string(), array.policy.to_string()];
+        let name = [array.id.units(), array.id.policy.to_string()];
         // Units of pooled sites have no map to show: they are shown only where nothing else was recorded.
-        let shown = array.policy != TokenPolicy::Pooled || arrays.iter().all(|a| a.policy == TokenPolicy::Pooled);
+        let pooled = |array: &Layout| array.id.policy == TokenPolicy::Pooled;
+        let shown = !pooled(array) || arrays.iter().all(|array| pooled(array));
         measuring.site(name, array.path(), &Array::open(&store, array, BLOCK_VALUES)?, shown, progress)?;
     }
     progress.advance(arrays.len(), arrays.len());
@@ -412,12 +413,22 @@ fn interfering(site: &SitePairs, of: &SiteGeometry, concepts: &[String]) -> Vec<
 
 /// The top images of the strongest units and of the clearest, each under the unit's own map of it.
 pub(crate) fn pictures(model: &Model, source: &FolderSource, units: &Units) -> Result<[Vec<Vec<Picture>>; 2]> {
-    let of_unit = |site: &str, unit: u32, lowered: bool, rows: &[usize]| {
+    let of_unit = |[site, tokens]: [&str; 2], unit: u32, lowered: bool, rows: &[usize]| {
         let paths: Vec<_> = rows.iter().map(|row| source.path(*row)).collect();
-        unit_maps(model, &paths, site.parse()?, unit as usize, lowered)
+        let ArrayId { site, basis, .. } = format!("{site}/{tokens}").parse()?;
+        if let Some(basis) = basis {
+            let expected = "units of the site itself, as the forward has no latents";
+            return Err(Error::mismatch(format!("maps of unit {unit} of `{site}`"), expected, format!("`{basis}`")));
+        }
+        unit_maps(model, &paths, site, unit as usize, lowered)
     };
-    let strongest =
-        units.strongest.iter().map(|card| of_unit(&card.site, card.unit, card.effect < 0.0, &card.top_images));
-    let clearest = units.clearest.iter().map(|card| of_unit(&card.site, card.unit, card.lowered, &card.top_images));
+    let strongest = units
+        .strongest
+        .iter()
+        .map(|card| of_unit([&card.site, &card.tokens], card.unit, card.effect < 0.0, &card.top_images));
+    let clearest = units
+        .clearest
+        .iter()
+        .map(|card| of_unit([&card.site, &card.tokens], card.unit, card.lowered, &card.top_images));
     Ok([strongest.collect::<Result<_>>()?, clearest.collect::<Result<_>>()?])
 }

@@ -1,15 +1,24 @@
-//! How the exam is extended, as ARCHITECTURE says: a factor is data, a question a file and a row. Each is added here from outside the
-//! library, and comes through to the report, the page and the sentences.
+//! How the exam is extended, as ARCHITECTURE says: a factor is data, a question a file and a row, a basis a file. Each is added here from outside
+//! the library, and comes through to the report, the page and the sentences, or to recordings and tables.
 
 use image::RgbImage;
-use snellen::Result;
 use snellen::exam::question::{Answer, Answers, Asked};
 use snellen::exam::questions::{Binding, Recognition};
 use snellen::exam::{ExamConfig, Examinee, Question, Sitting, examine};
-use snellen::measure::Matrix;
+use snellen::measure::encodes::Criterion;
+use snellen::measure::table::UnitConcepts;
+use snellen::measure::{Confidence, Matrix};
+use snellen::model::Model;
+use snellen::record::{
+    ActivationStore, ArrayId, Basis, BasisSites, Part, Progress, RecordConfig, RunManifest, SceneSource, Texts,
+    TokenPolicy, Unfinished, merge, record, record_texts,
+};
 use snellen::report::QuestionCard;
-use snellen::scene::{Combinations, World, generate};
-use std::path::Path;
+use snellen::scene::{Canvas, Combinations, SceneKind, Series, World, generate};
+use snellen::units::measure_run;
+use snellen::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Sees nothing.
 struct Blind;
@@ -121,4 +130,211 @@ fn a_question_is_a_file_and_a_row() {
     assert!(page.contains("One object and four") && page.contains("Neighbouring scenes of one object and of four."));
     let json = std::fs::read_to_string(out.join("report.json")).unwrap();
     assert!(json.contains("\"crowding\"") && !json.contains("\"recognition\""));
+}
+
+/// Rectified differences of units, either way round: twice as many latents as units.
+#[derive(Debug)]
+struct Differences {
+    width: usize,
+    /// How far apart the two units are.
+    step: usize,
+}
+
+impl Differences {
+    fn of(&self, tokens: &[f32]) -> Vec<f32> {
+        let both = |(k, token): (usize, &[f32])| {
+            let difference = token[k] - token[(k + self.step) % self.width];
+            [difference.max(0.0), (-difference).max(0.0)]
+        };
+        tokens.chunks(self.width).flat_map(|token| (0..self.width).flat_map(move |k| both((k, token)))).collect()
+    }
+}
+
+impl Basis for Differences {
+    fn name(&self) -> &'static str {
+        "differences"
+    }
+
+    fn hash(&self) -> blake3::Hash {
+        blake3::hash(&self.step.to_le_bytes())
+    }
+
+    fn latents(&self, width: usize) -> Result<usize> {
+        if width != self.width {
+            return Err(Error::mismatch("differences", format!("{} units", self.width), width));
+        }
+        Ok(2 * width)
+    }
+
+    fn encode(&self, rows: &[f32], latents: &mut [f32]) -> Result<()> {
+        latents.copy_from_slice(&self.of(rows));
+        Ok(())
+    }
+}
+
+const RESID: &str = "blocks.1.hook_resid_post";
+
+fn toy() -> Model {
+    Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/toy")).unwrap()
+}
+
+fn pictures(count: usize) -> SceneSource {
+    SceneSource(Series::new(SceneKind::Toy, World::toy(), Canvas::plain(56, 56), count, 1).unwrap())
+}
+
+/// `site` as it is, and in the basis.
+fn in_basis(width: usize, step: usize, site: &str, policies: &[TokenPolicy]) -> RecordConfig {
+    let basis = BasisSites {
+        basis: Arc::new(Differences { width, step }),
+        sites: vec![site.to_owned()],
+        policies: policies.to_vec(),
+    };
+    RecordConfig {
+        sites: vec![site.to_owned()],
+        policies: vec![TokenPolicy::Max, TokenPolicy::All],
+        batch: 16,
+        seed: 1,
+        part: None,
+        unfinished: Unfinished::Keep,
+        skip_bad: false,
+        edits: Vec::new(),
+        bases: vec![basis],
+    }
+}
+
+/// The largest of each unit over the tokens, which are those of one image.
+fn largest(tokens: &[f32], units: usize) -> Vec<f32> {
+    let of = |unit: usize| tokens.iter().skip(unit).step_by(units).copied().fold(f32::NEG_INFINITY, f32::max);
+    (0..units).map(of).collect()
+}
+
+#[test]
+fn a_basis_is_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, source, out) = (toy(), pictures(60), folder.path().join("run"));
+    let (width, step) = (model.config.vision.tower.width, 3);
+    let policies = [TokenPolicy::Cls, TokenPolicy::Mean, TokenPolicy::Max, TokenPolicy::All];
+    let config = in_basis(width, step, RESID, &policies);
+    let run = record(&model, &source, &config, &out, &()).unwrap();
+    assert_eq!(RunManifest::read(&out).unwrap(), run);
+    assert_eq!((run.bases.len(), run.bases[0].name.as_str()), (1, "differences"));
+    assert_eq!(run.bases[0].hash, blake3::hash(&step.to_le_bytes()).to_hex().to_string());
+
+    let store = ActivationStore::open(&out.join("activations.zarr")).unwrap();
+    let basis = format!("differences-{}", &run.bases[0].hash[..16]);
+    let names: Vec<String> = store.arrays().iter().map(|array| array.id.to_string()).collect();
+    let of_basis = ["cls", "mean", "max", "all"].map(|policy| format!("{RESID}/{basis}/{policy}"));
+    assert_eq!(names, [&[format!("{RESID}/max"), format!("{RESID}/all")][..], &of_basis].concat());
+    assert!(names.iter().all(|name| name.parse::<ArrayId>().unwrap().to_string() == *name));
+    for group in [RESID.to_owned(), format!("{RESID}/{basis}")] {
+        let json = std::fs::read_to_string(out.join("activations.zarr").join(group).join("zarr.json")).unwrap();
+        assert!(json.contains("\"group\""), "a reader that walks down finds a group on its way");
+    }
+    let read = |name: &str| store.read(&format!("{RESID}/{name}").parse().unwrap()).unwrap();
+    let latents = |policy: &str| read(&format!("{basis}/{policy}"));
+    let (shape, raw) = read("all");
+    let differences = Differences { width, step };
+    assert_eq!(latents("all"), (vec![60, shape[1], 2 * width], differences.of(&raw)));
+    // Tokens are reduced after they became latents.
+    let tokens = shape[1] * 2 * width;
+    let [class, largest_of, mean_of] = ["cls", "max", "mean"].map(|policy| latents(policy).1);
+    for (image, all) in latents("all").1.chunks(tokens).enumerate() {
+        let own = |values: &[f32]| values[image * 2 * width..][..2 * width].to_vec();
+        assert_eq!(own(&class), all[..2 * width]);
+        assert_eq!(own(&largest_of), largest(&all[2 * width..], 2 * width));
+        for (unit, mean) in own(&mean_of).into_iter().enumerate() {
+            let sum: f64 = all[2 * width..].iter().skip(unit).step_by(2 * width).map(|x| f64::from(*x)).sum();
+            assert!((f64::from(mean) - sum / (shape[1] - 1) as f64).abs() < 1e-6);
+        }
+    }
+    assert_ne!(largest_of, differences.of(&read("max").1), "that of the largest activations is another");
+
+    let by = Criterion { q: 0.05, min_effect: 0.2, confidence: Confidence::new(0.95).unwrap(), seed: 1 };
+    let measured = measure_run(&out, None, &[], &by, &()).unwrap();
+    let sites: Vec<_> =
+        measured.units.sites.iter().map(|of| (format!("{}/{}", of.site, of.tokens), of.units)).collect();
+    let expected = [(names[0].clone(), width), (names[2].clone(), 2 * width)];
+    assert_eq!(sites[..2], expected);
+    let tables = UnitConcepts::read(&out.join("unit_concepts.parquet")).unwrap();
+    let of_table: Vec<_> = tables.sites.iter().map(|(site, _)| site.clone()).collect();
+    assert_eq!(of_table, [&names[..1], &names[2..5]].concat());
+}
+
+/// Stops at once.
+struct Stop;
+
+impl Progress for Stop {
+    fn advance(&self, _: usize, _: usize) {}
+    fn is_cancelled(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn bases_of_one_name_are_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, source) = (toy(), pictures(6));
+    let width = model.config.vision.tower.width;
+    let config = |step: usize| in_basis(width, step, RESID, &[TokenPolicy::Max]);
+    let says = |result: Result<RunManifest>, words: &[&str]| {
+        let said = result.unwrap_err().to_string();
+        assert!(words.iter().all(|word| said.contains(word)), "{words:?} are not in: {said}");
+    };
+    let out = folder.path().join("run");
+    assert!(record(&model, &source, &config(1), &out, &Stop).is_err());
+    let resumed = |step: usize| RecordConfig { unfinished: Unfinished::Resume, ..config(step) };
+    says(record(&model, &source, &resumed(2), &out, &()), &["plan.json", "basis", "differences-"]);
+    record(&model, &source, &resumed(1), &out, &()).unwrap();
+    says(record(&model, &source, &resumed(2), &out, &()), &["run.json", "basis", "differences-"]);
+    record(&model, &source, &resumed(1), &out, &()).unwrap();
+
+    let part = |index: usize, step: usize| -> PathBuf {
+        let out = folder.path().join(format!("part-{index}-{step}"));
+        let config = RecordConfig { part: Some(Part::new(index, 2).unwrap()), ..config(step) };
+        record(&model, &source, &config, &out, &()).unwrap();
+        out
+    };
+    let [first, other, second] = [part(1, 1), part(2, 2), part(2, 1)];
+    says(merge(&[first.clone(), other], &folder.path().join("mixed"), &()), &["basis", "differences-"]);
+    let merged = folder.path().join("merged");
+    assert_eq!(merge(&[first, second], &merged, &()).unwrap(), RunManifest::read(&out).unwrap());
+    let [a, b] = [&out, &merged].map(|run| ActivationStore::open(&run.join("activations.zarr")).unwrap());
+    assert!(a.arrays().iter().all(|array| a.read(&array.id).unwrap() == b.read(&array.id).unwrap()));
+
+    // A basis for other units, or of what has none.
+    let none = folder.path().join("none");
+    says(record(&model, &source, &in_basis(5, 1, RESID, &[TokenPolicy::Max]), &none, &()), &["differences", "5 units"]);
+    let pattern = in_basis(width, 1, "blocks.1.attn.hook_pattern", &[TokenPolicy::All]);
+    let pattern = RecordConfig { sites: Vec::new(), ..pattern };
+    says(record(&model, &source, &pattern, &none, &()), &["basis `differences-", "hook_pattern"]);
+    for wrong in ["hook", "x/max", "blocks.1.hook_resid_post/differences-1/max", "image_embeds/a/b/c"] {
+        assert!(wrong.parse::<ArrayId>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn texts_have_latents_where_they_have_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, out) = (toy(), folder.path().join("run"));
+    let (width, site) = (model.config.text().unwrap().tower.width, "text.blocks.1.hook_resid_post");
+    let texts = Texts::of_scenes(&Series::new(SceneKind::Toy, World::toy(), Canvas::plain(56, 56), 9, 5).unwrap());
+    let config = in_basis(width, 2, site, &[TokenPolicy::Eos, TokenPolicy::Max, TokenPolicy::All]);
+    let run = record_texts(&model, (&texts.unwrap(), false), &config, &out, &()).unwrap();
+    let store = ActivationStore::open(&out.join("activations.zarr")).unwrap();
+    let basis = run.sites[1].basis.as_ref().unwrap();
+    let read = |name: String| store.read(&format!("{site}/{name}").parse().unwrap()).unwrap().1;
+    let [eos, most, all] = ["eos", "max", "all"].map(|policy| read(format!("{basis}/{policy}")));
+    let (raw, differences) = (read("all".to_owned()), Differences { width, step: 2 });
+    let tokens = raw.len() / 9;
+    let mut lengths = Vec::new();
+    for (text, raw) in raw.chunks(tokens).enumerate() {
+        let length = raw.chunks(width).take_while(|token| token.iter().any(|x| *x != 0.0)).count();
+        let (own, rest) = all[text * 2 * tokens..][..2 * tokens].split_at(length * 2 * width);
+        assert_eq!(own, differences.of(&raw[..length * width]));
+        assert!(rest.iter().all(|x| x.to_bits() == 0));
+        assert_eq!(most[text * 2 * width..][..2 * width], largest(own, 2 * width));
+        assert_eq!(eos[text * 2 * width..][..2 * width], own[own.len() - 2 * width..]);
+        lengths.push(length);
+    }
+    assert!(lengths.iter().any(|length| *length != lengths[0]), "texts of several lengths");
 }

@@ -46,7 +46,17 @@ fn scenes(dir: &Path, count: usize) -> FolderSource {
 fn config(sites: &[&str], policies: &[TokenPolicy], batch: usize) -> RecordConfig {
     let sites = sites.iter().map(|&site| site.to_owned()).collect();
     let (policies, unfinished) = (policies.to_vec(), Unfinished::Keep);
-    RecordConfig { sites, policies, batch, seed: 3, part: None, unfinished, skip_bad: false, edits: Vec::new() }
+    RecordConfig {
+        sites,
+        policies,
+        batch,
+        seed: 3,
+        part: None,
+        unfinished,
+        skip_bad: false,
+        edits: Vec::new(),
+        bases: Vec::new(),
+    }
 }
 
 /// Every site outside of blocks and in the second block.

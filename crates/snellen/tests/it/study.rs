@@ -267,7 +267,7 @@ fn the_whole_chain_does_what_the_same_in_python_does() {
     // Numbers of one program in f32 and of another in f64.
     let store = snellen::record::ActivationStore::open(&home.path().join("run/activations.zarr")).unwrap();
     let compare = |site: &str, policy: &str, table: &Value| {
-        let (shape, values) = store.read(site.parse().unwrap(), policy.parse().unwrap()).unwrap();
+        let (shape, values) = store.read(&format!("{site}/{policy}").parse().unwrap()).unwrap();
         for (i, row) in table.as_array().unwrap().iter().enumerate() {
             for (u, expected) in row.as_array().unwrap().iter().enumerate() {
                 let got = f64::from(values[i * shape[1] + u]);

@@ -4,6 +4,7 @@
 use super::lengths::{Length, Lengths};
 use crate::engine::Level;
 use crate::model::{ActivationMut, BlockPoint, Hook, ModelConfig, Point, Site, TokenAxis};
+use crate::record::basis::{self, Basis, BasisSites};
 use crate::record::{Selected, StoreWriter, TokenPolicy};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -19,6 +20,7 @@ const HIDDEN: f32 = f32::MIN;
 pub(super) struct TextRecorder<'a> {
     pub config: &'a ModelConfig,
     pub selected: &'a [Selected],
+    pub bases: &'a [BasisSites],
     pub store: &'a mut StoreWriter,
     pub lengths: &'a Lengths,
     /// The rows of the batch among all texts.
@@ -33,14 +35,58 @@ impl Hook for TextRecorder<'_> {
     }
 
     fn at(&mut self, site: Site, x: &mut ActivationMut<'_>) -> Result<()> {
-        let Some(selected) = self.selected.iter().find(|selected| selected.site == site) else { return Ok(()) };
         let seen = Seen::of(self.config, site, x, self.lengths, self.rows.start);
+        self.check(&seen, 0, &site.to_string())?;
+        for selected in self.selected.iter().filter(|selected| selected.site == site) {
+            match &selected.basis {
+                None => self.keep(selected, &seen)?,
+                Some(id) => self.latents(selected, basis::find(self.bases, id)?, &seen)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TextRecorder<'_> {
+    /// Refuses what is not finite; `seen` begins with text `first` of the batch.
+    fn check(&self, seen: &Seen<'_>, first: usize, site: &str) -> Result<()> {
         seen.check().map_err(|(row, at, value)| {
-            let place = format!("site `{site}`, text {}, {}", (self.place)(self.rows.start + row), seen.name(at));
-            Error::mismatch(place, "finite activations", value)
-        })?;
-        for &policy in &selected.policies {
-            self.store.append(site, policy, &seen.reduce(policy))?;
+            let text = (self.place)(self.rows.start + first + row);
+            Error::mismatch(format!("site `{site}`, text {text}, {}", seen.name(at)), "finite activations", value)
+        })
+    }
+
+    fn keep(&mut self, selected: &Selected, seen: &Seen<'_>) -> Result<()> {
+        selected
+            .policies
+            .iter()
+            .try_for_each(|&policy| self.store.append(&selected.array(policy), &seen.reduce(policy)))
+    }
+
+    /// Text by text, so that the latents of one are in memory at a time; where there is no token there are none.
+    fn latents(&mut self, selected: &Selected, basis: &dyn Basis, seen: &Seen<'_>) -> Result<()> {
+        let (units, latents) = (seen.units, basis.latents(seen.units)?);
+        let text = seen.values.len() / seen.shape[0];
+        let shape = [1, text / units, latents];
+        for (row, values) in seen.values.chunks_exact(text.max(1)).enumerate() {
+            let mut own = vec![NOTHING; text / units * latents];
+            for stretch in seen.stretches(row) {
+                let there = stretch.start / units * latents..stretch.end / units * latents;
+                basis.encode(&values[stretch], &mut own[there])?;
+            }
+            let (lengths, kept) = (&seen.lengths[row..=row], vec![seen.kept[row].clone()]);
+            let own = Seen {
+                values: &own,
+                shape: &shape,
+                units: latents,
+                lengths,
+                kept,
+                fill: NOTHING,
+                axis: seen.axis,
+                tokens: seen.tokens,
+            };
+            self.check(&own, row, &selected.array(TokenPolicy::All).units())?;
+            self.keep(selected, &own)?;
         }
         Ok(())
     }

@@ -8,15 +8,14 @@ use crate::engine::{Level, Tape};
 use crate::intervene::TokenMap;
 use crate::model::{Model, Tower};
 use crate::output::{Claim, fault, write_part};
+use crate::record::basis::{self, BasisRecord};
 use crate::record::edited::Edits;
 use crate::record::finished::of_plan;
 use crate::record::partial::Partial;
 use crate::record::plan::{Plan, TextList};
 use crate::record::recording::{check_cancelled, part_record};
 use crate::record::run::{self, ModelRecord, TextsRecord};
-use crate::record::{
-    LABELS, Layout, Progress, RecordConfig, RunManifest, Selected, StoreWriter, TEXTS, Unfinished, select,
-};
+use crate::record::{LABELS, Progress, RecordConfig, RunManifest, Selected, StoreWriter, TEXTS, Unfinished};
 use crate::{Error, Result};
 use std::fs;
 use std::ops::Range;
@@ -44,13 +43,10 @@ pub fn record_texts(
         return Err(Error::mismatch("batch", "at least 1 text", 0));
     }
     model.config.text()?;
-    let selected = select(&model.config, Tower::Text, &config.sites, &config.policies)?;
+    let selected = basis::selected(&model.config, Tower::Text, config)?;
     let lengths = Lengths::of(model, texts, truncate)?;
     let rows = config.part.map_or(Ok(0..texts.rows.len()), |part| part.rows(texts.rows.len()))?;
-    let layouts = selected.iter().flat_map(|s| s.policies.iter().map(|&policy| (s.site, policy)));
-    let size = [rows.len(), lengths.tokens];
-    let layouts = layouts.map(|(site, policy)| Layout::of(&model.config, site, policy, size));
-    let layouts = layouts.collect::<Result<Vec<_>>>()?;
+    let layouts = basis::layouts(&model.config, &selected, &config.bases, [rows.len(), lengths.tokens])?;
     let mut edits = Edits::of(&model.config, Tower::Text, &config.edits, &selected)?;
     let plan = plan(model, (texts, truncate), &lengths, config, (selected, &edits))?;
 
@@ -109,6 +105,7 @@ fn plan(
             scenes: texts.scenes.clone(),
         }),
         sites,
+        bases: BasisRecord::all(&config.bases),
         engine: format!("cpu {}", Level::current()),
         dtype: model.precision.to_string(),
         seed: config.seed,
@@ -158,6 +155,7 @@ impl Stages<'_> {
             let mut recorder = TextRecorder {
                 config: &self.model.config,
                 selected: &self.plan.sites,
+                bases: &self.config.bases,
                 store,
                 lengths: self.lengths,
                 rows,
@@ -209,6 +207,7 @@ impl Stages<'_> {
             preprocessing: None,
             texts,
             sites: plan.sites,
+            bases: plan.bases,
             engine: plan.engine,
             dtype: plan.dtype,
             seed: plan.seed,

@@ -18,8 +18,8 @@ fn edited(edits: &[&str]) -> RecordConfig {
 /// All values of a site.
 fn values(run: &Path, site: Site) -> Vec<f32> {
     let store = ActivationStore::open(&run.join("activations.zarr")).unwrap();
-    let array = store.arrays().iter().find(|array| array.site == site).unwrap();
-    store.read(site, array.policy).unwrap().1
+    let array = store.arrays().iter().find(|array| array.id.site == site).unwrap();
+    store.read(&array.id).unwrap().1
 }
 
 #[test]

@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 use snellen::engine::Tape;
 use snellen::model::{LoadConfig, Model, Point, Site};
 use snellen::record::cover::cover;
-use snellen::record::{ActivationStore, FolderSource, TokenPolicy, read_pixels, record};
+use snellen::record::{ActivationStore, ArrayId, FolderSource, TokenPolicy, read_pixels, record};
 use std::path::{Path, PathBuf};
 
 fn load() -> Model {
@@ -39,11 +39,11 @@ fn policies_pass_over_padding() {
         .map(|mask| cover(image::open(mask).unwrap().to_luma8(), &model.preprocessing, vision))
         .collect();
     let mut compared = 0;
-    for array in store.arrays().iter().filter(|array| array.policy != TokenPolicy::All) {
-        let (shape, all) = store.read(array.site, TokenPolicy::All).unwrap();
+    for array in store.arrays().iter().filter(|array| array.id.policy != TokenPolicy::All) {
+        let (shape, all) = store.read(&ArrayId::new(array.id.site, TokenPolicy::All)).unwrap();
         let (tokens, units) = (shape[1], shape[2]);
-        assert_eq!(tokens, vision.patches(), "{}", array.site);
-        let (_, got) = store.read(array.site, array.policy).unwrap();
+        assert_eq!(tokens, vision.patches(), "{}", array.id.site);
+        let (_, got) = store.read(&array.id).unwrap();
         for (i, x) in all.chunks(tokens * units).enumerate() {
             assert_eq!(covers[i].len(), count);
             for unit in 0..units {
@@ -51,7 +51,7 @@ fn policies_pass_over_padding() {
                 let weighted = |weight: &dyn Fn(usize) -> f64| {
                     (0..count).map(|t| weight(t) * value(t)).sum::<f64>() / (0..count).map(weight).sum::<f64>()
                 };
-                let expected = match array.policy {
+                let expected = match array.id.policy {
                     TokenPolicy::Mean => weighted(&|_| 1.0),
                     TokenPolicy::Max => (0..count).map(value).fold(f64::NEG_INFINITY, f64::max),
                     TokenPolicy::Object => weighted(&|t| covers[i][t]),
@@ -94,7 +94,7 @@ fn a_picture_of_any_shape_is_the_same_whatever_is_beside_it() {
     assert!(stores[0].arrays().len() > 60);
     for array in stores[0].arrays() {
         let bits = |store: &ActivationStore| -> Vec<u32> {
-            store.read(array.site, array.policy).unwrap().1.iter().map(|x| x.to_bits()).collect()
+            store.read(&array.id).unwrap().1.iter().map(|x| x.to_bits()).collect()
         };
         let alone = bits(&stores[0]);
         assert!(stores[1..].iter().all(|store| bits(store) == alone), "{}", array.path());
@@ -104,7 +104,7 @@ fn a_picture_of_any_shape_is_the_same_whatever_is_beside_it() {
     let pixels = read_pixels(&paths, &model.preprocessing).unwrap();
     assert_eq!(pixels.grids, grids);
     let embeds = model.towers.embed_images(&mut Tape::off(), &pixels, &mut ()).unwrap();
-    let (_, recorded) = stores[0].read(Site::vision(Point::Embeds), TokenPolicy::Pooled).unwrap();
+    let (_, recorded) = stores[0].read(&ArrayId::new(Site::vision(Point::Embeds), TokenPolicy::Pooled)).unwrap();
     assert_eq!(embeds.data(), recorded);
 }
 

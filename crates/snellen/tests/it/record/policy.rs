@@ -7,7 +7,7 @@ use snellen::model::preprocess::Resize;
 use snellen::model::{BlockPoint, Point, Site, Tower};
 use snellen::record::cover::cover;
 use snellen::record::reduce::{Refusal, Tokens, reduce};
-use snellen::record::{ActivationStore, Recorder, TokenPolicy, read_pixels, record};
+use snellen::record::{ActivationStore, ArrayId, Recorder, TokenPolicy, read_pixels, record};
 use std::path::PathBuf;
 
 /// The mean of the rows `tokens` of `x [token, unit]` by `weight`.
@@ -32,7 +32,7 @@ fn every_policy_follows_from_all_tokens() {
             .collect();
         for site in sites(&model) {
             let policies: Vec<TokenPolicy> =
-                store.arrays().iter().filter(|array| array.site == site).map(|array| array.policy).collect();
+                store.arrays().iter().filter(|array| array.id.site == site).map(|array| array.id.policy).collect();
             let expected: &[TokenPolicy] = match site.point {
                 Point::Embeds => &[TokenPolicy::Pooled],
                 Point::Block(_, BlockPoint::AttnScores | BlockPoint::Pattern) => &[TokenPolicy::All],
@@ -49,11 +49,11 @@ fn every_policy_follows_from_all_tokens() {
             if policies.len() == 1 {
                 continue;
             }
-            let (shape, all) = store.read(site, TokenPolicy::All).unwrap();
+            let (shape, all) = store.read(&ArrayId::new(site, TokenPolicy::All)).unwrap();
             let (tokens, units) = (shape[1], shape[2]);
             let class = tokens - vision.patches();
             for policy in policies.into_iter().filter(|policy| *policy != TokenPolicy::All) {
-                let (shape, got) = store.read(site, policy).unwrap();
+                let (shape, got) = store.read(&ArrayId::new(site, policy)).unwrap();
                 assert_eq!(shape, [9, units], "{site}/{policy}");
                 for (i, x) in all.chunks(tokens * units).enumerate() {
                     let share = |t: usize| covers[i][t - class];
@@ -107,13 +107,13 @@ fn all_tokens_are_what_the_forward_had() {
         let mut keep = Keep(site, Vec::new());
         model.towers.embed_images(&mut Tape::off(), &pixels, &mut keep).unwrap();
         let policy = if site.point == Point::Embeds { TokenPolicy::Pooled } else { TokenPolicy::All };
-        assert_eq!(store.read(site, policy).unwrap().1, keep.1, "{site}");
+        assert_eq!(store.read(&ArrayId::new(site, policy)).unwrap().1, keep.1, "{site}");
     }
-    let shape = |point| store.read(block(1, point), TokenPolicy::All).unwrap().0;
+    let shape = |point| store.read(&ArrayId::new(block(1, point), TokenPolicy::All)).unwrap().0;
     assert_eq!(shape(BlockPoint::Pattern), [4, 5, 17, 17]);
     assert_eq!(shape(BlockPoint::Q), [4, 17, 30], "heads are flattened");
-    assert_eq!(store.read(Site::vision(Point::Embed), TokenPolicy::All).unwrap().0, [4, 16, 30]);
-    assert_eq!(store.read(Site::vision(Point::Embeds), TokenPolicy::Pooled).unwrap().0, [4, 11]);
+    assert_eq!(store.read(&ArrayId::new(Site::vision(Point::Embed), TokenPolicy::All)).unwrap().0, [4, 16, 30]);
+    assert_eq!(store.read(&ArrayId::new(Site::vision(Point::Embeds), TokenPolicy::Pooled)).unwrap().0, [4, 11]);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn arrays(skip_bad: bool) -> RecordConfig {
 
 fn values(run: &Path) -> Vec<f32> {
     let store = ActivationStore::open(&run.join("activations.zarr")).unwrap();
-    store.arrays().iter().flat_map(|array| store.read(array.site, array.policy).unwrap().1).collect()
+    store.arrays().iter().flat_map(|array| store.read(&array.id).unwrap().1).collect()
 }
 
 fn skipped(run: &Path) -> Vec<usize> {

@@ -35,7 +35,7 @@ fn recorded(source: &dyn Source, out: &Path) -> (Vec<String>, Vec<f32>, RunManif
     let store = ActivationStore::open(&out.join("activations.zarr")).unwrap();
     let array = &store.arrays()[0];
     let names = (0..source.len()).map(|row| source.name(row)).collect();
-    (names, store.read(array.site, array.policy).unwrap().1, run)
+    (names, store.read(&array.id).unwrap().1, run)
 }
 
 pub(super) fn tar(path: &Path, members: &[(&str, &[u8])]) {
@@ -337,7 +337,7 @@ fn scenes_have_exact_masks() {
         let out = home.path().join(name);
         record(&load("quick_gelu"), source, &config, &out, &()).unwrap();
         let store = ActivationStore::open(&out.join("activations.zarr")).unwrap();
-        store.arrays().iter().flat_map(|array| store.read(array.site, array.policy).unwrap().1).collect::<Vec<f32>>()
+        store.arrays().iter().flat_map(|array| store.read(&array.id).unwrap().1).collect::<Vec<f32>>()
     };
     let (rounded, exact) = (values(&folder, "rounded"), values(&SceneSource(series), "exact"));
     let largest = exact.iter().fold(0.0, |most: f32, x| most.max(x.abs()));

@@ -3,7 +3,7 @@
 use super::{assert_says, block, load};
 use serde_json::Value;
 use snellen::model::{BlockPoint, Point, Site};
-use snellen::record::{ActivationStore, Layout, StoreWriter, TokenPolicy};
+use snellen::record::{ActivationStore, ArrayId, Layout, StoreWriter, TokenPolicy};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ fn store(home: &Path, layout: &Layout, values: &[f32], piece: usize) -> PathBuf 
     let folder = home.join(format!("store-{piece}"));
     let mut writer = StoreWriter::create(&folder, vec![layout.clone()]).unwrap();
     for rows in values.chunks(piece * layout.row()) {
-        writer.append(layout.site, layout.policy, rows).unwrap();
+        writer.append(&layout.id, rows).unwrap();
     }
     writer.finish().unwrap();
     folder
@@ -50,14 +50,14 @@ fn what_is_written_is_read_back() {
             let folder = store(home.path(), &layout, &values, 100);
             let opened = ActivationStore::open(&folder).unwrap();
             assert_eq!(opened.arrays(), std::slice::from_ref(&layout));
-            assert_eq!(opened.read(layout.site, policy).unwrap(), (shape, values.clone()));
+            assert_eq!(opened.read(&layout.id).unwrap(), (shape, values.clone()));
             let (from, to) = (images / 3, images - images / 5);
-            let (part_shape, part) = opened.read_rows(layout.site, policy, from..to).unwrap();
+            let (part_shape, part) = opened.read_rows(&layout.id, from..to).unwrap();
             assert_eq!((part_shape[0], &part[..]), (to - from, &values[from * layout.row()..to * layout.row()]));
             let units = [layout.row() - 1, 0, layout.row() / 2];
             let picked = values.chunks(layout.row()).flat_map(|row| units.map(|unit| row[unit])).collect::<Vec<_>>();
-            assert_eq!(opened.read_units(layout.site, policy, &units).unwrap(), picked);
-            assert_says(opened.read_units(layout.site, policy, &[0, layout.row()]), &["expected units below"]);
+            assert_eq!(opened.read_units(&layout.id, &units).unwrap(), picked);
+            assert_says(opened.read_units(&layout.id, &[0, layout.row()]), &["expected units below"]);
         }
     }
 }
@@ -65,8 +65,7 @@ fn what_is_written_is_read_back() {
 #[test]
 fn chunks_and_shards_are_sensible() {
     let vit_l = |units: usize, images: usize| Layout {
-        site: block(0, BlockPoint::MlpPost),
-        policy: TokenPolicy::Cls,
+        id: ArrayId::new(block(0, BlockPoint::MlpPost), TokenPolicy::Cls),
         shape: vec![images, units],
         dimensions: vec!["image".into(), "unit".into()],
     };
@@ -116,12 +115,12 @@ fn the_metadata_is_that_of_zarr() {
 fn rows_have_to_be_all_there() {
     let home = tempfile::tempdir().unwrap();
     let layout = layout(Point::LnPre, TokenPolicy::Cls, 3);
-    let (site, policy) = (layout.site, layout.policy);
+    let other = ArrayId::new(layout.id.site, TokenPolicy::Max);
     let mut writer = StoreWriter::create(&home.path().join("store"), vec![layout.clone()]).unwrap();
-    assert_says(writer.append(site, policy, &values(29)), &["hook_ln_pre/cls", "3 rows of 30"]);
-    assert_says(writer.append(site, policy, &values(4 * 30)), &["hook_ln_pre/cls", "3 rows of 30"]);
-    assert_says(writer.append(site, TokenPolicy::Max, &values(30)), &["hook_ln_pre/max", "no such array"]);
-    writer.append(site, policy, &values(2 * 30)).unwrap();
+    assert_says(writer.append(&layout.id, &values(29)), &["hook_ln_pre/cls", "3 rows of 30"]);
+    assert_says(writer.append(&layout.id, &values(4 * 30)), &["hook_ln_pre/cls", "3 rows of 30"]);
+    assert_says(writer.append(&other, &values(30)), &["hook_ln_pre/max", "no such array"]);
+    writer.append(&layout.id, &values(2 * 30)).unwrap();
     assert_says(writer.finish(), &["hook_ln_pre/cls", "expected 3 rows, got 2"]);
 }
 
@@ -131,9 +130,12 @@ fn reading_is_bounded_by_the_array() {
     let layout = layout(Point::LnPre, TokenPolicy::Cls, 3);
     let folder = store(home.path(), &layout, &values(90), 3);
     let opened = ActivationStore::open(&folder).unwrap();
-    assert_says(opened.read_rows(layout.site, layout.policy, 1..4), &["0..3", "1..4"]);
-    assert_says(opened.read(layout.site, TokenPolicy::Max), &["`hook_ln_pre/cls`", "`hook_ln_pre/max`"]);
-    assert_eq!(opened.read_rows(layout.site, layout.policy, 2..2).unwrap(), (vec![0, 30], vec![]));
+    assert_says(opened.read_rows(&layout.id, 1..4), &["0..3", "1..4"]);
+    assert_says(
+        opened.read(&ArrayId::new(layout.id.site, TokenPolicy::Max)),
+        &["`hook_ln_pre/cls`", "`hook_ln_pre/max`"],
+    );
+    assert_eq!(opened.read_rows(&layout.id, 2..2).unwrap(), (vec![0, 30], vec![]));
 }
 
 #[test]
@@ -174,7 +176,7 @@ fn hostile_metadata_is_refused() {
         fs::remove_dir_all(&folder).unwrap();
         drop(StoreWriter::create(&folder, vec![claimed]).unwrap());
         let opened = ActivationStore::open(&folder).unwrap();
-        assert_says(opened.read(layout.site, layout.policy), &["hook_ln_pre", said]);
+        assert_says(opened.read(&layout.id), &["hook_ln_pre", said]);
     }
 }
 
@@ -207,7 +209,7 @@ fn damaged_shards_are_refused() {
     let index = whole.len() - 2 * 16 - 4;
     let attempt = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        opened.read(layout.site, layout.policy)
+        opened.read(&layout.id)
     };
     assert!(attempt(&whole).is_ok());
     // Any bit of the file is either covered by a checksum or refused for its sense.
@@ -220,7 +222,7 @@ fn damaged_shards_are_refused() {
         assert_says(attempt(&whole[..length]), &["c/0/0"]);
     }
     fs::remove_file(&path).unwrap();
-    assert_says(opened.read(layout.site, layout.policy), &["c/0/0"]);
+    assert_says(opened.read(&layout.id), &["c/0/0"]);
 }
 
 #[test]
@@ -236,7 +238,7 @@ fn hostile_shards_are_refused_with_their_checksums_in_order() {
     let attempt = |data: &[u8], index: [u64; 4], said: &str| {
         let index: Vec<u8> = index.iter().flat_map(|number| number.to_le_bytes()).collect();
         fs::write(&path, [data, &index, &crc32c(&index).to_le_bytes()].concat()).unwrap();
-        assert_says(opened.read(layout.site, layout.policy), &["c/0/0", said]);
+        assert_says(opened.read(&layout.id), &["c/0/0", said]);
     };
     let (first, rest) = (second as u64, (data - second) as u64);
     attempt(&whole[..data], [u64::MAX - 1, 2, first, rest], "chunk 0 that reaches beyond");
@@ -266,12 +268,12 @@ fn a_value_that_is_missing_is_not_a_silent_unit() {
     let mut silent = values(300 * 30);
     silent[4 * 30..5 * 30].fill(0.0);
     let folder = store(home.path(), &layout, &silent, 300);
-    assert_eq!(ActivationStore::open(&folder).unwrap().read(layout.site, layout.policy).unwrap().1, silent);
+    assert_eq!(ActivationStore::open(&folder).unwrap().read(&layout.id).unwrap().1, silent);
     silent[123] = f32::NAN;
     fs::remove_dir_all(&folder).unwrap();
     let folder = store(home.path(), &layout, &silent, 300);
     let opened = ActivationStore::open(&folder).unwrap();
-    assert_says(opened.read(layout.site, layout.policy), &["hook_ln_pre/cls", "row 4, value 3"]);
+    assert_says(opened.read(&layout.id), &["hook_ln_pre/cls", "row 4, value 3"]);
 }
 
 /// Bit by bit (RFC 3720, appendix B.4).

@@ -11,8 +11,8 @@ use snellen::measure::Confidence;
 use snellen::measure::encodes::Criterion;
 use snellen::model::{LoadConfig, Model, Site, TokenAxis, Tower};
 use snellen::record::{
-    ActivationStore, LabelsFrom, Part, Progress, RecordConfig, RunManifest, Texts, TokenPolicy, Unfinished, merge,
-    record_texts,
+    ActivationStore, ArrayId, LabelsFrom, Part, Progress, RecordConfig, RunManifest, Texts, TokenPolicy, Unfinished,
+    merge, record_texts,
 };
 use snellen::scene::labels_csv::parse_labels;
 use snellen::scene::{Canvas, SceneKind, Series, World};
@@ -36,6 +36,7 @@ fn config(sites: &[&str], batch: usize) -> RecordConfig {
         unfinished,
         skip_bad: false,
         edits: Vec::new(),
+        bases: Vec::new(),
     }
 }
 
@@ -153,7 +154,7 @@ fn every_policy_of_every_family_agrees_with_its_library() {
                 _ => POLICIES.to_vec(),
             };
             for policy in policies {
-                let (_, got) = store.read(site, policy).unwrap();
+                let (_, got) = store.read(&ArrayId::new(site, policy)).unwrap();
                 let expected = expect(&shape, &expected, policy, site, (&rows, tokens));
                 assert_eq!(got.len(), expected.len(), "{family}: {site}/{policy}");
                 for (at, (x, y)) in got.iter().zip(&expected).enumerate() {
