@@ -1,5 +1,6 @@
 //! What can go wrong, said once: where it happened, what was expected and what came instead.
 
+use parquet::errors::ParquetError;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -110,6 +111,18 @@ impl Error {
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { path, source }
+    }
+
+    /// For `map_err`: what a library said of the Parquet file at `path`. What the system refused stays recognisable as that.
+    pub(crate) fn parquet(path: &Path) -> impl FnOnce(ParquetError) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| match source {
+            ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+                Ok(source) => Self::Io { path, source: *source },
+                Err(source) => Self::malformed(path.display(), source),
+            },
+            other => Self::malformed(path.display(), other),
+        }
     }
 
     /// What kind of thing went wrong, for callers that go on by it.

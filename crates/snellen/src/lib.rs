@@ -69,6 +69,10 @@
 //! let tables = measure_matrices(vec![("mine".to_owned(), Matrix::new(80, 2, values)?)], &labels, &by)?;
 //! let encodes: Vec<u32> = tables.cells.sites[0].1.iter().filter(|cell| cell.encodes).map(|cell| cell.unit).collect();
 //! assert_eq!(encodes, [0]);
+//! // The same as Arrow columns, by the name of the table: a row for each unit and concept.
+//! let batches = tables.batches()?;
+//! let cells = &batches["unit_concepts"][0];
+//! assert_eq!((cells.num_rows(), cells.schema().field(3).name().as_str()), (4, "auroc"));
 //! # Ok::<(), snellen::Error>(())
 //! ```
 

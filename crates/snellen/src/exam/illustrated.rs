@@ -53,8 +53,7 @@ impl Plan<'_> {
             [gallery.units, gallery.classes] = units::pictures(measured.model, &measured.source, &measured.units)?;
             said.extend(findings::of_units(&measured.units));
             model = Some(model_card(measured.model)?);
-            // What answers are made of is the embedding alone.
-            let embedding = measured.pairs.iter().find(|of| of.site.starts_with("image_embeds"));
+            let embedding = measured.pairs.as_ref();
             if let Some((site, geometry)) = embedding.and_then(|of| Some((of.site.as_str(), of.geometry.as_ref()?))) {
                 let factors = self.world.factors();
                 let nearness = asked.iter().flat_map(|(asked, _)| asked.nearness.clone()).collect::<Vec<_>>();

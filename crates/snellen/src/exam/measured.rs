@@ -24,7 +24,8 @@ const MOST_OBJECTS: usize = 5;
 pub(super) struct Measured<'a> {
     pub(super) model: &'a Model,
     pub(super) units: Units,
-    pub(super) pairs: Vec<SitePairs>,
+    /// Of the embedding, where it was recorded.
+    pub(super) pairs: Option<SitePairs>,
     pub(super) source: FolderSource,
     /// The scenes, where they were generated.
     pub(super) toys: Option<Vec<Scene>>,
@@ -61,7 +62,14 @@ impl<'a> Plan<'a> {
         let manifest = record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
         let controls = self.controls(model, (&source, &manifest), &recording, &criterion, at, stages)?;
         let stage = stages.begin("measuring units");
-        let (measured, pairs) = units::measure(&run, None, &controls, &criterion, stage.as_ref())?;
+        // What answers are made of is the embedding alone.
+        let mut pairs = None;
+        let mut seen = |of: SitePairs| {
+            if pairs.is_none() && of.site.starts_with("image_embeds") {
+                pairs = Some(of);
+            }
+        };
+        let measured = units::measure(&run, None, &controls, &criterion, &mut seen, stage.as_ref())?;
         let mut units = measured.units;
         units.pixels = units::pixels(&source, &model.preprocessing, &criterion)?;
         spatial::check(model, &source, &mut units.strongest)?;

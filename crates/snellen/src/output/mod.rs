@@ -10,6 +10,7 @@ pub use claim::Claim;
 pub(crate) use temporary::{in_folder, sweep};
 
 use crate::{Error, Result};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Writes `bytes` to `path`, replacing what is there in one step. Once it returns, no power cut takes them back.
@@ -20,13 +21,38 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The same of a file in a folder that is made durable as a whole in the end: until then a power cut may take it back, all of it.
 pub(crate) fn write_part(path: &Path, bytes: &[u8]) -> Result<()> {
-    let parent = durable::parent(path);
-    let mut file = temporary::builder(path).tempfile_in(parent).map_err(Error::io(parent))?;
-    fault::write_all(path, file.as_file_mut(), bytes)?;
-    make_readable(file.path())?;
-    file.as_file().sync_all().map_err(Error::io(path))?;
-    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
-    fault::point(path)
+    let mut staged = StagedFile::begin(path)?;
+    fault::write_all(path, staged.file.as_file_mut(), bytes)?;
+    staged.publish()
+}
+
+/// A file under construction, of which no power cut leaves a part: gone when dropped, renamed into place by [`StagedFile::publish`].
+pub(crate) struct StagedFile {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl StagedFile {
+    /// Begins the file that is to appear at `path`.
+    pub(crate) fn begin(path: &Path) -> Result<Self> {
+        let parent = durable::parent(path);
+        let file = temporary::builder(path).tempfile_in(parent).map_err(Error::io(parent))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// What to write to.
+    pub(crate) fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Puts it in its place, where it replaces what is there.
+    pub(crate) fn publish(self) -> Result<()> {
+        let Self { file, path } = self;
+        make_readable(file.path())?;
+        file.as_file().sync_all().map_err(Error::io(&path))?;
+        file.persist(&path).map_err(|e| Error::io(&path)(e.error))?;
+        fault::point(&path)
+    }
 }
 
 /// A folder under construction: removed when dropped, renamed into place by [`StagedDir::publish`].

@@ -10,7 +10,6 @@ use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -63,7 +62,7 @@ impl ImageTable {
     pub fn finish(mut self) -> Result<blake3::Hash> {
         self.flush()?;
         let path = self.path;
-        let file = self.writer.into_inner().map_err(|source| refused(&path, source))?;
+        let file = self.writer.into_inner().map_err(Error::parquet(&path))?;
         file.sync_all().map_err(Error::io(&path))?;
         fault::point(&path)?;
         Ok(self.hasher.finalize())
@@ -84,7 +83,7 @@ impl ImageTable {
             ],
         );
         let batch = batch.map_err(|source| Error::malformed(self.path.display(), source))?;
-        self.writer.write(&batch).map_err(|source| refused(&self.path, source))?;
+        self.writer.write(&batch).map_err(Error::parquet(&self.path))?;
         self.pending.clear();
         self.rows += rows;
         Ok(())
@@ -116,7 +115,7 @@ fn read_rows(path: &Path, mut each: impl FnMut(ImageRow) -> Result<()>) -> Resul
     let file = File::open(path).map_err(Error::io(path))?;
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options);
-    let reader = reader.map_err(|source| refused(path, source))?;
+    let reader = reader.map_err(Error::parquet(path))?;
     let columns = |schema: &Schema| {
         let fields = schema.fields().iter();
         fields.map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>().join(", ")
@@ -126,7 +125,7 @@ fn read_rows(path: &Path, mut each: impl FnMut(ImageRow) -> Result<()>) -> Resul
         return Err(Error::mismatch(path.display(), format!("the columns {}", columns(&schema())), got));
     }
     let (mut rows, mut hasher) = (0, blake3::Hasher::new());
-    for batch in reader.with_batch_size(READ).build().map_err(|source| refused(path, source))? {
+    for batch in reader.with_batch_size(READ).build().map_err(Error::parquet(path))? {
         let batch = batch.map_err(|source| Error::malformed(path.display(), source))?;
         let number = |column: usize| batch.column(column).as_primitive_opt::<UInt32Type>();
         let text = |column: usize| batch.column(column).as_string_opt::<i32>();
@@ -160,15 +159,4 @@ fn schema() -> Schema {
     let number = |name: &str| Field::new(name, DataType::UInt32, false);
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     Schema::new(vec![number("row"), text("filename"), number("width"), number("height"), text("hash")])
-}
-
-/// What the system refused stays recognisable as that.
-pub(super) fn refused(path: &Path, source: ParquetError) -> Error {
-    match source {
-        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-            Ok(source) => Error::Io { path: path.to_owned(), source: *source },
-            Err(source) => Error::malformed(path.display(), source),
-        },
-        other => Error::malformed(path.display(), other),
-    }
 }

@@ -1,36 +1,24 @@
 //! From a recording to unit measures, and from those to pictures of the strongest units.
 
 use super::blocks::{Array, BLOCK_VALUES};
-use super::cards::Cards;
 use super::controls::{Untrained, beside};
 use super::given::Given;
 use super::maps::unit_maps;
-use super::second::{Second, SecondEncoder};
-use crate::measure::Design;
+use super::measuring::{Measuring, SiteName};
+use super::second::Second;
+use super::tables::{Files, Held, Sink, Tables};
 use crate::measure::Matrix;
-use crate::measure::co_encoding::co_encoding;
-use crate::measure::concepts_table::{SiteConcepts, write_concepts};
-use crate::measure::encodes::{Criterion, Encodings, UnitConcept};
-use crate::measure::factorial::{Rule, decompose_in_blocks};
-use crate::measure::mark::{self, TableSet};
-use crate::measure::pairs_table::{SitePairs, write_pairs};
-use crate::measure::sites_table::{SiteRow, write_sites};
-use crate::measure::superposition::{SiteGeometry, Superposition};
-use crate::measure::table::UnitConcepts;
-use crate::measure::terms::{FEWEST, Terms};
-use crate::measure::units_table::{UnitRow, write_units};
+use crate::measure::encodes::Criterion;
+use crate::measure::mark;
+use crate::measure::pairs_table::SitePairs;
 use crate::model::Model;
 use crate::output::Claim;
 use crate::record::{ActivationStore, ArrayId, FolderSource, Layout, Progress, RunManifest, TokenPolicy};
-use crate::report::{PairCard, Picture, SiteUnits, Units};
+use crate::report::{Picture, SiteUnits, Units};
 use crate::scene::labels::LabelTable;
 use crate::scene::labels_csv::read_labels;
 use crate::{Error, Result};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// Pairs that the report shows.
-const PAIRS: usize = 8;
 
 /// Measures every array of the recording in `run`, writes `unit_concepts.parquet`, `units.parquet`, `pairs.parquet`, `concepts.parquet` and
 /// `sites.parquet` there, all at once in place of those of an earlier measurement, and sums up.
@@ -61,7 +49,7 @@ pub fn measure_run(
         }
         models.push(sites(control, by, progress)?);
     }
-    measure(run, second, &as_controls(models), by, progress).map(|(measured, _)| measured)
+    measure(run, second, &as_controls(models), by, &mut drop, progress)
 }
 
 /// Whether no control is what it stands beside, or given twice.
@@ -86,52 +74,68 @@ fn as_controls(models: Vec<Vec<SiteUnits>>) -> Vec<Untrained> {
 }
 
 /// What the sites of a run give, without any table.
-pub(crate) fn sites(run: &Path, criterion: &Criterion, progress: &dyn Progress) -> Result<Vec<SiteUnits>> {
-    Ok(measuring(run, None, criterion, progress)?.units.sites)
+pub(crate) fn sites(run: &Path, by: &Criterion, progress: &dyn Progress) -> Result<Vec<SiteUnits>> {
+    let recording = Recording::open(run)?;
+    let mut measuring = Measuring::begin(&recording.labels, None, by)?;
+    recording.measure(&mut measuring, &mut (), progress)?;
+    Ok(measuring.sums().units.sites)
 }
 
-/// As [`measure_run`], with the pairs of every site.
+/// As [`measure_run`]; `seen` is handed the pairs of every site once they are written.
 pub(crate) fn measure(
     run: &Path,
     second: Option<Second<'_>>,
     controls: &[Untrained],
-    criterion: &Criterion,
+    by: &Criterion,
+    seen: &mut dyn FnMut(SitePairs),
     progress: &dyn Progress,
-) -> Result<(Measured, Vec<SitePairs>)> {
+) -> Result<Measured> {
     let _claim = if run.is_dir() { Some(Claim::on(&run.join(mark::FILE))?) } else { None };
-    let mut measuring = measuring(run, second, criterion, progress)?;
-    beside(&mut measuring.units, controls, criterion.confidence)?;
+    let recording = Recording::open(run)?;
+    let mut measuring = Measuring::begin(&recording.labels, second, by)?;
+    let mut files = Files::begin(run, measuring.concepts(), seen)?;
+    recording.measure(&mut measuring, &mut files, progress)?;
     let notes = measuring.notes();
-    let (units, pairs) = measuring.finish(run)?;
-    Ok((Measured { units, notes }, pairs))
+    let mut sums = measuring.sums();
+    beside(&mut sums.units, controls, by.confidence)?;
+    files.replace(&sums, by)?;
+    Ok(Measured { units: sums.units, notes })
 }
 
-fn measuring<'a>(
-    run: &Path,
-    second: Option<Second<'_>>,
-    criterion: &'a Criterion,
-    progress: &dyn Progress,
-) -> Result<Measuring<'a>> {
-    let labels = run.join(crate::record::LABELS);
-    if !labels.is_file() {
-        let things = RunManifest::read(run).map_or("images", |manifest| manifest.things());
-        let expected =
-            format!("a run with labels.csv, of {things} that had labels beside them (snellen record --help)");
-        return Err(Error::mismatch(run.display(), expected, "none"));
+/// A run that can be measured.
+struct Recording {
+    labels: LabelTable,
+    store: ActivationStore,
+}
+
+impl Recording {
+    fn open(run: &Path) -> Result<Self> {
+        let labels = run.join(crate::record::LABELS);
+        if !labels.is_file() {
+            let things = RunManifest::read(run).map_or("images", |manifest| manifest.things());
+            let expected =
+                format!("a run with labels.csv, of {things} that had labels beside them (snellen record --help)");
+            return Err(Error::mismatch(run.display(), expected, "none"));
+        }
+        let store = ActivationStore::open(&run.join(crate::record::ACTIVATIONS))?;
+        Ok(Self { labels: read_labels(&labels)?, store })
     }
-    let store = ActivationStore::open(&run.join(crate::record::ACTIVATIONS))?;
-    let mut measuring = Measuring::begin(&read_labels(&labels)?, second, criterion)?;
-    let arrays: Vec<_> = store.arrays().iter().filter(|a| a.id.policy != TokenPolicy::All).collect();
-    for (done, array) in arrays.iter().enumerate() {
-        progress.advance(done, arrays.len());
-        let name = [array.id.units(), array.id.policy.to_string()];
-        // Units of pooled sites have no map to show: they are shown only where nothing else was recorded.
-        let pooled = |array: &Layout| array.id.policy == TokenPolicy::Pooled;
-        let shown = !pooled(array) || arrays.iter().all(|array| pooled(array));
-        measuring.site(name, array.path(), &Array::open(&store, array, BLOCK_VALUES)?, shown, progress)?;
+
+    /// Measures every array but those of single tokens.
+    fn measure(&self, measuring: &mut Measuring<'_>, sink: &mut dyn Sink, progress: &dyn Progress) -> Result<()> {
+        let arrays: Vec<_> = self.store.arrays().iter().filter(|a| a.id.policy != TokenPolicy::All).collect();
+        for (done, array) in arrays.iter().enumerate() {
+            progress.advance(done, arrays.len());
+            let pooled = |array: &Layout| array.id.policy == TokenPolicy::Pooled;
+            // Units of pooled sites have no map to show: they are shown only where nothing else was recorded.
+            let shown = !pooled(array) || arrays.iter().all(|array| pooled(array));
+            let (site, tokens) = (array.id.units(), array.id.policy.to_string());
+            let name = SiteName { site, tokens, path: array.path(), shown };
+            measuring.site(name, &Array::open(&self.store, array, BLOCK_VALUES)?, sink, progress)?;
+        }
+        progress.advance(arrays.len(), arrays.len());
+        Ok(())
     }
-    progress.advance(arrays.len(), arrays.len());
-    Ok(measuring)
 }
 
 /// Activations of others, to be measured.
@@ -171,205 +175,21 @@ pub fn measure_given(
     distinct(acts.file, controls)?;
     let mut given = Given::open(acts.file, acts.tensors, labels.rows.len(), acts.labels)?;
     let mut measuring = Measuring::begin(&labels, second, criterion)?;
-    measuring.given(&mut given, progress)?;
+    let mut seen = drop;
+    let mut files = Files::begin(out, measuring.concepts(), &mut seen)?;
+    measuring.given(&mut given, &mut files, progress)?;
     let (mut notes, mut models) = ([given.notes, measuring.notes()].concat(), Vec::new());
     for control in controls {
         let mut given = Given::open(control, &given.names, labels.rows.len(), acts.labels)?;
         let mut measuring = Measuring::begin(&labels, None, criterion)?;
-        measuring.given(&mut given, progress)?;
+        measuring.given(&mut given, &mut (), progress)?;
         notes.extend(given.notes);
-        models.push(measuring.units.sites);
+        models.push(measuring.sums().units.sites);
     }
-    beside(&mut measuring.units, &as_controls(models), criterion.confidence)?;
-    Ok(Measured { units: measuring.finish(out)?.0, notes })
-}
-
-/// Sites, measured one after another.
-struct Measuring<'a> {
-    criterion: &'a Criterion,
-    design: Design,
-    /// `None` of too few images to tell classes apart.
-    terms: Option<Terms>,
-    units: Units,
-    cards: Cards,
-    cells: Vec<(String, Vec<UnitConcept>)>,
-    rows: Vec<(String, Vec<UnitRow>)>,
-    pairs: Vec<SitePairs>,
-    factors: Vec<String>,
-    /// `None` of too few images.
-    superposition: Option<Superposition>,
-    second: Option<SecondEncoder>,
-    ms_by_chance: Option<f64>,
-}
-
-impl<'a> Measuring<'a> {
-    fn begin(labels: &LabelTable, second: Option<Second<'_>>, criterion: &'a Criterion) -> Result<Self> {
-        let design = Design::from_labels(labels)?;
-        let units = Units {
-            concepts: design.concepts().iter().map(ToString::to_string).collect(),
-            q: criterion.q,
-            min_effect: criterion.min_effect,
-            images: design.images(),
-            sites: Vec::new(),
-            strongest: Vec::new(),
-            clearest: Vec::new(),
-            interference: Vec::new(),
-            controls: Vec::new(),
-            pixels: None,
-        };
-        let cards = Cards::new(&design, criterion.seed);
-        let terms = (labels.rows.len() >= FEWEST).then(|| Terms::of(labels)).transpose()?;
-        Ok(Self {
-            criterion,
-            design,
-            terms,
-            units,
-            cards,
-            cells: Vec::new(),
-            rows: Vec::new(),
-            pairs: Vec::new(),
-            factors: labels.factors.iter().map(|factor| factor.name.clone()).collect(),
-            superposition: Superposition::of(labels, criterion)?,
-            second: second.map(|second| SecondEncoder::open(second, labels.rows.len())).transpose()?,
-            ms_by_chance: None,
-        })
-    }
-
-    /// Measures all tensors of a file.
-    fn given(&mut self, given: &mut Given, progress: &dyn Progress) -> Result<()> {
-        let names = given.names.clone();
-        for (done, name) in names.iter().enumerate() {
-            progress.advance(done, names.len());
-            let array = Array::of(given.matrix(name)?);
-            self.site([name.clone(), String::new()], name.clone(), &array, true, progress)?;
-        }
-        progress.advance(names.len(), names.len());
-        Ok(())
-    }
-
-    /// What is worth a line about the second encoder's file.
-    fn notes(&self) -> Vec<String> {
-        self.second.iter().flat_map(|second| second.notes.clone()).collect()
-    }
-
-    /// Measures one site; `path` is what tables call it.
-    fn site(
-        &mut self,
-        [site, tokens]: [String; 2],
-        path: String,
-        values: &Array<'_>,
-        shown: bool,
-        progress: &dyn Progress,
-    ) -> Result<()> {
-        let design = &self.design;
-        let Encodings { cells, summary } = values.encodes(design, self.criterion, progress)?;
-        let rule = Rule::standard(self.criterion.q);
-        let decomposed = self.terms.as_ref().map(|terms| decompose_in_blocks(values.blocks(progress), terms, &rule));
-        let decomposed = decomposed.transpose()?.unwrap_or_default();
-        let mut classes = BTreeMap::new();
-        decomposed.iter().for_each(|unit| *classes.entry(unit.class).or_insert(0) += 1);
-        let mut rows = Vec::new();
-        for block in values.blocks(progress).filter(|_| !decomposed.is_empty()) {
-            let (block, first) = (block?, rows.len());
-            let units = first..first + block.units();
-            let concepts = design.concepts().len();
-            let cells = &cells[first * concepts..units.end * concepts];
-            let mut of_block = UnitRow::of(&block, first, design, cells, &decomposed[units]);
-            if let Some(second) = &self.second {
-                let scores = second.scores(&block)?;
-                of_block.iter_mut().zip(scores.units).for_each(|(row, ms)| row.ms = ms);
-                self.ms_by_chance = scores.by_chance;
-            }
-            rows.extend(of_block);
-        }
-        if shown {
-            self.cards.site([&site, &tokens], values, (design, &self.factors), &cells, &rows)?;
-        }
-        let together = self.superposition.as_ref();
-        let geometry = together.map(|of| of.measure(summary.units, values.blocks(progress))).transpose()?;
-        let shared = co_encoding(&cells, design.concepts().len())?;
-        self.units.sites.push(SiteUnits {
-            site,
-            tokens,
-            units: summary.units,
-            flagged: summary.flagged.len(),
-            encoding: summary.encoding,
-            null: summary.null,
-            classes,
-            together: geometry.as_ref().map(|of| of.together.clone()),
-            controls: Vec::new(),
-        });
-        self.pairs.push(SitePairs { site: path.clone(), shared, geometry });
-        self.cells.push((path.clone(), cells));
-        self.rows.push((path, rows));
-        Ok(())
-    }
-
-    /// What all sites give.
-    fn done(self) -> Tables {
-        let Self { design, mut units, cards, cells, rows, pairs, ms_by_chance, .. } = self;
-        let last = pairs.last().and_then(|of| Some(interfering(of, of.geometry.as_ref()?, &units.concepts)));
-        units.interference = last.unwrap_or_default();
-        (units.strongest, units.clearest) = cards.finish();
-        let cells = UnitConcepts { concepts: design.concepts().to_vec(), sites: cells };
-        Tables { units, cells, rows, pairs, ms_by_chance }
-    }
-
-    /// Writes the tables into `folder`, in place of others.
-    fn finish(self, folder: &Path) -> Result<(Units, Vec<SitePairs>)> {
-        let criterion = *self.criterion;
-        let set = TableSet::begin(folder)?;
-        let tables = self.done();
-        tables.write(set.path())?;
-        set.replace(&criterion)?;
-        Ok((tables.units, tables.pairs))
-    }
-}
-
-/// All that was measured, in memory.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tables {
-    /// The sum of it.
-    pub units: Units,
-    /// A cell for every site, unit and concept.
-    pub cells: UnitConcepts,
-    /// By site, a row for every unit; no rows where there are too few images to tell classes apart.
-    pub rows: Vec<(String, Vec<UnitRow>)>,
-    /// By site, its pairs of concepts.
-    pub pairs: Vec<SitePairs>,
-    /// The monosemanticity score that chance gives; `None` without a second encoder.
-    pub ms_by_chance: Option<f64>,
-}
-
-impl Tables {
-    /// Writes `unit_concepts.parquet`, `units.parquet`, `pairs.parquet`, `concepts.parquet` and `sites.parquet` into `folder`.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        let Self { units, cells, rows, pairs, ms_by_chance } = self;
-        cells.write(&folder.join("unit_concepts.parquet"))?;
-        write_pairs(&folder.join("pairs.parquet"), &units.concepts, pairs)?;
-        write_units(&folder.join("units.parquet"), rows)?;
-        let each = || pairs.iter().zip(&units.sites);
-        let concepts = each().map(|(of, site)| SiteConcepts {
-            site: &of.site,
-            units: &site.encoding.per_concept,
-            geometry: of.geometry.as_ref(),
-            controls: &site.controls,
-        });
-        write_concepts(&folder.join("concepts.parquet"), &units.concepts, &concepts.collect::<Vec<_>>())?;
-        let sites = each().map(|(of, site)| SiteRow {
-            site: &of.site,
-            units: site.units,
-            classes: &site.classes,
-            together: site.together.as_ref(),
-            ms_by_chance: *ms_by_chance,
-            encoding: site.encoding.any,
-            controls: &site.controls,
-        });
-        write_sites(&folder.join("sites.parquet"), &sites.collect::<Vec<_>>())
-    }
+    let mut sums = measuring.sums();
+    beside(&mut sums.units, &as_controls(models), criterion.confidence)?;
+    files.replace(&sums, criterion)?;
+    Ok(Measured { units: sums.units, notes })
 }
 
 /// Measures matrices `[image, unit]` in memory, each under the name of its site, against the labels of their rows.
@@ -377,38 +197,15 @@ impl Tables {
 /// # Errors
 /// When there is no concept to measure, or a matrix has not a row for each of `labels`.
 pub fn measure_matrices(sites: Vec<(String, Matrix)>, labels: &LabelTable, by: &Criterion) -> Result<Tables> {
-    let mut measuring = Measuring::begin(labels, None, by)?;
+    let (mut measuring, mut held) = (Measuring::begin(labels, None, by)?, Held::default());
     for (name, matrix) in sites {
         if matrix.images() != labels.rows.len() {
             return Err(Error::mismatch(name, format!("{} rows, as labels", labels.rows.len()), matrix.images()));
         }
-        measuring.site([name.clone(), String::new()], name, &Array::of(matrix), true, &())?;
+        measuring.site(SiteName::given(&name), &Array::of(matrix), &mut held, &())?;
     }
-    Ok(measuring.done())
-}
-
-/// The pairs of concepts of a site of which one moves the probe of the other most.
-fn interfering(site: &SitePairs, of: &SiteGeometry, concepts: &[String]) -> Vec<PairCard> {
-    let both = of.pairs.iter().flat_map(|pair| {
-        let directed = [(pair.a, pair.b, pair.interference_ab), (pair.b, pair.a, pair.interference_ba)];
-        directed.map(|(moved, by, interference)| interference.map(|interference| (pair, moved, by, interference)))
-    });
-    let mut cards: Vec<PairCard> = both
-        .flatten()
-        .map(|(pair, moved, by, interference)| PairCard {
-            site: site.site.clone(),
-            of: concepts[moved].clone(),
-            by: concepts[by].clone(),
-            interference,
-            cos_cv: pair.cos_cv,
-        })
-        .collect();
-    // By what is sure of them.
-    let sure = |card: &PairCard| card.interference.lo.max(-card.interference.hi);
-    cards.sort_by(|a, b| sure(b).total_cmp(&sure(a)));
-    cards.truncate(PAIRS);
-    cards.retain(|card| sure(card) > 0.0);
-    cards
+    let concepts = measuring.concepts().to_vec();
+    Ok(held.with(measuring.sums(), concepts))
 }
 
 /// The top images of the strongest units and of the clearest, each under the unit's own map of it.

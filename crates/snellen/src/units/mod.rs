@@ -8,12 +8,15 @@ mod controls;
 mod driver;
 mod given;
 mod maps;
+mod measuring;
 mod pixels;
 mod second;
+mod tables;
 
 pub(crate) use controls::Untrained;
-pub use driver::{Acts, Measured, Tables, measure_given, measure_matrices, measure_run};
+pub use driver::{Acts, Measured, measure_given, measure_matrices, measure_run};
 pub(crate) use driver::{measure, pictures, sites};
 pub use maps::unit_maps;
 pub(crate) use pixels::pixels;
 pub use second::Second;
+pub use tables::Tables;

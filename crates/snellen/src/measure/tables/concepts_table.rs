@@ -6,40 +6,40 @@
 
 use crate::Result;
 use crate::measure::Interval;
-use crate::measure::columns::{Column, write_columns};
+use crate::measure::columns::{Column, batch};
 use crate::measure::control::{SiteControl, most};
-use crate::measure::superposition::SiteGeometry;
-use std::path::Path;
+use crate::measure::superposition::ConceptGeometry;
+use crate::measure::writer::Table;
+use arrow_array::RecordBatch;
 
-/// The concepts of one site.
-#[derive(Clone, Debug, PartialEq)]
+/// Rows of one site: its concepts.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SiteConcepts<'a> {
     /// Its name.
     pub site: &'a str,
+    /// What concepts are called.
+    pub concepts: &'a [String],
     /// Per concept, units that encode it.
     pub units: &'a [usize],
-    /// The rest; `None` of too few images.
-    pub geometry: Option<&'a SiteGeometry>,
+    /// The rest, per concept; none of too few images.
+    pub geometry: &'a [ConceptGeometry],
     /// What untrained models give.
     pub controls: &'a [SiteControl],
 }
 
-/// Writes the concepts of `sites`, which are called `names`, to `path`, in one step.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_concepts(path: &Path, names: &[String], sites: &[SiteConcepts<'_>]) -> Result<()> {
-    let none = SiteConcepts { site: "", units: &[], geometry: None, controls: &[] };
-    write_columns(path, &columns(&[], &none), sites.iter().map(|site| columns(names, site)))
+impl Table for SiteConcepts<'_> {
+    fn batch(&self) -> Result<RecordBatch> {
+        batch(&columns(self))
+    }
 }
 
-fn columns(names: &[String], SiteConcepts { site, units, geometry, controls }: &SiteConcepts<'_>) -> Vec<Column> {
-    let of = (0..units.len()).map(|c| geometry.and_then(|geometry| geometry.concepts.get(c)));
+fn columns(SiteConcepts { site, concepts, units, geometry, controls }: &SiteConcepts<'_>) -> Vec<Column> {
+    let of = (0..units.len()).map(|c| geometry.get(c));
     let probe = of.clone().map(|of| of.and_then(|of| of.probe));
     let interval = |of: &crate::measure::auroc::Auroc| Interval { estimate: of.auroc, lo: of.lo, hi: of.hi };
     let mut columns = vec![
         Column::text("site", units.iter().map(|_| site)),
-        Column::text("concept", names.iter().take(units.len())),
+        Column::text("concept", concepts.iter().take(units.len())),
         Column::count("units", units.iter().copied()),
     ];
     columns.extend(Column::interval("probe_auroc", &probe.clone().map(|probe| probe.as_ref().map(interval))));

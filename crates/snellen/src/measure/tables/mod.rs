@@ -8,3 +8,4 @@ pub mod pairs_table;
 pub mod sites_table;
 pub mod table;
 pub mod units_table;
+pub mod writer;

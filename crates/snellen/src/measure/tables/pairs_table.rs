@@ -6,9 +6,10 @@
 
 use crate::Result;
 use crate::measure::co_encoding::CoEncoding;
-use crate::measure::columns::{Column, write_columns};
+use crate::measure::columns::{Column, batch};
 use crate::measure::superposition::{PairGeometry, SiteGeometry};
-use std::path::Path;
+use crate::measure::writer::Table;
+use arrow_array::RecordBatch;
 
 /// The pairs of one site.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,13 +22,19 @@ pub struct SitePairs {
     pub geometry: Option<SiteGeometry>,
 }
 
-/// Writes the pairs of `sites`, whose concepts are called `names`, to `path`, in one step.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_pairs(path: &Path, names: &[String], sites: &[SitePairs]) -> Result<()> {
-    let none = SitePairs { site: String::new(), shared: Vec::new(), geometry: None };
-    write_columns(path, &columns(names, &none), sites.iter().map(|site| columns(names, site)))
+/// Rows of one site.
+#[derive(Clone, Copy, Debug)]
+pub struct PairRows<'a> {
+    /// What concepts are called.
+    pub concepts: &'a [String],
+    /// The pairs.
+    pub pairs: &'a SitePairs,
+}
+
+impl Table for PairRows<'_> {
+    fn batch(&self) -> Result<RecordBatch> {
+        batch(&columns(self.concepts, self.pairs))
+    }
 }
 
 fn columns(names: &[String], SitePairs { site, shared, geometry }: &SitePairs) -> Vec<Column> {

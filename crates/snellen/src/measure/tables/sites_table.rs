@@ -9,13 +9,14 @@
 //! the same bytes.
 
 use crate::Result;
-use crate::measure::columns::{Column, write_columns};
+use crate::measure::columns::{Column, batch};
 use crate::measure::control::{SiteControl, most};
 use crate::measure::factorial::UnitClass;
 use crate::measure::spread::Spread;
 use crate::measure::superposition::Together;
+use crate::measure::writer::Table;
+use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,12 +37,14 @@ pub struct SiteRow<'a> {
     pub controls: &'a [SiteControl],
 }
 
-/// Writes `sites` to `path`, in one step.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_sites(path: &Path, sites: &[SiteRow<'_>]) -> Result<()> {
-    write_columns(path, &columns(sites), [columns(sites)])
+/// Rows of all sites.
+#[derive(Clone, Copy, Debug)]
+pub struct SiteRows<'a>(pub &'a [SiteRow<'a>]);
+
+impl Table for SiteRows<'_> {
+    fn batch(&self) -> Result<RecordBatch> {
+        batch(&columns(self.0))
+    }
 }
 
 fn columns(sites: &[SiteRow<'_>]) -> Vec<Column> {

@@ -4,20 +4,17 @@
 //! where missing), `encodes` (bool), `lift`, `lift_z`, `mi`, `partial`, `partial_lo`, `partial_hi`, `partial_p` and `partial_q` (f64, null where
 //! missing); one row group per 65,536 rows of a site; zstd. The same cells give the same bytes.
 
+use crate::measure::columns::{Column, batch, column};
 use crate::measure::encodes::{Chosen, HeldOut, Partial, UnitConcept};
 use crate::measure::lift::Lift;
 use crate::measure::mark::Mark;
+pub(crate) use crate::measure::writer::write_table;
+use crate::measure::writer::{Table, write_rows};
 use crate::scene::Concept;
-use crate::{Error, Result, output};
-use arrow_array::builder::{BooleanBuilder, Float64Builder, StringBuilder, UInt32Builder};
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, UInt32Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
+use crate::{Error, Result};
+use arrow_array::{Array, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_schema::{Field, Schema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,15 +33,86 @@ pub struct UnitConcepts {
     pub sites: Vec<(String, Vec<UnitConcept>)>,
 }
 
+/// Rows of one site.
+#[derive(Clone, Copy, Debug)]
+pub struct CellRows<'a> {
+    /// Its name.
+    pub site: &'a str,
+    /// What concepts are called: see [`names`].
+    pub concepts: &'a [String],
+    /// Its cells.
+    pub cells: &'a [UnitConcept],
+}
+
+impl<'a> CellRows<'a> {
+    /// The same rows, as many at a time as a row group has.
+    pub(crate) fn groups(self) -> impl Iterator<Item = CellRows<'a>> {
+        self.cells.chunks(ROWS).map(move |cells| CellRows { cells, ..self })
+    }
+}
+
+impl Table for CellRows<'_> {
+    fn batch(&self) -> Result<RecordBatch> {
+        if let Some(cell) = self.cells.iter().find(|cell| cell.concept as usize >= self.concepts.len()) {
+            let place = format!("site `{}`, unit {}", self.site, cell.unit);
+            return Err(Error::mismatch(place, format!("a concept below {}", self.concepts.len()), cell.concept));
+        }
+        let rows = self.cells.iter();
+        let mut columns = vec![
+            Column::text("site", rows.clone().map(|_| self.site)),
+            Column::count("unit", rows.clone().map(|cell| cell.unit as usize)),
+            Column::text("concept", rows.clone().map(|cell| &self.concepts[cell.concept as usize])),
+        ];
+        let numbers: [fn(&UnitConcept) -> Option<f64>; 6] = [
+            |cell| cell.held_out.map(|of| of.auroc),
+            |cell| cell.held_out.map(|of| of.effect),
+            |cell| cell.held_out.map(|of| of.effect_lo),
+            |cell| cell.held_out.map(|of| of.effect_hi),
+            |cell| cell.chosen.map(|of| of.p),
+            |cell| cell.chosen.map(|of| of.q),
+        ];
+        columns.extend(NUMBERS.iter().zip(numbers).map(|(name, of)| Column::exact(name, rows.clone().map(of))));
+        columns.push(Column::flag("encodes", rows.clone().map(|cell| cell.encodes)));
+        let more: [fn(&UnitConcept) -> Option<f64>; 8] = [
+            |cell| cell.lift.and_then(|of| of.lift),
+            |cell| cell.lift.map(|of| of.z),
+            |cell| cell.mi,
+            |cell| cell.partial.map(|of| of.effect),
+            |cell| cell.partial.map(|of| of.effect_lo),
+            |cell| cell.partial.map(|of| of.effect_hi),
+            |cell| cell.partial.map(|of| of.p),
+            |cell| cell.partial.map(|of| of.q),
+        ];
+        columns.extend(MORE.iter().zip(more).map(|(name, of)| Column::exact(name, rows.clone().map(of))));
+        batch(&columns)
+    }
+}
+
+/// What `concepts` are called in tables.
+///
+/// # Errors
+/// When the name of a factor has a `=`, which would not be read again.
+pub fn names(concepts: &[Concept]) -> Result<Vec<String>> {
+    let name = |concept: &Concept| {
+        if concept.factor.contains('=') {
+            let place = format!("factor `{}`", concept.factor);
+            return Err(Error::mismatch(place, "a name without `=`", "one with it"));
+        }
+        Ok(concept.to_string())
+    };
+    concepts.iter().map(name).collect()
+}
+
 impl UnitConcepts {
     /// Writes the table to `path`, in one step.
     ///
     /// # Errors
     /// When a cell's concept is not listed, a factor's name has a `=`, or the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let names = self.concepts.iter().map(|concept| name(path, concept)).collect::<Result<Vec<_>>>()?;
-        let parts = self.sites.iter().flat_map(|(site, cells)| cells.chunks(ROWS).map(move |cells| (site, cells)));
-        write_table(path, schema(), parts.map(|(site, cells)| columns(path, site, cells, &names)))
+        let concepts = &names(&self.concepts)?;
+        let sites = self.sites.iter().map(|(site, cells)| CellRows { site, concepts, cells });
+        let none = CellRows { site: "", concepts, cells: &[] };
+        write_rows(path, &none, sites.flat_map(CellRows::groups))
     }
 
     /// Reads what [`UnitConcepts::write`] wrote.
@@ -69,15 +137,17 @@ impl UnitConcepts {
     }
 
     fn append(&mut self, path: &Path, first: usize, batch: &RecordBatch) -> Result<()> {
-        let [sites, concepts] = [0, 2].map(|column| batch.column(column).as_string::<i32>());
-        let units = batch.column(1).as_primitive::<UInt32Type>();
-        let encodes = batch.column(9).as_boolean();
+        let of = |name: &&str| column::<Float64Array>(batch, name);
+        let numbers = NUMBERS.iter().map(of).collect::<Result<Vec<_>>>()?;
+        let behind = MORE.iter().map(of).collect::<Result<Vec<_>>>()?;
+        let sites = column::<StringArray>(batch, "site")?;
+        let units = column::<UInt32Array>(batch, "unit")?;
+        let concepts = column::<StringArray>(batch, "concept")?;
+        let encodes = column::<BooleanArray>(batch, "encodes")?;
         for i in 0..batch.num_rows() {
             let place = || format!("{}: row {}", path.display(), first + i);
-            let number = |k: usize| {
-                let column = batch.column(3 + k).as_primitive::<Float64Type>();
-                column.is_valid(i).then(|| column.value(i))
-            };
+            let value = |column: &Float64Array| column.is_valid(i).then(|| column.value(i));
+            let number = |k: usize| value(numbers[k]);
             let [auroc, effect, lo, hi, p, q] = [0, 1, 2, 3, 4, 5].map(number);
             let held_out = match (auroc, effect, lo, hi) {
                 (Some(auroc), Some(effect), Some(effect_lo), Some(effect_hi)) => {
@@ -97,10 +167,7 @@ impl UnitConcepts {
                     return Err(Error::mismatch(format!("{}, {name}", place()), format!("{least} to 1"), value));
                 }
             }
-            let more = |k: usize| {
-                let column = batch.column(10 + k).as_primitive::<Float64Type>();
-                column.is_valid(i).then(|| column.value(i))
-            };
+            let more = |k: usize| value(behind[k]);
             for (name, value) in MORE.iter().zip([0, 1, 2, 3, 4, 5, 6, 7].map(more)) {
                 if let Some(value) = value.filter(|value| !value.is_finite()) {
                     return Err(Error::mismatch(format!("{}, {name}", place()), "a finite number", value));
@@ -137,36 +204,6 @@ impl UnitConcepts {
     }
 }
 
-/// Writes a Parquet file in one step: a row group for each of `groups`, which hold the columns of `schema`; zstd.
-pub(crate) fn write_table(
-    path: &Path,
-    schema: Schema,
-    groups: impl IntoIterator<Item = Result<Vec<ArrayRef>>>,
-) -> Result<()> {
-    let failed = |source| Error::malformed(path.display(), source);
-    let schema = Arc::new(schema);
-    let zstd = Compression::ZSTD(ZstdLevel::default());
-    let properties = WriterProperties::builder().set_compression(zstd).build();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties)).map_err(failed)?;
-    for columns in groups {
-        let batch = RecordBatch::try_new(schema.clone(), columns?);
-        writer.write(&batch.map_err(|source| Error::malformed(path.display(), source))?).map_err(failed)?;
-        writer.flush().map_err(failed)?;
-    }
-    writer.close().map_err(failed)?;
-    output::write_part(path, &bytes)
-}
-
-fn schema() -> Schema {
-    let text = |name: &str| Field::new(name, DataType::Utf8, false);
-    let mut fields = vec![text("site"), Field::new("unit", DataType::UInt32, false), text("concept")];
-    fields.extend(NUMBERS.map(|name| Field::new(name, DataType::Float64, true)));
-    fields.push(Field::new("encodes", DataType::Boolean, false));
-    fields.extend(MORE.map(|name| Field::new(name, DataType::Float64, true)));
-    Schema::new(fields)
-}
-
 fn check_schema(path: &Path, found: &Schema) -> Result<()> {
     let list = |schema: &Schema| {
         let field = |field: &Arc<Field>| {
@@ -174,62 +211,10 @@ fn check_schema(path: &Path, found: &Schema) -> Result<()> {
         };
         schema.fields().iter().map(field).collect::<Vec<_>>().join(", ")
     };
-    let [expected, found] = [list(&schema()), list(found)];
+    let none = CellRows { site: "", concepts: &[], cells: &[] }.batch()?;
+    let [expected, found] = [list(&none.schema()), list(found)];
     if expected == found {
         return Ok(());
     }
     Err(Error::mismatch(format!("{}: columns", path.display()), expected, found))
-}
-
-fn name(path: &Path, concept: &Concept) -> Result<String> {
-    if concept.factor.contains('=') {
-        let place = format!("{}: factor `{}`", path.display(), concept.factor);
-        return Err(Error::mismatch(place, "a name without `=`", "one with it"));
-    }
-    Ok(concept.to_string())
-}
-
-fn columns(path: &Path, site: &str, cells: &[UnitConcept], names: &[String]) -> Result<Vec<ArrayRef>> {
-    let (mut sites, mut units, mut concepts) = (StringBuilder::new(), UInt32Builder::new(), StringBuilder::new());
-    let mut numbers: [Float64Builder; 6] = Default::default();
-    let mut encodes = BooleanBuilder::new();
-    let mut more: [Float64Builder; 8] = Default::default();
-    for cell in cells {
-        let Some(concept) = names.get(cell.concept as usize) else {
-            let place = format!("{}: site `{site}`, unit {}", path.display(), cell.unit);
-            return Err(Error::mismatch(place, format!("a concept below {}", names.len()), cell.concept));
-        };
-        sites.append_value(site);
-        units.append_value(cell.unit);
-        concepts.append_value(concept);
-        let (held_out, chosen) = (cell.held_out, cell.chosen);
-        let row = [
-            held_out.map(|h| h.auroc),
-            held_out.map(|h| h.effect),
-            held_out.map(|h| h.effect_lo),
-            held_out.map(|h| h.effect_hi),
-            chosen.map(|c| c.p),
-            chosen.map(|c| c.q),
-        ];
-        numbers.iter_mut().zip(row).for_each(|(column, value)| column.append_option(value));
-        encodes.append_value(cell.encodes);
-        let beyond = |of: fn(Partial) -> f64| cell.partial.map(of);
-        let row = [
-            cell.lift.and_then(|lift| lift.lift),
-            cell.lift.map(|lift| lift.z),
-            cell.mi,
-            beyond(|of| of.effect),
-            beyond(|of| of.effect_lo),
-            beyond(|of| of.effect_hi),
-            beyond(|of| of.p),
-            beyond(|of| of.q),
-        ];
-        more.iter_mut().zip(row).for_each(|(column, value)| column.append_option(value));
-    }
-    let mut columns: Vec<ArrayRef> =
-        vec![Arc::new(sites.finish()), Arc::new(units.finish()), Arc::new(concepts.finish())];
-    columns.extend(numbers.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
-    columns.push(Arc::new(encodes.finish()));
-    columns.extend(more.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
-    Ok(columns)
 }

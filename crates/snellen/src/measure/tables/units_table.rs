@@ -5,18 +5,13 @@
 //! zstd. The same units give the same bytes.
 
 use crate::Result;
+use crate::measure::columns::{Column, batch};
 use crate::measure::encodes::UnitConcept;
 use crate::measure::factorial::Decomposed;
 use crate::measure::lift::Lifts;
-use crate::measure::table::write_table;
+use crate::measure::writer::Table;
 use crate::measure::{Design, Matrix};
-use arrow_array::ArrayRef;
-use arrow_array::builder::{Float64Builder, ListBuilder, StringBuilder, UInt32Builder};
-use arrow_schema::{DataType, Field, Schema};
-use std::path::Path;
-use std::sync::Arc;
-
-const NUMBERS: [&str; 6] = ["cv_r2", "eta2_main", "eta2_interaction", "eta2_count", "top_entropy", "ms"];
+use arrow_array::RecordBatch;
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,41 +67,30 @@ pub fn top_entropy(values: &[f32], design: &Design) -> f64 {
     0.0 - shares.map(|share| share * share.log2()).sum::<f64>()
 }
 
-/// Writes the units of `sites` to `path`, in one step.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_units(path: &Path, sites: &[(String, Vec<UnitRow>)]) -> Result<()> {
-    let item = Arc::new(Field::new("item", DataType::Utf8, true));
-    let mut fields = vec![
-        Field::new("site", DataType::Utf8, false),
-        Field::new("unit", DataType::UInt32, false),
-        Field::new("class", DataType::Utf8, false),
-        Field::new("concepts", DataType::List(item), false),
-    ];
-    fields.extend(NUMBERS.map(|name| Field::new(name, DataType::Float64, true)));
-    write_table(path, Schema::new(fields), sites.iter().map(|(site, units)| Ok(columns(site, units))))
+/// Rows of one site.
+#[derive(Clone, Copy, Debug)]
+pub struct UnitRows<'a> {
+    /// Its name.
+    pub site: &'a str,
+    /// Its units.
+    pub units: &'a [UnitRow],
 }
 
-fn columns(site: &str, units: &[UnitRow]) -> Vec<ArrayRef> {
-    let (mut sites, mut numbers_of, mut classes) = (StringBuilder::new(), UInt32Builder::new(), StringBuilder::new());
-    let mut concepts = ListBuilder::new(StringBuilder::new());
-    let mut numbers: [Float64Builder; 6] = Default::default();
-    for UnitRow { unit, decomposed: of, concepts: encoded, top_entropy, ms } in units {
-        sites.append_value(site);
-        numbers_of.append_value(*unit);
-        classes.append_value(of.class.name());
-        encoded.iter().for_each(|concept| concepts.values().append_value(concept));
-        concepts.append(true);
-        let row = [of.cv_r2, of.eta2_main, of.eta2_interaction, of.eta2_count, *top_entropy, *ms];
-        numbers.iter_mut().zip(row).for_each(|(column, value)| column.append_option(value));
+impl Table for UnitRows<'_> {
+    fn batch(&self) -> Result<RecordBatch> {
+        let rows = self.units.iter();
+        let number = |name: &str, of: fn(&UnitRow) -> Option<f64>| Column::exact(name, rows.clone().map(of));
+        batch(&[
+            Column::text("site", rows.clone().map(|_| self.site)),
+            Column::count("unit", rows.clone().map(|row| row.unit as usize)),
+            Column::text("class", rows.clone().map(|row| row.decomposed.class.name())),
+            Column::texts("concepts", rows.clone().map(|row| row.concepts.as_slice())),
+            number("cv_r2", |row| row.decomposed.cv_r2),
+            number("eta2_main", |row| row.decomposed.eta2_main),
+            number("eta2_interaction", |row| row.decomposed.eta2_interaction),
+            number("eta2_count", |row| row.decomposed.eta2_count),
+            number("top_entropy", |row| row.top_entropy),
+            number("ms", |row| row.ms),
+        ])
     }
-    let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(sites.finish()),
-        Arc::new(numbers_of.finish()),
-        Arc::new(classes.finish()),
-        Arc::new(concepts.finish()),
-    ];
-    columns.extend(numbers.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
-    columns
 }

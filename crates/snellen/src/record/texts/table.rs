@@ -2,7 +2,7 @@
 
 use crate::output::fault;
 use crate::panics::decoded;
-use crate::record::images::{refused, writer};
+use crate::record::images::writer;
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
@@ -60,7 +60,7 @@ impl TextTable {
     pub fn finish(mut self) -> Result<blake3::Hash> {
         self.flush()?;
         let path = self.path;
-        let file = self.writer.into_inner().map_err(|source| refused(&path, source))?;
+        let file = self.writer.into_inner().map_err(Error::parquet(&path))?;
         file.sync_all().map_err(Error::io(&path))?;
         fault::point(&path)?;
         Ok(self.hasher.finalize())
@@ -84,7 +84,7 @@ impl TextTable {
             ],
         );
         let batch = batch.map_err(|source| Error::malformed(self.path.display(), source))?;
-        self.writer.write(&batch).map_err(|source| refused(&self.path, source))?;
+        self.writer.write(&batch).map_err(Error::parquet(&self.path))?;
         self.pending.clear();
         self.rows += count;
         Ok(())
@@ -118,13 +118,13 @@ fn read_rows(path: &Path, mut each: impl FnMut(TextEntry) -> Result<()>) -> Resu
     let file = File::open(path).map_err(Error::io(path))?;
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options);
-    let reader = reader.map_err(|source| refused(path, source))?;
+    let reader = reader.map_err(Error::parquet(path))?;
     let others = || Error::mismatch(path.display(), format!("the columns {}", columns(&schema())), "others");
     if columns(reader.schema()) != columns(&schema()) {
         return Err(others());
     }
     let (mut rows, mut hasher) = (0, blake3::Hasher::new());
-    for batch in reader.with_batch_size(GROUP).build().map_err(|source| refused(path, source))? {
+    for batch in reader.with_batch_size(GROUP).build().map_err(Error::parquet(path))? {
         let batch = batch.map_err(|source| Error::malformed(path.display(), source))?;
         let number = |column: usize| batch.column(column).as_primitive_opt::<UInt32Type>();
         let text = |column: usize| batch.column(column).as_string_opt::<i32>();

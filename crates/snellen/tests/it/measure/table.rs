@@ -1,10 +1,12 @@
 use super::concepts;
-use snellen::measure::Confidence;
 use snellen::measure::encodes::{Chosen, Criterion, HeldOut, Partial, UnitConcept};
 use snellen::measure::lift::Lift;
 use snellen::measure::mark::{self, Mark, TableSet};
 use snellen::measure::table::UnitConcepts;
+use snellen::measure::{Confidence, Matrix};
 use snellen::scene::Concept;
+use snellen::scene::labels_csv::parse_labels;
+use snellen::units::{Acts, measure_given, measure_matrices};
 use std::path::PathBuf;
 
 fn table() -> UnitConcepts {
@@ -160,4 +162,53 @@ fn tables_are_those_that_their_mark_speaks_of() {
     }
     std::fs::remove_file(folder.file(mark::FILE)).unwrap();
     UnitConcepts::read(&path).unwrap();
+}
+
+#[test]
+fn tables_that_are_written_as_they_come_are_those_of_memory() {
+    let folder = Folder::new();
+    let (images, sites) = (80, [("a", 7), ("b", 5)]);
+    let said = |i: usize| format!("{i}.png,{},{}\n", ["red", "blue"][i % 2], ["circle", "square"][i / 3 % 2]);
+    let csv = format!("filename,color_0,shape_0\n{}", (0..images).map(said).collect::<String>());
+    std::fs::write(folder.file("labels.csv"), &csv).unwrap();
+    // Unit 0 of either tells colours apart.
+    let value = |i: usize, unit: usize| {
+        ((i * 37 + unit * 11) % 79) as f32 + if unit == 0 { 90.0 * (i % 2) as f32 } else { 0.0 }
+    };
+    let values = |units: usize| (0..images * units).map(|at| value(at / units, at % units)).collect::<Vec<f32>>();
+    let (mut header, mut data) = (Vec::new(), Vec::new());
+    for (site, units) in sites {
+        let from = data.len();
+        data.extend(values(units).into_iter().flat_map(f32::to_le_bytes));
+        let offsets = format!("[{from},{}]", data.len());
+        header.push(format!(r#""{site}":{{"dtype":"F32","shape":[{images},{units}],"data_offsets":{offsets}}}"#));
+    }
+    let header = format!("{{{}}}", header.join(","));
+    let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat();
+    std::fs::write(folder.file("acts.safetensors"), file).unwrap();
+    let [written, kept] = ["written", "kept"].map(|name| folder.file(name));
+    [&written, &kept].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+
+    let by = Criterion { q: 0.05, min_effect: 0.3, confidence: Confidence::new(0.95).unwrap(), seed: 7 };
+    let (acts, labels) = (folder.file("acts.safetensors"), folder.file("labels.csv"));
+    let acts = Acts { file: &acts, tensors: &[], labels: &labels };
+    let measured = measure_given(acts, None, &[], &written, &by, &()).unwrap();
+    let matrices = sites.map(|(site, units)| (site.to_owned(), Matrix::new(images, units, values(units)).unwrap()));
+    let tables = measure_matrices(matrices.into(), &parse_labels("labels", csv.as_bytes()).unwrap(), &by).unwrap();
+    assert_eq!(tables.units, measured.units);
+    assert!(measured.units.sites.iter().all(|site| site.encoding.any > 0));
+    tables.write(&kept).unwrap();
+    let batches = tables.batches().unwrap();
+    let rows = |name: &str| batches[name].iter().map(arrow_array::RecordBatch::num_rows).collect::<Vec<_>>();
+    let [cells, units, pairs] = ["unit_concepts", "units", "pairs"].map(rows);
+    assert_eq!((cells, units, pairs), (vec![28, 20], vec![7, 5], vec![6, 6]));
+    assert_eq!((rows("concepts"), rows("sites")), (vec![4, 4], vec![2]));
+    for name in batches.keys() {
+        let of = |folder: &PathBuf| std::fs::read(folder.join(format!("{name}.parquet"))).unwrap();
+        assert!(of(&written) == of(&kept), "{name}");
+        // Nothing in a table needs another reader.
+        let file = std::fs::File::open(written.join(format!("{name}.parquet"))).unwrap();
+        let read = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        assert_eq!(read.schema().fields(), batches[name][0].schema().fields());
+    }
 }
