@@ -27,6 +27,10 @@ pub struct Measure {
     /// What the images of --acts show, in the order of its rows
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
     labels: Option<PathBuf>,
+    /// Columns of --labels to take as labels, whatever is in them (of shape_0, shape_1, ... say shape); where not given, all numbered ones,
+    /// or where there are none those in which some value comes twice
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "labels", conflicts_with = "run")]
+    label_columns: Vec<String>,
     /// New folder for the tables of --acts
     #[arg(long, value_name = "DIR", conflicts_with = "run")]
     out: Option<PathBuf>,
@@ -68,7 +72,7 @@ pub fn run(args: &Measure) -> Result<()> {
         (Some(run), ..) => (measure_run(run, second, &args.control, &criterion, bar.as_ref())?, run.clone()),
         (None, Some(acts), Some(labels), Some(out)) => {
             let staged = StagedDir::begin(out)?;
-            let acts = Acts { file: acts, tensors: &args.tensors, labels };
+            let acts = Acts { file: acts, tensors: &args.tensors, labels, label_columns: &args.label_columns };
             let measured = measure_given(acts, second, &args.control, staged.path(), &criterion, bar.as_ref())?;
             (measured, staged.publish()?)
         }

@@ -86,6 +86,10 @@ struct Given {
     /// What the images of a folder, or texts, show: `file` (labels.csv or metadata.csv, where there is one), `folders` (each is a class), `none`
     #[arg(long, value_name = "FROM", default_value_t = LabelsFrom::File, conflicts_with = "scenes")]
     labels: LabelsFrom,
+    /// Columns of labels.csv or metadata.csv to take as labels, whatever is in them (of shape_0, shape_1, ... say shape); where not given,
+    /// all numbered ones, or where there are none those in which some value comes twice
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with_all = ["scenes", "texts"])]
+    label_columns: Vec<String>,
     /// Of a folder that holds several kinds, what to read: pictures, tars, parquet
     #[arg(long, value_name = "KIND", conflicts_with_all = ["scenes", "texts"])]
     only: Option<Only>,
@@ -112,6 +116,7 @@ impl Given {
             root: self.image_root,
             fields: self.image_field.iter().map(|field| field.trim_start_matches('.').to_lowercase()).collect(),
             labels: self.labels,
+            label_columns: self.label_columns,
             only: self.only,
             skip_bad,
         };

@@ -66,6 +66,27 @@ fn class_folders_are_measured() {
 }
 
 #[test]
+fn columns_of_labels_are_chosen() {
+    let home = home();
+    let mut rows = "filename,animal,camera,year\n".to_owned();
+    for i in 0..12 {
+        picture(&home, i, &format!("photos/{i}.png"));
+        rows += &format!("{i}.png,{},{},{}\n", ["cat", "dog"][i % 2], ["a", "b", "c"][i % 3], 2000 + i);
+    }
+    fs::write(home.path("photos/metadata.csv"), &rows).unwrap();
+    let record = "record --model model --images photos --label-columns";
+    let ran = home.run(&format!("{record} year,animal --out run"));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let labels = fs::read_to_string(home.path("run/labels.csv")).unwrap();
+    assert!(labels.starts_with("filename,animal_0,year_0\n0.png,cat,2000\n"), "{labels}");
+    home.succeed("measure --run run");
+    home.refuse(&format!("{record} breed --out other"), &["metadata.csv:1", "animal, camera, year", "`breed`"]);
+    fs::remove_file(home.path("photos/metadata.csv")).unwrap();
+    home.refuse(&format!("{record} animal --out other"), &["metadata.csv with columns animal", "neither"]);
+    assert_eq!(home.run("record --model model --scenes toy --label-columns shape --out other").code, Some(2));
+}
+
+#[test]
 fn bad_labels_are_refused_before_anything_is_loaded() {
     let home = home();
     let path = home.path("scenes/labels.csv");

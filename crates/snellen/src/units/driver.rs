@@ -16,7 +16,7 @@ use crate::output::Claim;
 use crate::record::{ActivationStore, ArrayId, FolderSource, Layout, Progress, RunManifest, TokenPolicy};
 use crate::report::{Picture, SiteUnits, Units};
 use crate::scene::labels::LabelTable;
-use crate::scene::labels_csv::read_labels;
+use crate::scene::labels_csv::{read_label_columns, read_labels};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -147,6 +147,8 @@ pub struct Acts<'a> {
     pub tensors: &'a [String],
     /// What the images show, in the order of the rows.
     pub labels: &'a Path,
+    /// The factors of the labels to take, as [`read_label_columns`] takes them; all where empty.
+    pub label_columns: &'a [String],
 }
 
 /// What was measured, and what is worth a line about the files.
@@ -171,7 +173,7 @@ pub fn measure_given(
     criterion: &Criterion,
     progress: &dyn Progress,
 ) -> Result<Measured> {
-    let labels = read_labels(acts.labels)?;
+    let labels = read_label_columns(acts.labels, acts.label_columns)?;
     distinct(acts.file, controls)?;
     let mut given = Given::open(acts.file, acts.tensors, labels.rows.len(), acts.labels)?;
     let mut measuring = Measuring::begin(&labels, second, criterion)?;

@@ -22,6 +22,9 @@ pub struct SourceConfig {
     pub fields: Vec<String>,
     /// What says what the images of a folder show.
     pub labels: LabelsFrom,
+    /// Of a labels' file the factors to take, whatever is in their columns: names of columns, of numbered ones what stands before the
+    /// number. Empty: all that it has.
+    pub label_columns: Vec<String>,
     /// What is read of a folder that holds several kinds.
     pub only: Option<Only>,
     /// Whether pictures that can not be read are rows for the recording to pass over, and no errors of the source.
@@ -37,6 +40,7 @@ impl Default for SourceConfig {
             root: None,
             fields: Vec::new(),
             labels: LabelsFrom::File,
+            label_columns: Vec::new(),
             only: None,
             skip_bad: false,
         }

@@ -63,7 +63,11 @@ impl FolderSource {
     pub(super) fn of_listing(folder: &Path, listing: &Listing, config: &SourceConfig) -> Result<Self> {
         let file = (config.labels == LabelsFrom::File).then(|| labels_file(folder)).flatten();
         let source = match file {
-            Some(file) => Self::of_labels(folder, listing, &file, config.skip_bad)?,
+            Some(file) => Self::of_labels(folder, listing, &file, config)?,
+            None if !config.label_columns.is_empty() => {
+                let expected = format!("labels.csv or metadata.csv with columns {}", config.label_columns.join(", "));
+                return Err(Error::mismatch(folder.display(), expected, "neither"));
+            }
             None => Self::of_pictures(folder, listing, config.labels == LabelsFrom::Folders)?,
         };
         if source.filenames.is_empty() {
@@ -93,11 +97,11 @@ impl FolderSource {
         Ok(Self { folder: folder.to_owned(), filenames, masks: None, labels: labels.transpose()?, passed_over: passed })
     }
 
-    fn of_labels(folder: &Path, listing: &Listing, file: &Path, skip_bad: bool) -> Result<Self> {
-        let bytes = labels_csv::read_bytes(file)?;
+    fn of_labels(folder: &Path, listing: &Listing, file: &Path, config: &SourceConfig) -> Result<Self> {
+        let mut bytes = labels_csv::read_bytes(file)?;
         let place = file.display().to_string();
-        let LabelFile { table, ignored, .. } = LabelFile::parse(&place, &bytes)?;
-        if !skip_bad {
+        let LabelFile { table, ignored, .. } = LabelFile::parse_columns(&place, &bytes, &config.label_columns)?;
+        if !config.skip_bad {
             all_there(folder, &place, &table)?;
         }
         let ImageFolder { masks, labels: table, .. } = ImageFolder::labelled(folder, table)?;
@@ -112,6 +116,10 @@ impl FolderSource {
         let mut passed = listing.passed(&unlabelled, |name, _| own.contains(name));
         for column in ignored {
             passed.add(format!("columns of {labels_name} that are no factors"), column);
+        }
+        if !config.label_columns.is_empty() {
+            bytes.clear();
+            write_labels(&table, &mut bytes)?;
         }
         let labels = Some(FolderLabels { place, table, bytes });
         Ok(Self { folder: folder.to_owned(), filenames, masks, labels, passed_over: passed.list() })

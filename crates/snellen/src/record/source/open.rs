@@ -95,6 +95,7 @@ fn refuse_options(path: &Path, config: &SourceConfig, what: &str, [tars, parquet
         ("--image-column", parquet || config.column == IMAGE_COLUMN, "Parquet files"),
         ("--image-index", parquet || config.index.is_none(), "Parquet files"),
         ("--image-root", parquet || config.root.is_none(), "Parquet files"),
+        ("--label-columns", !(tars || parquet) || config.label_columns.is_empty(), "a folder of pictures"),
         ("--labels folders", !(tars || parquet) || config.labels != LabelsFrom::Folders, "a folder of pictures"),
     ];
     match options.iter().find(|option| !option.1) {

@@ -191,7 +191,7 @@ fn tables_that_are_written_as_they_come_are_those_of_memory() {
 
     let by = Criterion { q: 0.05, min_effect: 0.3, confidence: Confidence::new(0.95).unwrap(), seed: 7 };
     let (acts, labels) = (folder.file("acts.safetensors"), folder.file("labels.csv"));
-    let acts = Acts { file: &acts, tensors: &[], labels: &labels };
+    let acts = Acts { file: &acts, tensors: &[], labels: &labels, label_columns: &[] };
     let measured = measure_given(acts, None, &[], &written, &by, &()).unwrap();
     let matrices = sites.map(|(site, units)| (site.to_owned(), Matrix::new(images, units, values(units)).unwrap()));
     let tables = measure_matrices(matrices.into(), &parse_labels("labels", csv.as_bytes()).unwrap(), &by).unwrap();
