@@ -201,6 +201,7 @@ fn summarise(report: &Report, out: &Path) -> Result<()> {
     for question in &report.questions {
         terminal::say(format!("\n{}: {}", question.title, question.purpose))?;
         question.left_out.iter().try_for_each(|why| terminal::say(format!("  left out: {why}")))?;
+        question.left_out_parts.iter().try_for_each(|part| terminal::say(format!("  left out: {part}")))?;
         question.rates.iter().try_for_each(|named| line(&format!("  {}", named.title), &named.rate))?;
     }
     terminal::say("")?;

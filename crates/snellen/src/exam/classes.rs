@@ -1,7 +1,7 @@
 //! One caption for every combination, and which of them an image of a single object comes nearest to.
 
-use super::question::Answer;
-use super::scores::{class_embeddings, outcome, winners};
+use super::question::{Answer, Decision};
+use super::scores::{class_embeddings, cosine, outcome, winners};
 use super::sitting::Sitting;
 use crate::Result;
 use crate::measure::Matrix;
@@ -28,11 +28,14 @@ pub(super) struct Chosen<'a> {
 
 impl Classes {
     pub(super) fn of(sitting: &Sitting<'_>) -> Result<Self> {
+        let in_all = |phrase: &[Phrase<'_>]| sitting.templates.iter().map(|template| say(phrase, template)).collect();
+        Self::worded(sitting, &in_all)
+    }
+
+    /// The same in these words instead of the templates.
+    pub(super) fn worded(sitting: &Sitting<'_>, said: &dyn Fn(&[Phrase<'_>]) -> Vec<String>) -> Result<Self> {
         let known = Combinations::all(sitting.world);
-        let captions = |values: &Combination| -> Vec<String> {
-            let phrase = [Phrase::saying(known.factors(), values, sitting.world)];
-            sitting.templates.iter().map(|template| say(&phrase, template)).collect()
-        };
+        let captions = |values: &Combination| said(&[Phrase::saying(known.factors(), values, sitting.world)]);
         let captions: Vec<Vec<String>> = known.as_slice().iter().map(captions).collect();
         let embeddings = class_embeddings(sitting, &captions)?;
         let said = captions.into_iter().filter_map(|captions| captions.into_iter().next()).collect();
@@ -52,6 +55,35 @@ impl Classes {
 }
 
 impl Chosen<'_> {
+    /// Each of `images` with its own caption against the nearest other, which is asked `of`.
+    pub(super) fn decisions(
+        &self,
+        images: &Matrix,
+        of: &str,
+        answers: &[Answer],
+        seen: Option<&Combinations>,
+    ) -> Vec<Decision> {
+        let classes = self.classes;
+        let mut decisions = Vec::with_capacity(self.shown.len());
+        for (i, own) in self.shown.iter().enumerate() {
+            let Some(right) = classes.class(own) else { continue };
+            let near = |class: usize| cosine(images.row(i), classes.embeddings.row(class));
+            let others = (0..classes.said.len()).filter(|class| *class != right);
+            let Some(other) = others.reduce(|a, b| if near(b) > near(a) { b } else { a }) else { continue };
+            decisions.push(Decision {
+                of: of.to_owned(),
+                scene: i,
+                right: classes.said[right].clone(),
+                other: classes.said[other].clone(),
+                similarity: near(right),
+                other_similarity: near(other),
+                score: answers[i].score,
+                seen: seen.map(|seen| seen.contains(own)),
+            });
+        }
+        decisions
+    }
+
     /// What was said of each value of `factor`, which stands at `at` in a combination.
     pub(super) fn said(&self, at: usize, factor: &WorldFactor) -> SaidOf {
         let (known, values) = (self.classes.known.as_slice(), factor.values.len());

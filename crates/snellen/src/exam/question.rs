@@ -3,7 +3,7 @@
 //! A question is one file in `questions` and a row of [`QUESTIONS`]. Report, terminal, training log and study go through
 //! results and know no question by name.
 
-use super::questions::{Acuity, Binding, Counting, Recognition};
+use super::questions::{Acuity, Additive, Binding, Counting, Generalisation, Paraphrases, Recognition, SameObject};
 use super::sitting::Sitting;
 use crate::measure::Confidence;
 use crate::measure::proportion::Proportion;
@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// Every question, in the order in which it is asked and shown.
-pub const QUESTIONS: [&dyn Question; 4] = [&Recognition, &Binding, &Counting, &Acuity];
+pub const QUESTIONS: [&dyn Question; 8] =
+    [&Recognition, &Binding, &Counting, &Acuity, &Paraphrases, &Generalisation, &Additive, &SameObject];
 
 /// The questions called `names`, in the order of [`QUESTIONS`].
 ///
@@ -128,6 +129,8 @@ pub struct Asked {
     pub said: Vec<SaidOf>,
     /// Why it was not asked, where it was not.
     pub left_out: Option<String>,
+    /// Parts of it that were not asked, each with the reason.
+    pub left_out_parts: Vec<String>,
     /// By factor: how near images of its value g come to being called f, `[f][g]`, as differences of cosines.
     pub nearness: Vec<(String, Vec<Vec<f64>>)>,
 }
@@ -183,6 +186,7 @@ impl Asked {
             about: question.about(sitting.templates.len()),
             images: self.scenes.len(),
             left_out: self.left_out.clone(),
+            left_out_parts: self.left_out_parts.clone(),
             rates: self.answers.iter().map(rate).collect::<Result<_>>()?,
             contrasts: self.contrasts.clone(),
             numbers: self.numbers.clone(),

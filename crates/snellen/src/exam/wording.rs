@@ -11,16 +11,10 @@ use crate::scene::{Combinations, World};
 /// # Errors
 /// When there is none: what is wrong with the first.
 pub fn readable<'a>(examinee: &dyn Examinee, world: &World, templates: &[&'a str]) -> Result<Vec<&'a str>> {
-    let longest = |template: &str| -> Vec<String> {
-        // A caption is as long as its words together, so that none is longer than that of the longest combination twice.
-        let all = Combinations::all(world);
-        let phrase = |values: &Vec<u32>| Phrase::saying(all.factors(), values, world);
-        all.as_slice().iter().map(|values| say(&[phrase(values), phrase(values)], template)).collect()
-    };
     let mut kept = Vec::new();
     let mut refused = None;
     for template in templates {
-        match examinee.reads(&longest(template)) {
+        match examinee.reads(&longest(world, &|phrases| say(phrases, template))) {
             Ok(()) => kept.push(*template),
             Err(error) => refused = refused.or(Some(error)),
         }
@@ -29,4 +23,12 @@ pub fn readable<'a>(examinee: &dyn Examinee, world: &World, templates: &[&'a str
         Some(error) if kept.is_empty() => Err(error),
         _ => Ok(kept),
     }
+}
+
+/// The captions of `world` that say every combination twice, as `said` words them: a caption is as long as its words together, so that none of
+/// two objects is longer.
+pub(super) fn longest(world: &World, said: &dyn Fn(&[Phrase<'_>]) -> String) -> Vec<String> {
+    let all = Combinations::all(world);
+    let phrase = |values: &Vec<u32>| Phrase::saying(all.factors(), values, world);
+    all.as_slice().iter().map(|values| said(&[phrase(values), phrase(values)])).collect()
 }

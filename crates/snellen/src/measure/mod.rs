@@ -14,7 +14,7 @@ pub mod stream;
 mod tables;
 
 pub use design::Design;
-pub use geometry::{overlap, superposition};
+pub use geometry::{additive, overlap, superposition};
 pub use matrix::Matrix;
 pub use selectivity::{co_encoding, encodes, factorial, information, lift, partial, spatial, terms};
 pub use statistics::interval::Interval;

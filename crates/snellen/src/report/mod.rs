@@ -151,6 +151,9 @@ pub struct QuestionCard {
     /// Why it was not asked, where it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
+    /// Parts of it that were not asked, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_parts: Vec<String>,
     /// Accuracies.
     pub rates: Vec<NamedRate>,
     /// Differences of accuracies.

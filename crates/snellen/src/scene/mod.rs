@@ -24,6 +24,7 @@ mod look;
 pub mod mask;
 mod object;
 mod outline;
+pub mod paraphrase;
 pub mod relation;
 mod render;
 mod series;

@@ -1,6 +1,7 @@
 //! Every integration test of the library, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::float_cmp, missing_docs)]
 
+mod battery;
 mod bench;
 mod checkpoints;
 mod engine;

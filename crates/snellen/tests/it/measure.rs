@@ -2,6 +2,7 @@
 //!
 //! Tests of coverage draw as many samples as `COVERAGE_REPEATS` says, or few, and print what they measure.
 
+mod additive;
 mod auroc;
 mod design;
 mod encodes;

@@ -31,7 +31,7 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    fn new(embed: fn(&World, &[Seen]) -> Vec<f32>) -> Self {
+    pub fn new(embed: fn(&World, &[Seen]) -> Vec<f32>) -> Self {
         Self::of(embed, embed)
     }
 
@@ -142,7 +142,7 @@ fn round(world: &World, seen: &[Seen]) -> Vec<f32> {
 }
 
 /// Nothing at all.
-fn blind(_: &World, _: &[Seen]) -> Vec<f32> {
+pub fn blind(_: &World, _: &[Seen]) -> Vec<f32> {
     vec![1.0, 1.0]
 }
 
@@ -172,7 +172,7 @@ fn sit(oracle: &Oracle, training: Option<&Training>) -> Report {
 }
 
 /// Every accuracy but the last digits, by question and name.
-fn rates(report: &Report) -> Vec<(String, f64)> {
+pub fn rates(report: &Report) -> Vec<(String, f64)> {
     let of = |rate: &snellen::report::NamedRate| (rate.id.clone(), (rate.rate.accuracy.estimate * 1e6).round() / 1e6);
     report.questions.iter().flat_map(|question| question.rates.iter().map(of)).collect()
 }
@@ -182,7 +182,7 @@ fn expect(report: &Report, expected: &[(&str, f64)]) {
     assert_eq!(rates(report), expected);
 }
 
-fn says(report: &Report, sentence: &str) -> bool {
+pub fn says(report: &Report, sentence: &str) -> bool {
     report.findings.iter().any(|finding| finding.contains(sentence))
 }
 
@@ -306,7 +306,7 @@ fn one_that_learnt_by_heart_fails_on_what_was_held_out() {
 }
 
 /// The only question called `name`, asked of `examinee` in `world`.
-fn asked(examinee: &dyn Examinee, world: &World, name: &str) -> Report {
+pub fn asked(examinee: &dyn Examinee, world: &World, name: &str) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let (questions, world) = (questions(&[name.to_owned()]).unwrap(), Some(world.clone()));
     let config = ExamConfig { twins: 90, verdict: None, questions, world, ..ExamConfig::standard(5).unwrap() };

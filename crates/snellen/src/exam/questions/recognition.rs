@@ -2,12 +2,13 @@
 
 use crate::Result;
 use crate::exam::classes::Classes;
-use crate::exam::question::{Asked, Decision, Question};
+use crate::exam::interaction::{by_combination, interaction};
+use crate::exam::question::{Asked, Question};
 use crate::exam::scores::cosine;
 use crate::exam::sentences::{above, guesses, list, percent, word, would_tell};
 use crate::exam::sitting::Sitting;
-use crate::report::{Contrast, Grid, GridCell, QuestionCard};
-use crate::scene::{Combination, generate};
+use crate::report::{Contrast, Grid, GridCell, NamedNumber, QuestionCard};
+use crate::scene::{Combination, Scene, generate};
 
 /// Every combination at every place as a single object; the answer is the best of one caption per combination, each the ensemble
 /// over the templates. It is right in each factor that the caption names right, or in all.
@@ -77,24 +78,9 @@ impl Question for Recognition {
             let [rows, columns] = [rows, columns].map(|f| world.factors[f].name.clone());
             asked.grid = Some(Grid { rows, columns, cells: known.iter().map(cell).collect() });
         }
+        asked.numbers = uneven(sitting, factors, &scenes, &asked);
 
-        let said = &classes.said;
-        for (i, own) in shown.iter().enumerate() {
-            let Some(right) = class(own) else { continue };
-            let near = |class: usize| cosine(images.row(i), classes.embeddings.row(class));
-            let others = (0..known.len()).filter(|class| *class != right);
-            let Some(other) = others.reduce(|a, b| if near(b) > near(a) { b } else { a }) else { continue };
-            asked.decisions.push(Decision {
-                of: "combination".to_owned(),
-                scene: i,
-                right: said[right].clone(),
-                other: said[other].clone(),
-                similarity: near(right),
-                other_similarity: near(other),
-                score: whole[i].score,
-                seen: sitting.seen.map(|seen| seen.contains(own)),
-            });
-        }
+        asked.decisions = chosen.decisions(&images, "combination", &whole, sitting.seen);
         // Mean over the images with value g of a factor: the cosine of the caption that says f instead, less that of their own.
         let nearness = |at: usize, f: u32, g: u32| {
             let of = |(i, own): (usize, &Combination)| {
@@ -160,6 +146,30 @@ impl Question for Recognition {
         }
         said
     }
+}
+
+/// By attribute, of two that captions say: the variance of its accuracy over combinations that is interaction, with its interval.
+fn uneven(sitting: &Sitting<'_>, factors: &[usize], scenes: &[Scene], asked: &Asked) -> Vec<NamedNumber> {
+    let [rows, columns] = *factors else { return Vec::new() };
+    let of = |f: &usize| {
+        let name = &sitting.world.factors[*f].name;
+        let answers = &asked.answers(name)?.answers;
+        let cells = by_combination(sitting.world, [rows, columns], scenes, &|i| answers[i].score);
+        let found = interaction(&cells, sitting.confidence.level(), sitting.seed)?;
+        let number = |end: &str, title: String, value| NamedNumber {
+            id: format!("interaction_{name}{end}"),
+            title,
+            value,
+            share: false,
+        };
+        let title = format!("Variance of the {}’s accuracy over combinations that is interaction", word(name));
+        Some([
+            number("", title, found.estimate),
+            number("_lo", "at least".to_owned(), found.lo),
+            number("_hi", "at most".to_owned(), found.hi),
+        ])
+    };
+    factors.iter().filter_map(of).flatten().collect()
 }
 
 /// Accuracy of combinations seen less that of those held out.

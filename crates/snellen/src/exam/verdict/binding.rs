@@ -5,11 +5,11 @@
 
 use super::anchor::Anchor;
 use super::cells::{Linear, lost, swapped};
-use super::interaction::Interaction;
 use super::link::{Link, Links};
 use super::margins::{FIRST_TWINS, Holds, MORE};
 use super::shown::Shown;
 use super::{Chart, FOLDS, accuracy, layers, row};
+use crate::exam::interaction::Interaction;
 use crate::exam::scores::{cosine, decided};
 use crate::measure::proportion::Proportion;
 use crate::readers::alignment::{Alignment, Teaching, Twins, align};

@@ -1,12 +1,12 @@
 //! One link of the chain each: what is measured, and which rule answers.
 
-use super::interaction::Interaction;
 use super::link::Link;
 use super::margins::{
     ATTRIBUTE_ACCESSIBLE, ATTRIBUTE_CONTAINED, BINDING_ACCESSIBLE, BINDING_CODED, BINDING_CONTAINED, BINDING_MATCHED,
     FEW, Holds, INTERACTION, LOST, MAP_GAIN, beyond, bits,
 };
 use crate::Result;
+use crate::exam::interaction::Interaction;
 use crate::measure::proportion::{Difference, Proportion};
 use crate::measure::{Confidence, Matrix};
 use crate::readers::alignment::Alignment;

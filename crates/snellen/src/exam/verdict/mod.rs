@@ -8,12 +8,13 @@
 mod anchor;
 mod binding;
 mod cells;
-mod interaction;
 mod link;
 mod margins;
 mod named;
 mod shown;
 
+use super::controls::untrained;
+use super::interaction::{Interaction, by_combination, interaction};
 use super::question::Asked;
 use super::sitting::Sitting;
 use crate::measure::Matrix;
@@ -25,10 +26,9 @@ use crate::scene::generate::independent;
 use crate::scene::{Combination, Combinations};
 use crate::{Result, random};
 use cells::{Reading, lost, uneven};
-use interaction::{Interaction, interaction};
 use link::{Link, Links};
 use margins::{ATTRIBUTE_MATCHED, INTERACTION, KNOWN};
-use shown::{Beside, Shown, untrained};
+use shown::{Beside, Shown};
 use std::collections::BTreeSet;
 
 /// Folds of every reader.
@@ -103,15 +103,8 @@ impl Knows {
             let uneven = vec![None; factors.len()];
             return Self { uneven, known, told: sitting.seen.is_some(), memory: false };
         };
-        let sizes = [rows, columns].map(|f| sitting.world.factors[f].values.len());
-        let grid = |scores: &dyn Fn(usize) -> f64| {
-            let mut cells = vec![vec![Vec::new(); sizes[1]]; sizes[0]];
-            for (i, scene) in recognition.scenes.iter().enumerate() {
-                let values = &scene.objects[0].values;
-                cells[values[rows] as usize][values[columns] as usize].push(scores(i));
-            }
-            cells
-        };
+        let grid =
+            |score: &dyn Fn(usize) -> f64| by_combination(sitting.world, [rows, columns], &recognition.scenes, score);
         let of = |f: &usize| {
             let answers = named(f)?;
             interaction(&grid(&|i| answers.answers[i].score), sitting.confidence.level(), sitting.seed)

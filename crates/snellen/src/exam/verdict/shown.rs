@@ -1,17 +1,14 @@
 //! What the verdict shows, and what it reads: embeddings of pictures and captions, and their controls.
 
-use crate::exam::examinee::Examinee;
+use crate::exam::controls::pixels;
 use crate::exam::sitting::Sitting;
 use crate::measure::Matrix;
-use crate::model::{ActivationMut, BlockPoint, Hook, Model, Point, Site, Tower, Untrained, UntrainedKind};
+use crate::model::{ActivationMut, BlockPoint, Hook, Model, Point, Site, Tower};
 use crate::scene::caption::{Wording, caption};
 use crate::scene::{Scene, render};
 use crate::{Result, random};
-use image::imageops::{FilterType, resize};
 use rayon::prelude::*;
 
-/// Height and width of the pictures that a reader of raw pixels is given, at most.
-const PIXELS: u32 = 48;
 /// Pictures of a forward.
 const BATCH: usize = 64;
 
@@ -58,30 +55,6 @@ impl Shown {
         let layers = sitting.examinee.model().map(|model| layers(model, sitting, &self.scenes)).transpose()?;
         Ok(Beside { pictures, texts, layers: layers.unwrap_or_default() })
     }
-}
-
-/// One untrained model of each kind, where they can be made.
-pub(super) fn untrained(examinee: &dyn Examinee, seed: u64) -> Result<Vec<(String, Model)>> {
-    let Some(model) = examinee.model().filter(|model| model.can_be_untrained()) else { return Ok(Vec::new()) };
-    let of = |kind: UntrainedKind| {
-        let control = model.untrained(Untrained { kind, seed })?;
-        Ok((format!("untrained ({})", kind.name()), control))
-    };
-    UntrainedKind::ALL.into_iter().map(of).collect()
-}
-
-/// `[scene, value]`: the pictures, made smaller where they are large.
-fn pixels(sitting: &Sitting<'_>, scenes: &[Scene]) -> Result<Matrix> {
-    let canvas = sitting.canvas();
-    let row = |scene: &Scene| -> Vec<f32> {
-        let picture = render(scene, sitting.world, &canvas);
-        let side = picture.width().min(PIXELS);
-        let small = if side < picture.width() { resize(&picture, side, side, FilterType::Triangle) } else { picture };
-        small.into_raw().into_iter().map(|x| f32::from(x) / 255.0).collect()
-    };
-    let rows: Vec<Vec<f32>> = scenes.par_iter().map(row).collect();
-    let width = rows.first().map_or(0, Vec::len);
-    Matrix::new(scenes.len(), width, rows.concat())
 }
 
 /// `[scene, value]`: how many objects have each value that captions say.

@@ -1,5 +1,6 @@
 //! How the concepts of a site lie to one another: directions, probes, dimension, interference.
 
+pub mod additive;
 pub(super) mod dimension;
 pub(super) mod directions;
 pub(super) mod factorisation;

@@ -1,6 +1,7 @@
 use super::{COLOR, SHAPE, object};
 use snellen::random;
 use snellen::scene::caption::{Phrase, TEMPLATES, Wording, caption, say};
+use snellen::scene::paraphrase::{Form, Paraphrase};
 use snellen::scene::{Scene, World};
 use std::collections::BTreeSet;
 
@@ -54,4 +55,27 @@ fn wordings_are_drawn_from_every_order_and_template() {
     assert_eq!(drawn.iter().map(|w| w.template).collect::<BTreeSet<_>>(), TEMPLATES.into_iter().collect());
     assert_eq!(Wording::draw(1, &[], &mut rng), Wording::plain(1));
     assert!(TEMPLATES.iter().all(|template| template.matches("{}").count() == 1));
+}
+
+#[test]
+fn the_same_is_said_in_other_words() {
+    let square = Phrase { adjectives: vec!["large", "orange"], noun: Some("square") };
+    let nothing = Phrase::default();
+    let said = |form: Form, phrase: &Phrase| form.of(phrase);
+    assert_eq!(said(Form::Indefinite, &square), "a large orange square");
+    assert_eq!(said(Form::Bare, &square), "large orange square");
+    assert_eq!(said(Form::Definite, &square), "the large orange square");
+    assert_eq!(said(Form::Clause, &square), "a square that is large and orange");
+    assert_eq!(
+        (said(Form::Clause, &nothing), said(Form::Bare, &nothing)),
+        ("an object".to_owned(), "object".to_owned())
+    );
+    let all = Paraphrase::of_templates(&TEMPLATES);
+    let ids: Vec<String> = all.iter().map(Paraphrase::id).collect();
+    assert_eq!(ids, ["plain", "a_photo_of", "a_picture_of", "there_is", "that_is", "bare", "the"]);
+    let two = [square.clone(), square];
+    assert_eq!(all[1].say(&two), "a photo of a large orange square and a large orange square");
+    assert_eq!(all[4].say(&two), "a square that is large and orange and a square that is large and orange");
+    // None comes twice, whatever a model's own templates are.
+    assert_eq!(Paraphrase::of_templates(&["there is {}"]).len(), 4);
 }

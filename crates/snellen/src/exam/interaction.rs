@@ -10,6 +10,7 @@
 //! their values. No list of what it was trained on is needed.
 
 use crate::random;
+use crate::scene::{Scene, World};
 use rand::RngExt;
 
 /// Resamples of the bootstrap.
@@ -21,6 +22,22 @@ pub(super) struct Interaction {
     pub(super) estimate: f64,
     pub(super) lo: f64,
     pub(super) hi: f64,
+}
+
+/// The scores of single objects by their values of two factors, `[row][column]`.
+pub(super) fn by_combination(
+    world: &World,
+    [rows, columns]: [usize; 2],
+    scenes: &[Scene],
+    score: &dyn Fn(usize) -> f64,
+) -> Vec<Vec<Vec<f64>>> {
+    let [height, width] = [rows, columns].map(|f| world.factors[f].values.len());
+    let mut cells = vec![vec![Vec::new(); width]; height];
+    for (i, scene) in scenes.iter().enumerate() {
+        let values = &scene.objects[0].values;
+        cells[values[rows] as usize][values[columns] as usize].push(score(i));
+    }
+    cells
 }
 
 /// Of `cells`, the scores of every combination, rows by columns; `None` where a cell is empty or there is one row or column. The

@@ -1,0 +1,34 @@
+//! Patches of one object.
+
+use crate::oracles::{Oracle, asked, bound};
+use snellen::model::Model;
+use snellen::scene::World;
+use std::path::Path;
+
+#[test]
+fn a_model_is_asked_layer_by_layer_beside_its_controls() {
+    let model = Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/toy")).unwrap();
+    let report = asked(&model, &World::toy(), "same_object");
+    let own = report.question("same_object").unwrap();
+    let ids: Vec<&str> = own.rates.iter().map(|rate| rate.id.as_str()).collect();
+    let layers = |kind: &str| (1..=4).map(|layer| format!("{kind}_layer_{layer}")).collect::<Vec<_>>();
+    assert_eq!(ids, [layers("alike"), layers("unlike")].concat());
+    for rate in &own.rates {
+        assert!(rate.rate.accuracy.n > 100 && (rate.rate.chance - 0.5).abs() < 1e-12, "{rate:?}");
+        // Masks of another scene say nothing of this one.
+        let null = own.number(&format!("{}_elsewhere", rate.id)).unwrap();
+        assert!((0.35..0.65).contains(&null), "{}: {null}", rate.id);
+        assert!(own.contrast(&format!("{}_beyond", rate.id)).is_some());
+    }
+    // Objects that differ in colour are told apart patch by patch.
+    let first = own.rate("unlike_layer_1").unwrap().accuracy;
+    assert!(first.lo > 0.8, "{first:?}");
+    assert!(report.findings.len() <= 2 && !report.findings.is_empty(), "{:?}", report.findings);
+}
+
+#[test]
+fn who_has_no_patches_is_not_asked() {
+    let report = asked(&Oracle::new(bound), &World::toy(), "same_object");
+    let why = report.question("same_object").unwrap().left_out.as_deref();
+    assert_eq!(why, Some("asked of a model only, whose patches can be seen"));
+}
