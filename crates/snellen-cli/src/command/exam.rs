@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub struct Exam {
     #[command(flatten)]
     subject: Subject,
-    /// Folder of labelled images for the unit measures; generated scenes where not given
+    /// Folder of labelled pictures to examine on instead of drawn scenes (captions.csv, if there, is used)
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// What the images show: `file` (labels.csv or metadata.csv), or `folders` (each is a class)
@@ -131,12 +131,16 @@ fn list(json: bool) -> Result<()> {
         let all: Vec<_> = all.map(|(name, purpose)| json!({ "name": name, "purpose": purpose })).collect();
         return terminal::say(format!("{:#}", Value::from(all)));
     }
-    all.try_for_each(|(name, purpose)| terminal::say(format!("{name:<14}{purpose}")))
+    all.try_for_each(|(name, purpose)| terminal::say(format!("{name:<16}{purpose}")))
 }
 
-/// Leaves of `config` what is called `names`; all where there are none.
+/// Leaves of `config` what is called `names`; all where there are none, and own pictures where they are given.
 fn chosen(names: &[String], config: &mut ExamConfig) -> Result<()> {
     if names.is_empty() {
+        // All others are named with the reason why they can't be asked of pictures.
+        if config.images.is_some() {
+            config.questions = QUESTIONS.to_vec();
+        }
         return Ok(());
     }
     let known: Vec<&str> = PARTS.iter().map(|(part, _)| *part).chain(QUESTIONS.map(Question::id)).collect();

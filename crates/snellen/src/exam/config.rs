@@ -88,7 +88,7 @@ impl ExamConfig {
             confidence: Confidence::new(0.95)?,
             controls: 3,
             verdict: Some(Shows { single: 600, twins: 600, most: 3600 }),
-            questions: QUESTIONS.to_vec(),
+            questions: QUESTIONS.into_iter().filter(|question| question.asks_of_scenes()).collect(),
             units: true,
             cause: Some(CostConfig { twins: 24, draws: 100, sites: 4 }),
             map: Some([32, 16]),

@@ -3,6 +3,7 @@
 use super::answers::write_answers;
 use super::config::ExamConfig;
 use super::examinee::Examinee;
+use super::pictures::Pictures;
 use super::question::{Asked, Question};
 use super::questions::Recognition;
 use super::sitting::Sitting;
@@ -66,6 +67,7 @@ pub fn examine(
     if let Some(verdict) = &verdict {
         report.findings.insert(0, verdict.sentence.clone());
     }
+    report.findings.extend(verdict.is_none().then(|| plan.verdict_left_out()).flatten().map(str::to_owned));
     report.verdict = verdict;
     if report.units.is_some() {
         report.findings.push(findings::of_cause(cause.as_ref()));
@@ -110,8 +112,10 @@ pub(super) struct Plan<'a> {
     pub(super) config: &'a ExamConfig,
     pub(super) world: World,
     pub(super) templates: Vec<&'a str>,
-    /// Labelled images for the unit measures, where they were given.
+    /// Labelled images, where they were given.
     pub(super) given: Option<FolderSource>,
+    /// The same as questions are asked of them.
+    pictures: Option<Pictures>,
 }
 
 /// What questions gave, in their order.
@@ -126,8 +130,14 @@ impl<'a> Plan<'a> {
             Some(training) => training.templates.iter().map(String::as_str).collect(),
             None => TEMPLATES.to_vec(),
         };
-        let templates = wording::readable(examinee, &world, &templates)?;
-        Ok(Self { examinee, training, config, world, templates, given })
+        let templates = match (examinee.has_texts(), &given) {
+            (false, _) => Vec::new(),
+            // What these say is told question by question.
+            (true, Some(_)) => wording::readable(examinee, &world, &templates).unwrap_or(templates),
+            (true, None) => wording::readable(examinee, &world, &templates)?,
+        };
+        let pictures = given.clone().map(Pictures::of).transpose()?;
+        Ok(Self { examinee, training, config, world, templates, given, pictures })
     }
 
     pub(super) fn canvas(&self) -> Canvas {
@@ -139,6 +149,7 @@ impl<'a> Plan<'a> {
             examinee: self.examinee,
             world: &self.world,
             templates: &self.templates,
+            pictures: self.pictures.as_ref(),
             seen: self.training.filter(|training| training.speaks_of(&self.world)).map(|training| &training.seen),
             repeats: self.config.repeats,
             twins: self.config.twins,
@@ -148,16 +159,60 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Why `question` can't be asked.
+    fn left_out(&self, question: &dyn Question) -> Option<&'static str> {
+        if question.asks_of_scenes() && self.given.is_some() {
+            Some("asked of drawn scenes, not of pictures that were given")
+        } else if question.needs_texts() && !self.examinee.has_texts() {
+            Some("it has no text tower")
+        } else {
+            None
+        }
+    }
+
+    /// Why there is no verdict, where one was wanted.
+    fn verdict_left_out(&self) -> Option<&'static str> {
+        let why = if self.given.is_some() {
+            "The verdict is left out: it is made of drawn scenes, twins among them that differ in one thing."
+        } else if !self.examinee.has_texts() {
+            "The verdict is left out: it has no text tower, and a link of the chain is missing."
+        } else {
+            return None;
+        };
+        self.config.verdict.map(|_| why)
+    }
+
+    /// That not everything is left out.
+    fn anything(&self, answered: &Answered) -> Result<()> {
+        let left_out: Vec<String> = answered
+            .iter()
+            .filter_map(|(asked, card)| Some(format!("{}: {}", card.id, asked.left_out.as_ref()?)))
+            .collect();
+        let verdict = self.config.verdict.is_some() && self.verdict_left_out().is_none();
+        let units = self.config.units && self.examinee.model().is_some();
+        // Of drawn scenes a question that this world does not allow is an answer as well.
+        let whole = self.given.is_none() && self.examinee.has_texts();
+        if whole || verdict || units || left_out.is_empty() || left_out.len() < answered.len() {
+            return Ok(());
+        }
+        Err(Error::mismatch("exam", "something that can be asked", left_out.join("; ")))
+    }
+
     fn ask(&self, stages: &dyn Stages) -> Result<(Answered, Option<Verdict>)> {
         let mut answered = Answered::new();
         for question in &self.config.questions {
-            let progress = stages.begin(question.title());
+            let why = self.left_out(*question);
+            let progress: Box<dyn Progress + '_> =
+                if why.is_some() { Box::new(()) } else { stages.begin(question.title()) };
             let sitting = self.sitting(progress.as_ref());
-            let asked = question.ask(&sitting)?;
+            let asked = why.map_or_else(|| question.ask(&sitting), |why| Ok(Asked::left_out(why)))?;
             let card = asked.card(*question, &sitting)?;
             answered.push((asked, card));
         }
-        let Some(shows) = self.config.verdict else { return Ok((answered, None)) };
+        self.anything(&answered)?;
+        let Some(shows) = self.config.verdict.filter(|_| self.verdict_left_out().is_none()) else {
+            return Ok((answered, None));
+        };
         let progress = stages.begin("reading both sides");
         let sitting = self.sitting(progress.as_ref());
         let recognition = answered.iter().find(|(_, card)| card.id == Recognition.id()).map(|(asked, _)| asked);

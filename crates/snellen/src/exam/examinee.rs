@@ -24,6 +24,11 @@ pub trait Examinee {
     /// When it cannot be run, or has no text tower.
     fn texts(&self, texts: &[String]) -> Result<Matrix>;
 
+    /// Whether it has a text tower.
+    fn has_texts(&self) -> bool {
+        true
+    }
+
     /// Whether it reads every word of `texts`, to the end.
     ///
     /// # Errors
@@ -53,6 +58,10 @@ impl Examinee for Model {
 
     fn reads(&self, texts: &[String]) -> Result<()> {
         self.tokenizer()?.encode(texts).map(|_| ())
+    }
+
+    fn has_texts(&self) -> bool {
+        self.config.text().is_ok()
     }
 
     fn model(&self) -> Option<&Model> {

@@ -28,11 +28,7 @@ impl Plan<'_> {
         let mut gallery = Gallery::default();
         let mut scenes = Vec::new();
         for (asked, card) in asked {
-            scenes.push(SceneSet {
-                name: card.title.clone(),
-                purpose: card.purpose.clone(),
-                images: asked.scenes.len(),
-            });
+            scenes.push(SceneSet { name: card.title.clone(), purpose: card.purpose.clone(), images: card.images });
             gallery.scenes.push(self.examples(&asked.scenes, asked.group)?);
             gallery.failures.push(self.failures(asked)?);
         }
@@ -52,7 +48,7 @@ impl Plan<'_> {
             gallery.scenes.push(self.examples(measured.toys.as_deref().unwrap_or_default(), 1)?);
             [gallery.units, gallery.classes] = units::pictures(measured.model, &measured.source, &measured.units)?;
             said.extend(findings::of_units(&measured.units));
-            model = Some(model_card(measured.model)?);
+            model = Some(model_card(measured.model));
             let embedding = measured.pairs.as_ref();
             if let Some((site, geometry)) = embedding.and_then(|of| Some((of.site.as_str(), of.geometry.as_ref()?))) {
                 let factors = self.world.factors();
@@ -110,17 +106,16 @@ impl Plan<'_> {
     }
 }
 
-fn model_card(model: &Model) -> Result<ModelCard> {
-    let text = model.config.text()?;
+fn model_card(model: &Model) -> ModelCard {
     let tower = |t: &TowerConfig| TowerCard { layers: t.layers, width: t.width, heads: t.heads, mlp: t.mlp };
-    Ok(ModelCard {
+    ModelCard {
         weights_hash: model.weights_hash.clone(),
         parameters: model.parameters,
         vision: tower(&model.config.vision.tower),
-        text: tower(&text.tower),
+        text: model.config.text.as_ref().map(|text| tower(&text.tower)),
         image: model.config.vision.image,
         patch: model.config.vision.patch,
-        embedding: text.projection,
+        embedding: model.config.vision.embedding().unwrap_or_default(),
         preprocessing: model.preprocessing.clone(),
-    })
+    }
 }

@@ -78,7 +78,7 @@ impl<'a> Plan<'a> {
 
     /// Whether the units that concepts share help or hinder binding, by what was measured of them in the folder `at`.
     pub(super) fn cause(&self, model: &Model, at: &Path, stages: &dyn Stages) -> Result<Option<Cost>> {
-        let Some(config) = self.config.cause else { return Ok(None) };
+        let Some(config) = self.config.cause.filter(|_| self.examinee.has_texts()) else { return Ok(None) };
         let stage = stages.begin("ablating shared units");
         let tables = UnitConcepts::read(&at.join("run").join("unit_concepts.parquet"))?;
         let hidden = |name: &str| -> Option<Site> {
@@ -101,7 +101,7 @@ impl<'a> Plan<'a> {
 
     /// Where a binding is carried; `None` where it isn't asked or twins can't be traced.
     pub(super) fn map(&self, model: &Model, stages: &dyn Stages) -> Result<Option<Vec<TowerMap>>> {
-        let Some([twins, nulls]) = self.config.map else { return Ok(None) };
+        let Some([twins, nulls]) = self.config.map.filter(|_| self.examinee.has_texts()) else { return Ok(None) };
         let config = TraceConfig {
             world: self.world.clone(),
             twins,

@@ -31,13 +31,15 @@ pub(super) struct Compared {
 
 /// What is asked of some scenes.
 pub(super) struct Shown {
-    pictures: Vec<RgbImage>,
-    /// By scene: its own comparisons, and those of another scene's masks.
-    asked: Vec<[Vec<Compared>; 2]>,
+    pub(super) pictures: Vec<RgbImage>,
+    /// The same without objects.
+    pub(super) empty: Vec<RgbImage>,
+    /// By scene.
+    asked: Vec<Vec<Compared>>,
 }
 
-/// By site: for own masks and another scene's, the scores of all comparisons, scene after scene.
-pub(super) type Found = Vec<(Site, [Vec<f64>; 2])>;
+/// By site: the scores of all comparisons, scene after scene.
+pub(super) type Found = Vec<(Site, Vec<f64>)>;
 
 /// Whose each patch is, row after row.
 pub(super) fn owners(scene: &Scene, world: &World, canvas: &Canvas, model: &Model) -> Vec<Option<usize>> {
@@ -81,28 +83,27 @@ impl Shown {
         columns: usize,
         seed: u64,
     ) -> Self {
-        let own: Vec<Vec<Compared>> =
-            owners.iter().enumerate().map(|(i, owners)| compared(owners, columns, seed, i)).collect();
-        // Halfway through all scenes: another combination, other places.
-        let other = |i: usize| own[(i + scenes.len().div_ceil(2)) % scenes.len()].clone();
+        let empty = |scene: &Scene| render(&Scene { objects: Vec::new(), ..scene.clone() }, world, canvas);
         Self {
             pictures: scenes.par_iter().map(|scene| render(scene, world, canvas)).collect(),
-            asked: (0..scenes.len()).map(|i| [own[i].clone(), other(i)]).collect(),
+            empty: scenes.par_iter().map(empty).collect(),
+            asked: owners.iter().enumerate().map(|(i, owners)| compared(owners, columns, seed, i)).collect(),
         }
     }
 
     /// The scene of each comparison.
     pub(super) fn clusters(&self) -> Vec<u64> {
-        self.asked.iter().zip(0..).flat_map(|([own, _], scene)| vec![scene; own.len()]).collect()
+        self.asked.iter().zip(0..).flat_map(|(own, scene)| vec![scene; own.len()]).collect()
     }
 
-    pub(super) fn ask(&self, model: &Model, sitting: &Sitting<'_>) -> Result<Found> {
+    /// Asks `model` of `pictures`, one for each scene.
+    pub(super) fn ask(&self, model: &Model, pictures: &[RgbImage], sitting: &Sitting<'_>) -> Result<Found> {
         let ends = |site: &Site| matches!(site.point, Point::Block(_, BlockPoint::ResidPost));
         let all: Vec<Site> = Site::all(&model.config, Tower::Vision).into_iter().filter(ends).collect();
         let some = LAYERS.min(all.len());
         let site = |k: usize| all[((k + 1) * all.len()).div_ceil(some) - 1];
-        let mut found: Found = (0..some).map(|k| (site(k), [Vec::new(), Vec::new()])).collect();
-        for (pictures, asked) in self.pictures.chunks(BATCH).zip(self.asked.chunks(BATCH)) {
+        let mut found: Found = (0..some).map(|k| (site(k), Vec::new())).collect();
+        for (pictures, asked) in pictures.chunks(BATCH).zip(self.asked.chunks(BATCH)) {
             if sitting.progress.is_cancelled() {
                 return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
             }
@@ -116,7 +117,7 @@ impl Shown {
     /// Of raw pixels, own masks: patches are what the model is given of them.
     pub(super) fn of_pixels(&self, model: &Model, rows: usize, columns: usize) -> Vec<f64> {
         let mut scores = Vec::new();
-        for (picture, [own, _]) in self.pictures.iter().zip(&self.asked) {
+        for (picture, own) in self.pictures.iter().zip(&self.asked) {
             let shown = model.preprocessing.shown(picture);
             let [high, wide] = [shown.height() as usize / rows, shown.width() as usize / columns];
             let patch = |p: usize| -> Vec<f32> {
@@ -136,7 +137,7 @@ impl Shown {
 /// Compares pairs of patches as they pass.
 struct Pairs<'a> {
     found: &'a mut Found,
-    asked: &'a [[Vec<Compared>; 2]],
+    asked: &'a [Vec<Compared>],
     /// The first token that is a patch.
     first: usize,
 }
@@ -153,9 +154,7 @@ impl Hook for Pairs<'_> {
         for (image, asked) in x.data.chunks(tokens * width).zip(self.asked) {
             let patch = |p: usize| &image[(self.first + p) * width..][..width];
             let alike = |[p, q]: [usize; 2]| cosine(patch(p), patch(q));
-            for (asked, scores) in asked.iter().zip(scores.iter_mut()) {
-                scores.extend(asked.iter().map(|of| decided(alike(of.same), alike(of.other))));
-            }
+            scores.extend(asked.iter().map(|of| decided(alike(of.same), alike(of.other))));
         }
         Ok(())
     }
@@ -193,14 +192,14 @@ mod tests {
             assert!([same, other].concat().iter().all(|p| owners[*p].is_some()));
         }
         // One object has no pair across two.
-        assert!(compared(&vec![Some(0); 9], 3, 1, 0).is_empty());
+        assert!(compared(&[Some(0); 9], 3, 1, 0).is_empty());
     }
 
     #[test]
     fn a_code_for_the_object_is_found_and_none_is_not() -> Result<()> {
         let site: Site = "blocks.0.hook_resid_post".parse()?;
         let owners = side_by_side();
-        let asked: Vec<[Vec<Compared>; 2]> = (0..40).map(|i| [compared(&owners, COLUMNS, 2, i), Vec::new()]).collect();
+        let asked: Vec<Vec<Compared>> = (0..40).map(|i| compared(&owners, COLUMNS, 2, i)).collect();
         let tokens = 1 + owners.len();
         let scores = |bound: f32| -> Result<f64> {
             let rng = &mut random::stream(4, "activations", 0);
@@ -213,10 +212,10 @@ mod tests {
                     values.extend((0..6).map(|_| random::normal(rng) as f32));
                 }
             }
-            let mut found: Found = vec![(site, [Vec::new(), Vec::new()])];
+            let mut found: Found = vec![(site, Vec::new())];
             let mut pairs = Pairs { found: &mut found, asked: &asked, first: 1 };
             pairs.at(site, &mut ActivationMut { shape: &[asked.len(), tokens, 8], data: &mut values })?;
-            let scores = &found[0].1[0];
+            let scores = &found[0].1;
             assert_eq!(scores.len(), 40 * COMPARISONS);
             Ok(scores.iter().sum::<f64>() / scores.len() as f64)
         };

@@ -77,17 +77,15 @@ impl Pictures {
     /// # Errors
     /// When a picture is refused, and as [`Sitting::images`].
     pub(super) fn embed(&self, sitting: &Sitting<'_>, rows: &[usize]) -> Result<Matrix> {
-        match sitting.examinee.model() {
-            Some(model) => self.of_model(model, sitting, rows),
-            None => {
-                let plain = Preprocessing::named("clip", sitting.examinee.side() as usize)?;
-                let read = |batch: &[usize]| -> Result<Matrix> {
-                    let images = batch.par_iter().map(|row| read_rgb(&self.source.path(*row), &plain));
-                    sitting.examinee.images(&images.collect::<Result<Vec<_>>>()?)
-                };
-                sitting.rows("image", rows, read)
-            }
+        if let Some(model) = sitting.examinee.model() {
+            return self.of_model(model, sitting, rows);
         }
+        let plain = Preprocessing::named("study", sitting.examinee.side() as usize)?;
+        let read = |batch: &[usize]| -> Result<Matrix> {
+            let images = batch.par_iter().map(|row| read_rgb(&self.source.path(*row), &plain));
+            sitting.examinee.images(&images.collect::<Result<Vec<_>>>()?)
+        };
+        sitting.rows("image", rows, read)
     }
 
     /// The same of `model`, which reads files as its preprocessing says.
@@ -105,10 +103,11 @@ impl Pictures {
 
     /// `[row, value]`: the pictures themselves, made small.
     pub(super) fn pixels(&self, sitting: &Sitting<'_>, rows: &[usize]) -> Result<Matrix> {
-        let plain = Preprocessing::named("clip", sitting.examinee.side() as usize)?;
+        let plain = Preprocessing::named("study", sitting.examinee.side() as usize)?;
         let preprocessing = sitting.examinee.model().map_or(&plain, |model| &model.preprocessing);
         let row = |row: &usize| -> Result<Vec<f32>> {
-            let small = resize(&read_rgb(&self.source.path(*row), preprocessing)?, PIXELS, PIXELS, FilterType::Triangle);
+            let small =
+                resize(&read_rgb(&self.source.path(*row), preprocessing)?, PIXELS, PIXELS, FilterType::Triangle);
             Ok(small.into_raw().into_iter().map(|x| f32::from(x) / 255.0).collect())
         };
         let values: Vec<Vec<f32>> = rows.par_iter().map(row).collect::<Result<_>>()?;

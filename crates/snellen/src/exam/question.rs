@@ -3,7 +3,9 @@
 //! A question is one file in `questions` and a row of [`QUESTIONS`]. Report, terminal, training log and study go through
 //! results and know no question by name.
 
-use super::questions::{Acuity, Additive, Binding, Counting, Generalisation, Paraphrases, Recognition, SameObject};
+use super::questions::{
+    Acuity, Additive, Binding, Counting, Generalisation, OwnPictures, Paraphrases, Recognition, SameObject,
+};
 use super::sitting::Sitting;
 use crate::measure::Confidence;
 use crate::measure::proportion::Proportion;
@@ -14,8 +16,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// Every question, in the order in which it is asked and shown.
-pub const QUESTIONS: [&dyn Question; 8] =
-    [&Recognition, &Binding, &Counting, &Acuity, &Paraphrases, &Generalisation, &Additive, &SameObject];
+pub const QUESTIONS: [&dyn Question; 9] =
+    [&Recognition, &Binding, &Counting, &Acuity, &Paraphrases, &Generalisation, &Additive, &SameObject, &OwnPictures];
 
 /// The questions called `names`, in the order of [`QUESTIONS`].
 ///
@@ -42,6 +44,16 @@ pub trait Question: Sync {
 
     /// What is asked and how, in a paragraph; `templates` is how many wordings there are.
     fn about(&self, templates: usize) -> String;
+
+    /// Whether it is asked of scenes that are drawn; else of pictures that were given.
+    fn asks_of_scenes(&self) -> bool {
+        true
+    }
+
+    /// Whether it takes a text tower.
+    fn needs_texts(&self) -> bool {
+        true
+    }
 
     /// Asks it.
     ///
@@ -117,6 +129,8 @@ pub struct Asked {
     pub scenes: Vec<Scene>,
     /// How many of them belong together.
     pub group: usize,
+    /// How many pictures were shown beside them.
+    pub pictures: usize,
     /// Rates.
     pub answers: Vec<Answers>,
     /// Differences of rates.
@@ -184,7 +198,7 @@ impl Asked {
             title: question.title().to_owned(),
             purpose: question.purpose().to_owned(),
             about: question.about(sitting.templates.len()),
-            images: self.scenes.len(),
+            images: self.scenes.len() + self.pictures,
             left_out: self.left_out.clone(),
             left_out_parts: self.left_out_parts.clone(),
             rates: self.answers.iter().map(rate).collect::<Result<_>>()?,

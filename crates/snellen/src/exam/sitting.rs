@@ -1,6 +1,7 @@
 //! What every question of the exam is asked with: who answers, on which scenes, in which words.
 
 use super::examinee::Examinee;
+use super::pictures::Pictures;
 use crate::measure::{Confidence, Matrix};
 use crate::record::Progress;
 use crate::scene::{Canvas, Combinations, Scene, World, render};
@@ -21,6 +22,8 @@ pub struct Sitting<'a> {
     pub world: &'a World,
     /// Captions around what a scene holds, `{}` standing for it.
     pub templates: &'a [&'a str],
+    /// Pictures that were given, with labels.
+    pub pictures: Option<&'a Pictures>,
     /// The combinations that its training showed, where that is known.
     pub seen: Option<&'a Combinations>,
     /// How often each combination is shown at each position.
@@ -62,7 +65,8 @@ impl Sitting<'_> {
         self.rows("text", texts, |texts| self.examinee.texts(texts))
     }
 
-    fn rows<T>(&self, what: &str, of: &[T], embed: impl Fn(&[T]) -> Result<Matrix>) -> Result<Matrix> {
+    /// Embeddings of `of`, called `what`, made by `embed` of some at a time, and checked.
+    pub(super) fn rows<T>(&self, what: &str, of: &[T], embed: impl Fn(&[T]) -> Result<Matrix>) -> Result<Matrix> {
         let (mut width, mut values) = (0, Vec::new());
         for (k, batch) in of.chunks(BATCH).enumerate() {
             if self.progress.is_cancelled() {

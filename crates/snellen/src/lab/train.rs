@@ -302,6 +302,7 @@ impl<'a> Run<'a> {
             examinee: &model,
             world: &self.recipe.world,
             templates: &templates,
+            pictures: None,
             seen: Some(&self.seen),
             repeats: 1,
             twins: 200,

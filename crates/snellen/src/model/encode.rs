@@ -35,6 +35,14 @@ impl Model {
         Ok(Tensor::new([pictures.len(), width], out))
     }
 
+    /// Embeddings `[picture, unit]` of pictures that are the model's input already, each of length 1.
+    pub fn encode_pixels(&self, pixels: &Pixels<f32>, hook: &mut dyn Hook) -> Result<Tensor<f32>> {
+        let embeds = self.towers.embed_images(&mut Tape::off(), pixels, hook)?;
+        let place = |i: usize| format!("site `{}`, picture {i}", Site::vision(Point::Embeds));
+        let rows = self.unit_rows(&embeds, place)?;
+        Ok(Tensor::new([embeds.dim(0), embeds.width()], rows))
+    }
+
     /// Embeddings of `texts`, `[text, unit]`, each of length 1.
     pub fn encode_texts(&self, texts: &[impl AsRef<str>], hook: &mut dyn Hook) -> Result<Tensor<f32>> {
         let width = self.config.text()?.projection;

@@ -74,8 +74,8 @@ pub struct ModelCard {
     pub parameters: usize,
     /// The vision tower.
     pub vision: TowerCard,
-    /// The text tower.
-    pub text: TowerCard,
+    /// The text tower, where there is one.
+    pub text: Option<TowerCard>,
     /// Height and width of the input, in pixels.
     pub image: usize,
     /// Height and width of a patch, in pixels.

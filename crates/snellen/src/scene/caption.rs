@@ -148,7 +148,7 @@ const CONSONANTS: [&str; 5] = ["uni", "use", "eu", "one", "ubi"];
 const VOWELS: [&str; 4] = ["hour", "honest", "honor", "heir"];
 
 /// `a` or `an`, by how `word` sounds.
-pub(super) fn article(word: &str) -> &'static str {
+pub(crate) fn article(word: &str) -> &'static str {
     let word = word.to_lowercase();
     let starts = |beginnings: &[&str]| beginnings.iter().any(|beginning| word.starts_with(beginning));
     let vowel = starts(&["a", "e", "i", "o", "u"]) && !starts(&CONSONANTS) || starts(&VOWELS);

@@ -3,4 +3,5 @@
 mod additive;
 mod generalisation;
 mod paraphrases;
+mod pictures;
 mod same_object;

@@ -146,7 +146,11 @@ fn every_answer_is_a_row() {
     let rows: Vec<_> =
         SerializedFileReader::new(file).unwrap().get_row_iter(None).unwrap().map(Result::unwrap).collect();
     // 150 pictures of single objects; of 40 twins two pictures, each with a swap and two replaced words; 40 of objects to count.
-    assert_eq!(rows.len(), 150 + 40 * 2 * 3 + 40);
+    let reworded = rows.iter().filter(|row| row.get_string(0).unwrap() == "paraphrase").count();
+    assert_eq!(rows.len() - reworded, 150 + 40 * 2 * 3 + 40);
+    // In every wording as many pictures of single objects, and the twins.
+    let wordings = report.question("paraphrase").unwrap().rates.len() / 2;
+    assert!(wordings >= 2 && reworded == wordings * (150 + 40 * 2), "{wordings}: {reworded}");
     let swaps: Vec<_> = rows.iter().filter(|row| row.get_string(1).unwrap() == "swap color").collect();
     let seen: Vec<_> = swaps.iter().filter(|row| row.get_string(9).unwrap() == "yes").collect();
     let right: f64 = seen.iter().map(|row| row.get_double(8).unwrap()).sum();
@@ -239,6 +243,7 @@ fn how_near_a_value_comes_to_another_is_a_difference_of_cosines() {
         examinee: &model,
         world: &world,
         templates: &["a {}"],
+        pictures: None,
         seen: None,
         repeats: 1,
         twins: 1,

@@ -8,7 +8,7 @@ use crate::measure::Matrix;
 use crate::measure::additive::{Additivity, additivity};
 use crate::measure::proportion::Difference;
 use crate::report::{Contrast, NamedNumber, QuestionCard};
-use crate::scene::{Combinations, Look, Object, Scene, World, generate};
+use crate::scene::{Combinations, Object, Scene, World, generate};
 use crate::{Error, Result, random};
 
 /// Scenes that are edited, at most.
@@ -19,6 +19,8 @@ const TWINS: usize = 10;
 const FEWEST: usize = 12;
 /// Objects that are added, at most.
 const ADDED: usize = 6;
+/// Draws of a scene with so many objects until one has room for its edits.
+const TRIES: usize = 200;
 /// Objects of a scene, the edited one among them.
 const OBJECTS: usize = 3;
 
@@ -53,6 +55,10 @@ impl Question for Additive {
          the part of what edits change that depends on the edited value alone, 100 % where the embedding is a sum of its objects, 0 where \
          every scene is changed in its own direction; other objects, and the place of the edited one, differ from scene to scene."
             .to_owned()
+    }
+
+    fn needs_texts(&self) -> bool {
+        false
     }
 
     fn ask(&self, sitting: &Sitting<'_>) -> Result<Asked> {
@@ -138,18 +144,23 @@ impl Edits {
     }
 }
 
-/// All edits of `count` scenes each. Every scene is drawn with room for its object at its largest.
+/// All edits of `count` scenes each.
 fn edits(world: &World, count: usize, seed: u64) -> Result<Vec<Edits>> {
-    let (roomy, shrink) = roomy(world);
     let world = &world.repeating();
-    roomy.check()?;
-    let every = Combinations::all(&roomy);
-    let most = OBJECTS.min(roomy.room());
+    world.check()?;
+    let every = Combinations::all(world);
+    let most = OBJECTS.min(world.room());
     let draw = |name: &str, i: usize| -> Result<Scene> {
         let rng = &mut random::stream(seed, name, i as u64);
-        let mut scene = generate::random(&roomy, &every, 2 + i % (most - 1).max(1), rng)?;
-        scene.objects.iter_mut().for_each(|object| object.size /= shrink);
-        Ok(scene)
+        // Where three leave no room for every edit, two do.
+        for tries in 0..2 * TRIES {
+            let objects = if tries < TRIES { 2 + i % (most - 1).max(1) } else { 2 };
+            let scene = generate::random(world, &every, objects, rng)?;
+            if has_room(&scene, world) {
+                return Ok(scene);
+            }
+        }
+        Err(Error::mismatch("edited scenes", "room for an object at its largest beside another", "none"))
     };
     let mut all = Vec::new();
     for f in world.said() {
@@ -185,25 +196,20 @@ fn edits(world: &World, count: usize, seed: u64) -> Result<Vec<Edits>> {
     Ok(all)
 }
 
-/// `world` with objects as much larger as an edit may make one, and that factor.
-fn roomy(world: &World) -> (World, f64) {
-    let mut roomy = world.repeating();
-    let Some(free) = world.free else { return (roomy, 1.0) };
-    let scales = |f: usize| {
-        let values = 0..world.factors[f].values.len() as u32;
-        let scale = move |v: u32| {
-            let mut object = vec![0; world.factors.len()];
-            object[f] = v;
-            world.scale(&object)
-        };
-        let (least, most) = values.map(scale).fold((f64::INFINITY, 0.0_f64), |(lo, hi), s| (lo.min(s), hi.max(s)));
-        most / least
+/// Whether the first object of `scene`, in whatever shape and size, stays in the frame and off all others. At places of a factor every object
+/// does.
+fn has_room(scene: &Scene, world: &World) -> bool {
+    if world.free.is_none() {
+        return true;
+    }
+    let object = &scene.objects[0];
+    let size = object.size / world.scale(&object.values) * world.largest() / world.size[1];
+    let inside = |at: f64| at >= size / 2.0 && at <= 1.0 - size / 2.0;
+    let off = |other: &Object| {
+        let apart = f64::midpoint(size, other.size);
+        (object.x - other.x).abs() >= apart || (object.y - other.y).abs() >= apart
     };
-    let sized = |f: &usize| matches!(world.factors[*f].values[0].look, Look::Scale(_) | Look::Outline(_));
-    let shrink: f64 = (0..world.factors.len()).filter(sized).map(scales).product();
-    roomy.size = world.size.map(|size| size * shrink);
-    roomy.free = Some(crate::scene::Free { objects: free.objects.min(OBJECTS), ..free });
-    (roomy, shrink)
+    inside(object.x) && inside(object.y) && scene.objects[1..].iter().all(off)
 }
 
 /// For every scene and two values: whether the row of one plus what the edit does in all other scenes is nearest to that of the other.

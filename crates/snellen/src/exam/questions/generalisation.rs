@@ -13,7 +13,7 @@ use crate::scene::{Combinations, Scene};
 use crate::{Result, random};
 
 /// Single objects that are shown.
-const SCENES: usize = 480;
+const SCENES: usize = 360;
 /// Halves of the pictures: a reader learns from one and is asked the other.
 const FOLDS: usize = 2;
 /// What may be lost on new combinations, in accuracy, and still be called nothing.
@@ -57,6 +57,10 @@ impl Question for Generalisation {
          combinations that one split of a Latin square holds out, and is asked the other half. Over all splits every combination is held \
          out once. The gap is paired, picture by picture; combinations are clusters. Raw pixels and untrained models stand beside it."
             .to_owned()
+    }
+
+    fn needs_texts(&self) -> bool {
+        false
     }
 
     fn ask(&self, sitting: &Sitting<'_>) -> Result<Asked> {

@@ -6,6 +6,7 @@ mod binding;
 mod counting;
 mod generalisation;
 mod paraphrases;
+mod pictures;
 mod recognition;
 mod same_object;
 
@@ -15,5 +16,6 @@ pub use binding::Binding;
 pub use counting::Counting;
 pub use generalisation::Generalisation;
 pub use paraphrases::Paraphrases;
+pub use pictures::OwnPictures;
 pub use recognition::Recognition;
 pub use same_object::SameObject;

@@ -87,7 +87,7 @@ impl Question for Paraphrases {
             let spread = own.contrast(&format!("{kind}_spread")).filter(|spread| spread.lo > 0.0)?;
             let rates: Vec<&NamedRate> = own.rates.iter().filter(|rate| rate.id.starts_with(kind)).collect();
             let by = |a: &&&NamedRate, b: &&&NamedRate| a.rate.accuracy.estimate.total_cmp(&b.rate.accuracy.estimate);
-            let (worst, best) = (rates.iter().min_by(by)?, rates.iter().max_by(by)?);
+            let (worst, best) = (rates.iter().min_by(by)?, rates.iter().rev().max_by(by)?);
             Some(format!(
                 "How it is worded matters: {what} in {} as {}, and in {} as {} ({:.0} points [{:.0}, {:.0}], corrected for {} wordings).",
                 percent(&best.rate),

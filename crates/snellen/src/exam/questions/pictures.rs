@@ -8,11 +8,11 @@ use crate::exam::sentences::{above, guesses, list, percent, word as prose};
 use crate::exam::sitting::Sitting;
 use crate::exam::words::{alone, phrase, places, said, with, word};
 use crate::measure::Matrix;
-use crate::readers::{Ladder, Prepared, Reader, Task, against, curves, scene_splits};
+use crate::readers::{Comparison, Ladder, Prepared, Reader, Task, against, curves, scene_splits};
 use crate::report::{Contrast, QuestionCard};
+use crate::scene::Said;
 use crate::scene::caption::say;
 use crate::scene::labels::LabelTable;
-use crate::scene::Said;
 use crate::{Result, random};
 use rand::RngExt;
 use std::collections::BTreeSet;
@@ -113,7 +113,10 @@ impl Question for OwnPictures {
     fn findings(&self, own: &QuestionCard, _: &[QuestionCard]) -> Vec<String> {
         let of = |kind: &str, keep: &dyn Fn(&crate::report::Rate) -> bool| -> Vec<String> {
             let named = own.rates.iter().filter_map(|rate| Some((rate.id.strip_prefix(kind)?, &rate.rate)));
-            named.filter(|(_, rate)| keep(rate)).map(|(name, rate)| format!("the {} ({})", prose(name), percent(rate))).collect()
+            named
+                .filter(|(_, rate)| keep(rate))
+                .map(|(name, rate)| format!("the {} ({})", prose(name), percent(rate)))
+                .collect()
         };
         let mut said = Vec::new();
         let mut sentence = |of: Vec<String>, text: &dyn Fn(String) -> String| {
@@ -122,7 +125,9 @@ impl Question for OwnPictures {
             }
         };
         sentence(of("named_", &above), &|what| format!("In the pictures that were given it recognises {what}."));
-        sentence(of("named_", &guesses), &|what| format!("In the pictures that were given it names {what} no better than by guessing."));
+        sentence(of("named_", &guesses), &|what| {
+            format!("In the pictures that were given it names {what} no better than by guessing.")
+        });
         let beyond = |name: &str| own.contrast(&format!("read_{name}_beyond")).is_some_and(|of| of.lo > 0.0);
         let readers = own.rates.iter().filter_map(|rate| Some((rate.id.strip_prefix("read_")?, &rate.rate)));
         let (more, same): (Vec<_>, Vec<_>) =
@@ -131,16 +136,22 @@ impl Question for OwnPictures {
             of.into_iter().map(|(name, rate)| format!("the {} ({})", prose(name), percent(rate))).collect()
         };
         sentence(names(more), &|what| {
-            format!("A linear reader of its image embedding finds {what} there, more than in raw pixels and untrained models.")
+            format!(
+                "A linear reader of its image embedding finds {what} there, more than in raw pixels and untrained models."
+            )
         });
         sentence(names(same), &|what| {
-            format!("A linear reader of its image embedding finds {what} there, which raw pixels or untrained models may give as well.")
+            format!(
+                "A linear reader of its image embedding finds {what} there, which raw pixels or untrained models may give as well."
+            )
         });
         sentence(of("swap_", &above), &|what| {
             format!("It tells captions from the same with values of two objects exchanged: {what}, chance 50 %.")
         });
         sentence(of("swap_", &|rate| !above(rate)), &|what| {
-            format!("That it tells captions from the same with values of two objects exchanged does not show: {what}, chance 50 %.")
+            format!(
+                "That it tells captions from the same with values of two objects exchanged does not show: {what}, chance 50 %."
+            )
         });
         said
     }
@@ -236,10 +247,15 @@ impl Shown<'_> {
         }
         let found = curves(&rows, &task, &splits, &ladder, &Reader::ridge(), seed)?;
         let answers = &found[0].points[0].answers;
-        let each = answers.rows.iter().zip(&answers.scores).map(|(row, score)| Answer { score: *score, cluster: *row as u64 });
-        asked.push((&format!("read_{}", factor.name), &format!("{name} read from the embedding")), found[0].chance, each);
+        let each =
+            answers.rows.iter().zip(&answers.scores).map(|(row, score)| Answer { score: *score, cluster: *row as u64 });
+        asked.push(
+            (&format!("read_{}", factor.name), &format!("{name} read from the embedding")),
+            found[0].chance,
+            each,
+        );
         let compared = against(&found[0], &found[1..].iter().collect::<Vec<_>>(), &task, self.sitting.confidence)?;
-        if let Some(best) = compared.first().map(|of| of.best()) {
+        if let Some(best) = compared.first().map(Comparison::best) {
             asked.contrasts.push(Contrast {
                 id: format!("read_{}_beyond", factor.name),
                 title: format!("{name} read from the embedding, less from {}", best.name),
@@ -264,7 +280,8 @@ impl Shown<'_> {
                     phrases.collect::<Option<Vec<_>>>().map(|phrases| say(&phrases, template))
                 }
             };
-            let Some(right) = written.filter(|text| self.sitting.examinee.reads(&[text.clone()]).is_ok()) else {
+            let Some(right) = written.filter(|text| self.sitting.examinee.reads(std::slice::from_ref(text)).is_ok())
+            else {
                 unsaid += 1;
                 continue;
             };
@@ -275,13 +292,18 @@ impl Shown<'_> {
                     ("swap", self.exchanged(f, objects, &right)),
                 ];
                 for (kind, wrong) in other {
-                    let Some(wrong) = wrong.filter(|wrong| self.sitting.examinee.reads(&[wrong.clone()]).is_ok()) else { continue };
+                    let Some(wrong) =
+                        wrong.filter(|wrong| self.sitting.examinee.reads(std::slice::from_ref(wrong)).is_ok())
+                    else {
+                        continue;
+                    };
                     of.push((i, format!("{kind}_{}", self.table.factors[f].name), right.clone(), wrong));
                 }
             }
         }
         if unsaid > 0 {
-            let why = format!("captions of {unsaid} of {} pictures: none, or not read by its text tower", self.rows.len());
+            let why =
+                format!("captions of {unsaid} of {} pictures: none, or not read by its text tower", self.rows.len());
             asked.left_out_parts.push(why);
         }
         if of.is_empty() {
@@ -340,7 +362,8 @@ impl Shown<'_> {
     fn exchanged(&self, f: usize, objects: &[Vec<Option<u32>>], caption: &str) -> Option<String> {
         let [one, other] = objects else { return None };
         let (a, b) = (one[f]?, other[f]?);
-        let differ = (0..one.len()).any(|g| g != f && self.says[g].is_some() && one[g].is_some() && other[g].is_some() && one[g] != other[g]);
+        let differ = (0..one.len())
+            .any(|g| g != f && self.says[g].is_some() && one[g].is_some() && other[g].is_some() && one[g] != other[g]);
         if a == b || !differ {
             return None;
         }

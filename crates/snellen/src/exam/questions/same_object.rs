@@ -42,8 +42,12 @@ impl Question for SameObject {
         "Scenes of two objects, some patches wide, that look alike or differ in everything. Two patches of one object against two of different \
          objects, just as far apart in either direction: right where the pair of one object has the larger cosine in what leaves a layer. \
          Scenes are clusters. Where objects look alike, appearance does not tell; what of it is left (edges, corners) raw pixels and untrained \
-         models have too, and they stand beside it."
+         models have too, and what places alone tell shows in pictures without objects: they stand beside it."
             .to_owned()
+    }
+
+    fn needs_texts(&self) -> bool {
+        false
     }
 
     fn ask(&self, sitting: &Sitting<'_>) -> Result<Asked> {
@@ -77,12 +81,14 @@ impl Question for SameObject {
                 asked.left_out_parts.push(format!("objects {kind}: no two pairs of patches are as far apart"));
                 continue;
             }
-            let own = shown.ask(model, sitting)?;
+            let own = shown.ask(model, &shown.pictures, sitting)?;
+            let scores = |found: Found| found.into_iter().map(|(_, scores)| scores).collect();
+            let empty: Vec<Vec<f64>> = scores(shown.ask(model, &shown.empty, sitting)?);
             let mut beside = vec![("raw pixels".to_owned(), vec![shown.of_pixels(model, rows, columns); own.len()])];
             for (name, control) in &controls {
-                let of_sites = shown.ask(control, sitting)?.into_iter().map(|(_, [scores, _])| scores);
-                beside.push((name.clone(), of_sites.collect()));
+                beside.push((name.clone(), scores(shown.ask(control, &shown.pictures, sitting)?)));
             }
+            beside.push(("the picture without objects".to_owned(), empty));
             push(&mut asked, sitting, kind, (&own, &beside), &clusters)?;
             asked.scenes.extend(scenes);
         }
@@ -101,7 +107,7 @@ impl Question for SameObject {
                 .max_by(|a, b| a.1.estimate.total_cmp(&b.1.estimate))?;
             let layer = rate.title.rsplit(' ').next().unwrap_or_default();
             Some(format!(
-                "Patches of one object resemble each other more than those of two that {what}, as far apart: behind layer {layer} in {} (chance 50 %), {:.0} points [{:.0}, {:.0}] above raw pixels and untrained models.",
+                "Patches of one object resemble each other more than those of two that {what}, as far apart: behind layer {layer} in {} (chance 50 %), {:.0} points [{:.0}, {:.0}] above raw pixels, untrained models and the same places of pictures without objects.",
                 percent(&rate.rate),
                 100.0 * by.estimate,
                 100.0 * by.lo,
@@ -110,7 +116,7 @@ impl Question for SameObject {
         };
         let said: Vec<String> = [("alike", "look alike"), ("unlike", "differ")].into_iter().filter_map(of).collect();
         if said.is_empty() && !own.rates.is_empty() {
-            return vec!["That patches know whose they are, beyond what raw pixels and untrained models give, does not show at any layer.".to_owned()];
+            return vec!["That patches know whose they are, beyond what raw pixels, untrained models and places alone give, does not show at any layer.".to_owned()];
         }
         said
     }
@@ -137,7 +143,7 @@ fn drawn(kind: &str, world: &World, count: usize, seed: u64) -> Result<Vec<Scene
     generate::toy(world, &every, 2..=2, count, seed)
 }
 
-/// A rate for each layer, with what another scene's masks give, and what is left beyond the best control. Intervals of differences hold for all
+/// A rate for each layer, with what controls give, and what is left beyond the best control. Intervals of differences hold for all
 /// layers at once.
 fn push(
     asked: &mut Asked,
@@ -147,17 +153,19 @@ fn push(
     clusters: &[u64],
 ) -> Result<()> {
     let each = Confidence::new(1.0 - (1.0 - sitting.confidence.level()) / own.len() as f64)?;
-    for (k, (site, [scores, null])) in own.iter().enumerate() {
+    for (k, (site, scores)) in own.iter().enumerate() {
         let layer = site.layer().map_or(0, |layer| layer + 1);
         let id = format!("{kind}_layer_{layer}");
         let answers = scores.iter().zip(clusters).map(|(score, cluster)| Answer { score: *score, cluster: *cluster });
         asked.push((&id, &format!("objects {kind}, layer {layer}")), 0.5, answers);
-        asked.numbers.push(NamedNumber {
-            id: format!("{id}_elsewhere"),
-            title: format!("Objects {kind}, layer {layer}, by another scene’s masks"),
-            value: null.iter().sum::<f64>() / null.len().max(1) as f64,
-            share: true,
-        });
+        for (name, scores) in beside {
+            asked.numbers.push(NamedNumber {
+                id: format!("{id}_{}", name.replace(['(', ')'], "").replace(' ', "_")),
+                title: format!("Objects {kind}, layer {layer}, {name}"),
+                value: scores[k].iter().sum::<f64>() / scores[k].len().max(1) as f64,
+                share: true,
+            });
+        }
         let mut best: Option<(&str, Difference)> = None;
         for (name, scores_of) in beside {
             let difference = paired(scores, &scores_of[k], clusters, each)?;

@@ -65,5 +65,6 @@ fn of_one_that_sees_nothing_no_edit_is_said_to_be_anything() {
     let rich = World::named_or_read("rich").unwrap();
     let report = asked(&Paint, &rich, "additive");
     let own = report.question("additive").unwrap();
-    assert!(own.left_out.is_some() || own.number("share_color").is_some(), "{own:?}");
+    let asked = ["share_color", "share_shape", "share_size", "share_texture"].map(|id| own.number(id).is_some());
+    assert!(own.left_out.is_none() && asked[0] && asked[2], "{own:?}");
 }

@@ -62,10 +62,10 @@ fn words_that_mean_nothing_to_it_are_named_and_words_that_it_cannot_read_left_ou
     // All captions are the same one to it.
     assert!((rate("named_that_is") - 1.0 / 30.0).abs() < 1e-9 && (rate("swap_that_is") - 0.5).abs() < 1e-9);
     let [named, swap] = ["named_spread", "swap_spread"].map(|id| *own.contrast(id).unwrap());
-    assert!((named.estimate - 29.0 / 30.0).abs() < 1e-9 && named.lo > 0.8 && named.hi <= 1.0, "{named:?}");
+    assert!((named.estimate - 29.0 / 30.0).abs() < 1e-9 && named.lo > 0.7 && named.hi <= 1.0, "{named:?}");
     assert!((swap.estimate - 0.5).abs() < 1e-9 && swap.lo > 0.4, "{swap:?}");
     assert!(
-        says(&report, "exchanged captions are told apart in 100.0 % [97.9, 100.0] as “a red circle”")
+        says(&report, "exchanged captions are told apart in 100.0 % [95.9, 100.0] as “a red circle”")
             && says(&report, "as “a circle that is red” (50 points [")
             && says(&report, "corrected for 6 wordings"),
         "{:?}",
@@ -84,6 +84,6 @@ fn of_one_wording_there_is_nothing_to_compare() {
     let report = asked(&deaf, &World::toy(), "paraphrase");
     let own = report.question("paraphrase").unwrap();
     let why = own.left_out.as_deref().unwrap();
-    assert!(why.starts_with("its text tower reads no second wording: “a photo of a red circle”: needs words"), "{why}");
+    assert!(why.starts_with("its text tower reads no second wording: “there is a red circle”: needs words"), "{why}");
     assert!(own.rates.is_empty() && report.findings.is_empty());
 }

@@ -9,7 +9,7 @@ fn confidence() -> Confidence {
     super::confidence(0.95)
 }
 
-fn matrix_of(rows: Vec<Vec<f32>>) -> Matrix {
+fn matrix_of(rows: &[Vec<f32>]) -> Matrix {
     Matrix::new(rows.len(), rows[0].len(), rows.concat()).unwrap()
 }
 
@@ -27,7 +27,7 @@ fn planted(families: usize, same: f64, other: f64, seed: u64) -> Vec<Matrix> {
             let own = normal();
             (0..UNITS).map(|k| (scene[k] + same * values[v][k] + other * own[k]) as f32).collect::<Vec<f32>>()
         };
-        matrix_of((0..VALUES).map(row).collect())
+        matrix_of(&(0..VALUES).map(row).collect::<Vec<_>>())
     };
     (0..families).map(family).collect()
 }
@@ -46,12 +46,12 @@ fn sums_are_additive_and_noise_is_not() {
     // Values of equal length at right angles differ in one dimension fewer than there are.
     let one = |scene: usize| {
         let row = |v: usize| (0..UNITS).map(|k| scene as f32 + f32::from(u8::from(k == v))).collect::<Vec<f32>>();
-        matrix_of((0..VALUES).map(row).collect())
+        matrix_of(&(0..VALUES).map(row).collect::<Vec<_>>())
     };
     let orthogonal = found(&(0..6).map(one).collect::<Vec<_>>());
     assert!((orthogonal.dimensions - (VALUES - 1) as f64).abs() < 1e-5, "{orthogonal:?}");
     // Nothing changes: nothing is said.
-    let still = vec![matrix_of(vec![vec![1.0; UNITS]; VALUES]); 6];
+    let still = vec![matrix_of(&std::iter::repeat_n(vec![1.0; UNITS], VALUES).collect::<Vec<_>>()); 6];
     assert_eq!(additivity(&still, true, confidence(), 1).unwrap(), None);
 }
 
@@ -65,7 +65,7 @@ fn what_all_values_share_counts_only_as_a_difference() {
         };
         let mut rows: Vec<Vec<f32>> = (0..VALUES).map(row).collect();
         rows.iter_mut().flatten().for_each(|x| *x += 1e-3 * rng.random_range(-1.0..1.0_f32));
-        matrix_of(rows)
+        matrix_of(&rows)
     };
     let families: Vec<Matrix> = (0..8).map(&mut family).collect();
     let whole = additivity(&families, false, confidence(), 1).unwrap().unwrap();
