@@ -167,7 +167,9 @@ impl Basis for Differences {
     }
 
     fn encode(&self, rows: &[f32], latents: &mut [f32]) -> Result<()> {
-        latents.copy_from_slice(&self.of(rows));
+        // What is zero is left alone, as a sparse basis would.
+        let active = latents.iter_mut().zip(self.of(rows)).filter(|(_, value)| *value > 0.0);
+        active.for_each(|(latent, value)| *latent = value);
         Ok(())
     }
 }
