@@ -24,6 +24,10 @@ pub struct Exam {
     /// What the images show: `file` (labels.csv or metadata.csv), or `folders` (each is a class)
     #[arg(long, value_name = "FROM", default_value_t = LabelsFrom::File, requires = "images", value_parser = some_labels)]
     labels: LabelsFrom,
+    /// Columns of labels.csv or metadata.csv to take as labels, whatever is in them; where not given, all numbered ones (shape_0), or where
+    /// there are none those in which some value comes twice
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "images")]
+    label_columns: Vec<String>,
     /// New folder for the report and everything it was made from; where not given snellen-exam, or where that is there snellen-exam-2
     /// and so on
     #[arg(long, value_name = "DIR")]
@@ -87,6 +91,7 @@ pub fn run(args: Exam) -> Result<()> {
     config.world = args.subject.world()?;
     config.images = args.images;
     config.labels = args.labels;
+    config.label_columns = args.label_columns;
     chosen(&args.questions, &mut config)?;
     config.cache = if args.no_cache { None } else { cache() };
     config.controls = args.controls.map_or(config.controls, usize::from);

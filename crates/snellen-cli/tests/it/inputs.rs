@@ -68,12 +68,10 @@ fn class_folders_are_measured() {
 #[test]
 fn columns_of_labels_are_chosen() {
     let home = home();
-    let mut rows = "filename,animal,camera,year\n".to_owned();
-    for i in 0..12 {
-        picture(&home, i, &format!("photos/{i}.png"));
-        rows += &format!("{i}.png,{},{},{}\n", ["cat", "dog"][i % 2], ["a", "b", "c"][i % 3], 2000 + i);
-    }
-    fs::write(home.path("photos/metadata.csv"), &rows).unwrap();
+    (0..12).for_each(|i| picture(&home, i, &format!("photos/{i}.png")));
+    let row = |i: usize| format!("{i}.png,{},{},{}\n", ["cat", "dog"][i % 2], ["a", "b", "c"][i % 3], 2000 + i);
+    let rows: String = (0..12).map(row).collect();
+    fs::write(home.path("photos/metadata.csv"), format!("filename,animal,camera,year\n{rows}")).unwrap();
     let record = "record --model model --images photos --label-columns";
     let ran = home.run(&format!("{record} year,animal --out run"));
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -81,6 +79,9 @@ fn columns_of_labels_are_chosen() {
     assert!(labels.starts_with("filename,animal_0,year_0\n0.png,cat,2000\n"), "{labels}");
     home.succeed("measure --run run");
     home.refuse(&format!("{record} breed --out other"), &["metadata.csv:1", "animal, camera, year", "`breed`"]);
+    let exam = "exam --quick --controls 0 --questions units --model model --images photos --json --out out";
+    home.succeed(&format!("{exam} --label-columns animal"));
+    assert!(fs::read_to_string(home.path("out/run/labels.csv")).unwrap().starts_with("filename,animal_0\n"));
     fs::remove_file(home.path("photos/metadata.csv")).unwrap();
     home.refuse(&format!("{record} animal --out other"), &["metadata.csv with columns animal", "neither"]);
     assert_eq!(home.run("record --model model --scenes toy --label-columns shape --out other").code, Some(2));

@@ -21,6 +21,8 @@ pub struct ExamConfig {
     pub images: Option<PathBuf>,
     /// What says what the images of that folder show.
     pub labels: LabelsFrom,
+    /// Which columns of a labels' file are labels, as in [`SourceConfig`](crate::record::SourceConfig); all where empty.
+    pub label_columns: Vec<String>,
     /// Generated scenes for the unit measures.
     pub scenes: usize,
     /// Swap twins.
@@ -80,6 +82,7 @@ impl ExamConfig {
             world: None,
             images: None,
             labels: LabelsFrom::File,
+            label_columns: Vec::new(),
             scenes: 1000,
             twins: 300,
             repeats: 2,

@@ -13,7 +13,7 @@ use super::{findings, wording};
 use crate::intervene::trace::{picture, write_trace};
 use crate::intervene::write_cause;
 use crate::output::StagedDir;
-use crate::record::{FolderSource, LabelsFrom, Progress, SourceConfig};
+use crate::record::{FolderSource, Progress, SourceConfig};
 use crate::report::verdict::Verdict;
 use crate::report::{QuestionCard, Report, write_html};
 use crate::scene::caption::TEMPLATES;
@@ -123,7 +123,7 @@ pub(super) type Answered = Vec<(Asked, QuestionCard)>;
 
 impl<'a> Plan<'a> {
     fn new(examinee: &'a dyn Examinee, training: Option<&'a Training>, config: &'a ExamConfig) -> Result<Self> {
-        let given = config.images.as_deref().map(|folder| labelled(folder, config.labels)).transpose()?;
+        let given = config.images.as_deref().map(|folder| labelled(folder, config)).transpose()?;
         let own = || training.map_or_else(World::toy, |training| training.world.clone());
         let world = config.world.clone().unwrap_or_else(own);
         let templates: Vec<&str> = match training {
@@ -225,8 +225,9 @@ impl<'a> Plan<'a> {
 }
 
 /// The images in `folder`, which have labels.
-fn labelled(folder: &Path, labels: LabelsFrom) -> Result<FolderSource> {
-    let source = FolderSource::open_with(folder, &SourceConfig { labels, ..SourceConfig::default() })?;
+fn labelled(folder: &Path, config: &ExamConfig) -> Result<FolderSource> {
+    let (labels, label_columns) = (config.labels, config.label_columns.clone());
+    let source = FolderSource::open_with(folder, &SourceConfig { labels, label_columns, ..SourceConfig::default() })?;
     if source.labels.is_none() {
         let expected = "a folder with labels.csv, or --labels folders where each is a class";
         return Err(Error::mismatch(folder.display(), expected, "images alone"));

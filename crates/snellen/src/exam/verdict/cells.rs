@@ -201,7 +201,7 @@ pub(super) fn lost(lost: &Difference, n: usize) -> Link {
 /// The same where nothing is known of training; `memory` says whether the combinations that it knows are most of them.
 pub(super) fn uneven(found: &Interaction, memory: bool, n: usize) -> Link {
     let (holds, why) = if found.hi < INTERACTION {
-        (Holds::Yes, "it is as right in one combination as in another")
+        (Holds::Yes, "what is wrong follows values, not their combinations")
     } else if found.lo > INTERACTION && memory {
         (Holds::No, "it knows some combinations and not others, whatever their values")
     } else {

@@ -41,7 +41,7 @@ impl Link {
             Holds::Yes => format!("{who} is right beyond {bar:.0} %"),
             Holds::No => format!("{who} stays below {bar:.0} %"),
             Holds::Near => {
-                format!("{who} is near {bar:.0} %; about {} answers would tell", would_tell(accuracy, chance, share))
+                format!("{who} is near {bar:.0} %; {}", would_tell(accuracy, chance, share))
             }
         };
         let cell = Cell {
@@ -150,7 +150,7 @@ impl Links {
             image_accessible = Link::not_asked("the image embedding does not hold it");
         }
         if matched.is(Holds::No) {
-            new_combinations = Link::not_asked("the match does not use it");
+            new_combinations = Link::not_asked("the match does not use it, or too little");
         }
         Self { image_contained, image_accessible, text_accessible, matched, new_combinations }
     }

@@ -75,9 +75,39 @@ pub(super) fn bits(share: f64) -> f64 {
     -(right * right.log2() + (1.0 - right) * (1.0 - right).log2())
 }
 
-/// How many answers would tell, going by these: as many as bring the nearer end of the interval to the bar.
-pub(super) fn would_tell(accuracy: &Proportion, chance: f64, share: f64) -> usize {
-    let away = (accuracy.estimate - bar(chance, share)).abs().max(1e-3);
-    let half = ((accuracy.hi - accuracy.lo) / 2.0).max(1e-6);
-    (accuracy.n as f64 * (half / away).powi(2).max(1.0)).ceil().min(1e9) as usize
+/// What would tell, going by these answers: as many as bring the nearer end of the interval to the bar. An estimate nearer to it than a
+/// point is at the bar, however many there are; answers that depend on one another, as those to one combination do, are worth few more by
+/// being more.
+pub(super) fn would_tell(accuracy: &Proportion, chance: f64, share: f64) -> String {
+    let away = (accuracy.estimate - bar(chance, share)).abs();
+    if away < 0.01 {
+        return "it is that".to_owned();
+    }
+    if accuracy.effective_n < 0.5 * accuracy.n as f64 {
+        return "it differs between combinations, of which there are too few to tell".to_owned();
+    }
+    let half = (accuracy.hi - accuracy.lo) / 2.0;
+    let answers = (accuracy.n as f64 * (half / away).powi(2).max(1.0)).ceil() as usize;
+    format!("about {answers} answers would tell")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Result;
+    use crate::measure::Confidence;
+
+    #[test]
+    fn more_of_the_same_is_not_said_to_tell() -> Result<()> {
+        let confidence = Confidence::new(0.95)?;
+        let plain = |right: f64| Proportion::wilson(right, 100, confidence);
+        // The bar is .75; half of the interval at .7 is .089, and .05 away need (.089 / .05)^2 as many.
+        assert_eq!(would_tell(&plain(70.0)?, 0.5, 0.5), "about 316 answers would tell");
+        assert_eq!(would_tell(&plain(75.5)?, 0.5, 0.5), "it is that");
+        let scores: Vec<f64> = (0..100).map(|i| f64::from(u8::from(i / 10 < 7))).collect();
+        let clusters: Vec<u64> = (0..100).map(|i| i / 10).collect();
+        let said = would_tell(&Proportion::clustered(&scores, &clusters, confidence)?, 0.5, 0.5);
+        assert!(said.contains("between combinations"), "{said}");
+        Ok(())
+    }
 }

@@ -56,7 +56,8 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
             cells.image_contained.why
         ),
         Some(Failure::Absent) => format!(
-            "Its image embedding does not hold {name}, though it sees both: with all pictures a network reads it in {}.",
+            "Its image embedding {} {name}, though it sees both: with all pictures a network reads it in {}.",
+            if above(&cells.image_contained) { "holds too little of" } else { "does not hold" },
             percent(&cells.image_contained)
         ),
         Some(Failure::Entangled) => format!(
@@ -77,7 +78,8 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
                 (false, false) => "Both sides may hold",
             };
             format!(
-                "{held} {name}, and the match does not use it: it is right in {}; {}.",
+                "{held} {name}, and the match {}: it is right in {}; {}.",
+                if above(&cells.matched) { "makes too little of it" } else { "does not use it" },
                 percent(&cells.matched),
                 cells.matched.why
             )
@@ -93,7 +95,7 @@ pub(super) fn sentence(rows: &[VerdictRow]) -> String {
 fn untold(row: &VerdictRow, name: &str) -> String {
     let (image, matched) = (&row.cells.image_accessible, &row.cells.matched);
     let better = match (&image.control_name, image.control) {
-        (Some(of), Some(control)) => {
+        (Some(of), Some(control)) if image.answer != CellAnswer::Yes => {
             format!(", though not surely better than in {of} ({:.0} % with few)", 100.0 * control)
         }
         _ => String::new(),
@@ -104,6 +106,11 @@ fn untold(row: &VerdictRow, name: &str) -> String {
         matched.why,
         percent(image),
     )
+}
+
+/// Whether it is surely right more often than guessing is.
+fn above(cell: &Cell) -> bool {
+    cell.lo.zip(cell.chance).is_some_and(|(lo, chance)| lo > chance)
 }
 
 fn percent(cell: &Cell) -> String {
@@ -160,7 +167,26 @@ mod tests {
         let trained = row(links(CellAnswer::Yes));
         assert_eq!(trained.failure, Some(Failure::Mismatched));
         let said = sentence(std::slice::from_ref(&trained));
-        assert!(said.contains("Both sides hold the shape"), "{said}");
+        assert!(said.contains("Both sides hold the shape, and the match does not use it"), "{said}");
+        let mut some = trained.clone();
+        (some.cells.matched.lo, some.cells.matched.chance) = (Some(0.3), Some(0.2));
+        let said = sentence(std::slice::from_ref(&some));
+        assert!(said.contains("and the match makes too little of it"), "{said}");
+    }
+
+    #[test]
+    fn a_sentence_does_not_deny_what_its_cell_says() {
+        let mut rotated = row(links(CellAnswer::CantTell));
+        rotated.cells.image_accessible.answer = CellAnswer::Yes;
+        let said = sentence(std::slice::from_ref(&rotated));
+        assert!(said.contains("Nothing shows that it learnt") && !said.contains("not surely better"), "{said}");
+        let (content, kind) = ("shape x color".to_owned(), ContentKind::Binding);
+        let mut absent = VerdictRow { content, kind, failure: Some(Failure::Absent), ..rotated };
+        for (lo, said) in [(0.63, "holds too little of which shape"), (0.49, "does not hold which shape")] {
+            (absent.cells.image_contained.lo, absent.cells.image_contained.chance) = (Some(lo), Some(0.5));
+            let sentence = sentence(std::slice::from_ref(&absent));
+            assert!(sentence.contains(said), "{sentence}");
+        }
     }
 
     #[test]
