@@ -80,7 +80,9 @@ fn columns_of_labels_are_chosen() {
     home.succeed("measure --run run");
     home.refuse(&format!("{record} breed --out other"), &["metadata.csv:1", "animal, camera, year", "`breed`"]);
     let exam = "exam --quick --controls 0 --questions units --model model --images photos --json --out out";
-    home.succeed(&format!("{exam} --label-columns animal"));
+    let ran = home.run(&format!("{exam} --label-columns animal"));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no factors: 2 (camera, year)"), "{}", ran.stderr);
     assert!(fs::read_to_string(home.path("out/run/labels.csv")).unwrap().starts_with("filename,animal_0\n"));
     fs::remove_file(home.path("photos/metadata.csv")).unwrap();
     home.refuse(&format!("{record} animal --out other"), &["metadata.csv with columns animal", "neither"]);

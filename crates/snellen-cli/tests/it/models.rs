@@ -152,11 +152,23 @@ fn pictures_that_are_not_upright_are_turned_unless_that_is_ignored() {
 }
 
 #[test]
-fn a_model_without_texts_is_recorded_and_not_examined() {
+fn a_model_without_texts_is_asked_of_images_alone() {
     let home = home("dinov2_registers");
     home.succeed("scenes --kind toy --study --count 4 --out scenes");
     home.succeed("record --model model --images scenes --sites *.hook_resid_post,image_embeds --out run");
-    home.refuse("exam --quick --model model --out out", &["`dinov2_with_registers`: expected a text tower, got none"]);
+    let report = parse(&home.succeed("exam --quick --model model --out out --json"));
+    let left_out = |id: &str| {
+        let card = report["questions"].as_array().unwrap().iter().find(|card| card["id"] == id).unwrap();
+        card["left_out"] == json!("it has no text tower")
+    };
+    assert_eq!(["recognition", "binding", "generalisation"].map(left_out), [true, true, false]);
+    let findings = report["findings"].to_string();
+    assert!(findings.contains("The verdict is left out: it has no text tower"), "{findings}");
+    assert!(!findings.contains("recognises") && !findings.contains("not seeing"), "{findings}");
+    home.refuse(
+        "exam --model model --questions recognition,verdict --out none",
+        &["something that can be asked", "it has no text tower"],
+    );
     home.refuse("record --model model --images scenes --sites text.* --out x", &["text."]);
 }
 

@@ -15,7 +15,8 @@ pub(super) fn of_questions(questions: &[&dyn Question], cards: &[QuestionCard]) 
         let question = questions.iter().find(|question| question.id() == card.id);
         question.map(|question| question.findings(card, cards)).unwrap_or_default()
     };
-    cards.iter().flat_map(of).collect()
+    // What was not asked has nothing to say.
+    cards.iter().filter(|card| card.left_out.is_none()).flat_map(of).collect()
 }
 
 /// The sentences of the unit measures: what exceeds untrained models of the same shape, and what doesn't.

@@ -101,8 +101,8 @@ mod tests {
     fn more_of_the_same_is_not_said_to_tell() -> Result<()> {
         let confidence = Confidence::new(0.95)?;
         let plain = |right: f64| Proportion::wilson(right, 100, confidence);
-        // The bar is .75; half of the interval at .7 is .089, and .05 away need (.089 / .05)^2 as many.
-        assert_eq!(would_tell(&plain(70.0)?, 0.5, 0.5), "about 316 answers would tell");
+        // The bar is .75; half of Wilson's interval of 70 in 100 is 1.96 sqrt(21 + .9604) / 103.84 = .0885, and (.0885 / .05)^2 = 3.13.
+        assert_eq!(would_tell(&plain(70.0)?, 0.5, 0.5), "about 313 answers would tell");
         assert_eq!(would_tell(&plain(75.5)?, 0.5, 0.5), "it is that");
         let scores: Vec<f64> = (0..100).map(|i| f64::from(u8::from(i / 10 < 7))).collect();
         let clusters: Vec<u64> = (0..100).map(|i| i / 10).collect();
