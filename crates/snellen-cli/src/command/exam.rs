@@ -124,7 +124,7 @@ fn cache() -> Option<Cache> {
 
 /// What is asked beside questions.
 const PARTS: [(&str, &str); 2] = [
-    ("verdict", "which link fails from picture to answer, for every attribute and every binding of two"),
+    ("verdict", "which link fails, for every attribute and every binding"),
     ("units", "what each unit stands for, beside untrained models"),
 ];
 

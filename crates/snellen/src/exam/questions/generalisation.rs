@@ -49,7 +49,7 @@ impl Question for Generalisation {
     }
 
     fn purpose(&self) -> &'static str {
-        "what a reader of the image embedding carries over to them"
+        "what a reader of the image embedding carries over to pairs it never met"
     }
 
     fn about(&self, _: usize) -> String {

@@ -35,7 +35,7 @@ impl Question for SameObject {
     }
 
     fn purpose(&self) -> &'static str {
-        "whether they resemble each other more than those of two"
+        "whether patches are more like those of their own object"
     }
 
     fn about(&self, _: usize) -> String {
