@@ -59,6 +59,10 @@ fn class_folders_are_measured() {
         "exam --quick --model model --images photos --out out",
         &["--labels folders where each is a class", "images alone"],
     );
+    home.refuse(
+        "exam --quick --model model --images photos --labels folders --questions verdict --out none",
+        &["something that can be asked", "made of drawn scenes"],
+    );
     home.succeed("exam --quick --model model --images photos --labels folders --out out --json");
     assert_eq!(fs::read_to_string(home.path("out/run/labels.csv")).unwrap(), labels);
     let ran = home.run("record --model model --images photos --labels rows --out other");

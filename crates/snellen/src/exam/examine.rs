@@ -184,7 +184,7 @@ impl<'a> Plan<'a> {
 
     /// That not everything is left out.
     fn anything(&self, answered: &Answered) -> Result<()> {
-        let left_out: Vec<String> = answered
+        let mut left_out: Vec<String> = answered
             .iter()
             .filter_map(|(asked, card)| Some(format!("{}: {}", card.id, asked.left_out.as_ref()?)))
             .collect();
@@ -192,7 +192,9 @@ impl<'a> Plan<'a> {
         let units = self.config.units && self.examinee.model().is_some();
         // Of drawn scenes a question that this world does not allow is an answer as well.
         let whole = self.given.is_none() && self.examinee.has_texts();
-        if whole || verdict || units || left_out.is_empty() || left_out.len() < answered.len() {
+        left_out.extend(self.config.verdict.and(self.verdict_left_out()).map(str::to_owned));
+        let some = answered.iter().any(|(asked, _)| asked.left_out.is_none());
+        if whole || verdict || units || some || left_out.is_empty() {
             return Ok(());
         }
         Err(Error::mismatch("exam", "something that can be asked", left_out.join("; ")))

@@ -15,12 +15,15 @@ pub(super) fn guesses(rate: &Rate) -> bool {
     rate.accuracy.hi <= rate.chance + EQUIVALENT * (1.0 - rate.chance)
 }
 
-/// How many answers, of the kind that there were, would make the interval half as wide as [`EQUIVALENT`] is.
-pub(super) fn would_tell(rate: &Rate) -> usize {
+/// What would tell: as many answers, of the kind that there were, as make the interval half as wide as [`EQUIVALENT`] is.
+pub(super) fn would_tell(rate: &Rate) -> String {
     let accuracy = &rate.accuracy;
+    if accuracy.repeats() {
+        return "more pictures of the same combinations would not tell".to_owned();
+    }
     let half = (accuracy.hi - accuracy.lo) / 2.0;
     let wanted = EQUIVALENT * (1.0 - rate.chance) / 2.0;
-    (accuracy.n as f64 * (half / wanted).powi(2).max(1.0)).ceil() as usize
+    format!("about {} would tell", (accuracy.n as f64 * (half / wanted).powi(2).max(1.0)).ceil() as usize)
 }
 
 /// `83.3 % [78.1, 87.5]`.

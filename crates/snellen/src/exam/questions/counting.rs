@@ -112,7 +112,7 @@ impl Question for Counting {
             format!("How many objects there are it says no better than by guessing ({}).", percent(rate))
         } else {
             let (n, more) = (rate.accuracy.n, would_tell(rate));
-            format!("Whether it counts can't be told from {n} answers ({}); about {more} would tell.", percent(rate))
+            format!("Whether it counts can't be told from {n} answers ({}); {more}.", percent(rate))
         }]
     }
 }

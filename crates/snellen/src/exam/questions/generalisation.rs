@@ -6,7 +6,7 @@ use crate::exam::sentences::{list, word};
 use crate::exam::sitting::Sitting;
 use crate::measure::proportion::Difference;
 use crate::measure::{Confidence, Matrix};
-use crate::readers::{Ladder, Prepared, Reader, Split, Task, curves, paired};
+use crate::readers::{Ladder, Prepared, Reader, Split, Task, curves, paired, paired_mean};
 use crate::report::{Contrast, Grid, GridCell, NamedNumber, QuestionCard};
 use crate::scene::generate::independent;
 use crate::scene::{Combinations, Scene};
@@ -119,13 +119,20 @@ impl Question for Generalisation {
         let lost = |beyond_chance: &dyn Fn(&Difference) -> bool| -> Vec<(&str, &Difference)> {
             asked.iter().copied().filter(|(_, gap)| beyond_chance(gap)).collect()
         };
-        let some = lost(&|gap| gap.lo > 0.0);
-        if !some.is_empty() {
-            let each: Vec<String> = some.iter().map(|(id, gap)| format!("{} ({})", name(id), points(gap))).collect();
-            said.push(format!(
-                "A linear reader of the image embedding is worse at {} than where it was taught the combination.",
-                list(&each)
-            ));
+        // That the scenes are so says nothing of the model.
+        let more = |id: &str| own.contrast(&format!("excess_{id}")).is_some_and(|of| of.lo > 0.0);
+        let (own_loss, any): (Vec<_>, Vec<_>) = lost(&|gap| gap.lo > 0.0).into_iter().partition(|(id, _)| more(id));
+        for (of, beside) in [
+            (own_loss, "by more than readers of raw pixels and untrained models"),
+            (any, "as readers of raw pixels or untrained models may be"),
+        ] {
+            if !of.is_empty() {
+                let each: Vec<String> = of.iter().map(|(id, gap)| format!("{} ({})", name(id), points(gap))).collect();
+                said.push(format!(
+                    "A linear reader of the image embedding is worse at {} than where it was taught the combination, {beside}.",
+                    list(&each)
+                ));
+            }
         }
         let (kept, other): (Vec<_>, Vec<_>) =
             lost(&|gap| gap.lo <= 0.0 && gap.hi < LOST).into_iter().partition(|(id, _)| beyond(id));
@@ -218,14 +225,23 @@ fn push(
     let mut push = |id: String, title: String, difference| asked.contrasts.push(Contrast { id, title, difference });
     let both = format!("{} by {}", word(name(f)), word(name(other)));
     push(format!("gap_{id}"), format!("{both}: seen less held out"), less(&own.seen, &own.held_out)?);
+    let gap = |of: &Across| of.seen.iter().zip(&of.held_out).map(|(seen, held)| seen - held).collect::<Vec<f64>>();
+    let (own_gap, mut excess): (_, Option<(&str, Difference)>) = (gap(own), None);
     let mut best: Option<(&str, Difference)> = None;
     for ((control, _), of) in matrices[1..].iter().zip(beside) {
         let slug = control.replace([' ', '(', ')'], "_").replace("__", "_").trim_end_matches('_').to_owned();
         push(format!("control_gap_{id}_{slug}"), format!("the same of {control}"), less(&of.seen, &of.held_out)?);
+        let more = paired_mean(&own_gap, &gap(of), &rows.cells, sitting.confidence)?;
+        if excess.is_none_or(|(_, least)| more.lo < least.lo) {
+            excess = Some((control, more));
+        }
         let difference = less(&own.held_out, &of.held_out)?;
         if best.is_none_or(|(_, least)| difference.estimate < least.estimate) {
             best = Some((control, difference));
         }
+    }
+    if let Some((control, difference)) = excess {
+        push(format!("excess_{id}"), format!("{both}: that gap, less that of {control}"), difference);
     }
     if let Some((control, difference)) = best {
         push(format!("beyond_{id}"), format!("{both}: held out, less that of {control}"), difference);

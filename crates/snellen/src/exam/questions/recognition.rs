@@ -119,7 +119,7 @@ impl Question for Recognition {
         }
         for named in open {
             said.push(format!(
-                "Whether it recognises the {} of a single object can't be told from {} answers ({}, chance {:.1} %); about {} would tell.",
+                "Whether it recognises the {} of a single object can't be told from {} answers ({}, chance {:.1} %); {}.",
                 named.title,
                 named.rate.accuracy.n,
                 percent(&named.rate),

@@ -83,7 +83,7 @@ pub(super) fn would_tell(accuracy: &Proportion, chance: f64, share: f64) -> Stri
     if away < 0.01 {
         return "it is that".to_owned();
     }
-    if accuracy.effective_n < 0.5 * accuracy.n as f64 {
+    if accuracy.repeats() {
         return "it differs between combinations, of which there are too few to tell".to_owned();
     }
     let half = (accuracy.hi - accuracy.lo) / 2.0;

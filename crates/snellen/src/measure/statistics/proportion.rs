@@ -38,6 +38,12 @@ pub struct Difference {
 }
 
 impl Proportion {
+    /// Whether answers depend on one another so much that more of the same clusters would add little: they are worth less than half of
+    /// their number.
+    pub fn repeats(&self) -> bool {
+        self.effective_n < 0.5 * self.n as f64
+    }
+
     /// Of `n` independent answers, `successes` of them right, with Wilson's interval.
     ///
     /// # Errors

@@ -39,6 +39,8 @@ fn combinations_known_by_heart_do_not_carry_over() {
         report.findings
     );
     assert!(!says(&report, "carries over"));
+    // Pixels lose less of it.
+    assert!(says(&report, "by more than readers of raw pixels") && !says(&report, "may be."), "{:?}", report.findings);
     let gap = *report.question("generalisation").unwrap().contrast("gap_shape_with_color").unwrap();
     assert!(gap.lo > 0.5, "{gap:?}");
 }
