@@ -1,12 +1,10 @@
 //! An array of a recording, a block of units at a time: so that what has to be in memory does not grow with the array.
 //!
 //! Ranks, p-values and intervals need all images of a unit, but of one unit only. An array of at most [`BLOCK_VALUES`] is read
-//! once and kept. A larger one is read once for every block of as many units as stay below that, whatever its size; its numbers
+//! once and kept. Of a larger one a pass reads a block of as many units as stay below that after another, whatever its size; its numbers
 //! come out the same.
 
 use crate::measure::Matrix;
-use crate::measure::design::Design;
-use crate::measure::encodes::{Criterion, Encodings, encodes_in_blocks};
 use crate::record::{ActivationStore, Layout, Progress};
 use crate::{Error, Result};
 use std::borrow::Cow;
@@ -14,81 +12,116 @@ use std::borrow::Cow;
 /// The most values of an array that are in memory at once: 1 GiB. (One unit always is.)
 pub(super) const BLOCK_VALUES: usize = 1 << 28;
 
+/// Where an array lies that is not in memory.
+pub(super) trait Stored {
+    /// All of it, row after row.
+    fn all(&self) -> Result<Vec<f32>>;
+
+    /// The columns of `units`, `[image, unit]`.
+    fn units(&self, units: &[usize]) -> Result<Vec<f32>>;
+}
+
+impl Stored for (&ActivationStore, &Layout) {
+    fn all(&self) -> Result<Vec<f32>> {
+        Ok(self.0.read(&self.1.id)?.1)
+    }
+
+    fn units(&self, units: &[usize]) -> Result<Vec<f32>> {
+        self.0.read_units(&self.1.id, units)
+    }
+}
+
 /// One array, to be measured.
 pub(super) struct Array<'a> {
-    /// Where it is read from, unless all of it is in memory.
-    stored: Option<(&'a ActivationStore, &'a Layout)>,
-    /// All of it, where that is allowed.
-    whole: Option<Matrix>,
+    values: Values<'a>,
     images: usize,
     units: usize,
     /// Units of a block.
     block: usize,
 }
 
+enum Values<'a> {
+    Held(Matrix),
+    Stored(Box<dyn Stored + 'a>),
+}
+
 impl<'a> Array<'a> {
     /// The array of `layout` with at most `most` values in memory.
     pub(super) fn open(store: &'a ActivationStore, layout: &'a Layout, most: usize) -> Result<Self> {
-        let (images, units) = (layout.shape[0], layout.row());
+        Self::stored((store, layout), [layout.shape[0], layout.row()], most)
+    }
+
+    /// An array `[image, unit]` that lies in `stored`, with at most `most` values in memory.
+    pub(super) fn stored(stored: impl Stored + 'a, [images, units]: [usize; 2], most: usize) -> Result<Self> {
         let block = (most / images).clamp(1, units);
-        let mut array = Self { stored: Some((store, layout)), whole: None, images, units, block };
         if block == units {
-            let (_, values) = store.read(&layout.id)?;
-            array.whole = Some(Matrix::new(images, units, values)?);
+            return Ok(Self::of(Matrix::new(images, units, stored.all()?)?));
         }
-        Ok(array)
+        Ok(Self { values: Values::Stored(Box::new(stored)), images, units, block })
     }
 
     /// An array that is in memory.
     pub(super) fn of(matrix: Matrix) -> Self {
         let (images, units) = (matrix.images(), matrix.units());
-        Self { stored: None, whole: Some(matrix), images, units, block: units }
+        Self { values: Values::Held(matrix), images, units, block: units }
     }
 
-    /// Every unit against every concept; stops between two blocks where `progress` says so.
-    pub(super) fn encodes(&self, design: &Design, by: &Criterion, progress: &dyn Progress) -> Result<Encodings> {
-        encodes_in_blocks(self.blocks(progress), design, by)
+    /// How many units it has.
+    pub(super) fn units(&self) -> usize {
+        self.units
     }
 
-    /// All of it, a block of neighbouring units after another.
+    /// All of it, a block of neighbouring units after another; each is read when it is asked for. Stops before one where `progress` says so.
     pub(super) fn blocks<'b>(
         &'b self,
         progress: &'b dyn Progress,
     ) -> impl Iterator<Item = Result<Cow<'b, Matrix>>> + use<'b, 'a> {
         (0..self.units.div_ceil(self.block)).map(move |block| {
-            if progress.is_cancelled() {
-                return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
+            Self::go_on(progress)?;
+            match &self.values {
+                Values::Held(matrix) => Ok(Cow::Borrowed(matrix)),
+                Values::Stored(stored) => {
+                    let units = block * self.block..((block + 1) * self.block).min(self.units);
+                    Ok(Cow::Owned(self.read(stored.as_ref(), &units.collect::<Vec<_>>())?))
+                }
             }
-            if let Some(matrix) = &self.whole {
-                return Ok(Cow::Borrowed(matrix));
-            }
-            let units: Vec<usize> = (block * self.block..((block + 1) * self.block).min(self.units)).collect();
-            Ok(Cow::Owned(self.matrix(&units)?))
         })
     }
 
-    /// The columns of `units`, `[image, unit]`.
-    pub(super) fn columns(&self, units: &[usize]) -> Result<Vec<Vec<f32>>> {
-        if let Some(matrix) = &self.whole {
-            return Ok(units.iter().map(|&unit| matrix.column(unit)).collect());
+    /// # Errors
+    /// When `progress` says to stop.
+    pub(super) fn go_on(progress: &dyn Progress) -> Result<()> {
+        if progress.is_cancelled() {
+            return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
         }
-        let blocks = units.chunks(self.block).map(|units| {
-            let matrix = self.matrix(units)?;
-            Ok((0..units.len()).map(|unit| matrix.column(unit)).collect::<Vec<_>>())
-        });
-        Ok(blocks.collect::<Result<Vec<_>>>()?.concat())
+        Ok(())
     }
 
-    fn matrix(&self, units: &[usize]) -> Result<Matrix> {
-        let Some((store, layout)) = self.stored else { unreachable!("what is not stored is in memory") };
-        Matrix::new(self.images, units.len(), store.read_units(&layout.id, units)?)
+    /// The columns of `units`, each one number an image; read at once where they fit a block.
+    pub(super) fn columns(&self, units: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let of = |matrix: &Matrix, units: &[usize]| units.iter().map(|&unit| matrix.column(unit)).collect::<Vec<_>>();
+        match &self.values {
+            Values::Held(matrix) => Ok(of(matrix, units)),
+            Values::Stored(stored) => {
+                let blocks = units.chunks(self.block).map(|units| {
+                    let matrix = self.read(stored.as_ref(), units)?;
+                    Ok(of(&matrix, &(0..units.len()).collect::<Vec<_>>()))
+                });
+                Ok(blocks.collect::<Result<Vec<_>>>()?.concat())
+            }
+        }
+    }
+
+    fn read(&self, stored: &dyn Stored, units: &[usize]) -> Result<Matrix> {
+        Matrix::new(self.images, units.len(), stored.units(units)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::Confidence;
+    use crate::measure::encodes::{Criterion, encodes_in_blocks};
+    use crate::measure::{Confidence, Design};
     use crate::record::{ArrayId, StoreWriter};
     use crate::scene::Concept;
 
@@ -116,8 +149,8 @@ mod tests {
         let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: Confidence::new(0.95)?, seed: 1 };
         let of = |most: usize| -> Result<_> {
             let array = Array::open(&store, &store.arrays()[0], most)?;
-            assert_eq!(array.whole.is_some(), most >= images * units);
-            Ok((array.encodes(&design, &criterion, &())?, array.columns(&[20, 3, 0])?))
+            assert_eq!(matches!(array.values, Values::Held(_)), most >= images * units);
+            Ok((encodes_in_blocks(array.blocks(&()), &design, &criterion)?, array.columns(&[20, 3, 0])?))
         };
         let whole = of(images * units)?;
         assert_eq!(whole.0.summary.encoding.any, 5);

@@ -40,18 +40,63 @@ impl Cards {
         Self { strongest: vec![None; design.concepts().len()], clearest: BTreeMap::new(), held_out }
     }
 
-    /// Looks at the units of a site, whose `cells` are `[unit, concept]`.
+    /// Looks at the units of a site, whose `cells` are `[unit, concept]`; the values of all that are kept are read at once.
     pub(super) fn site(
         &mut self,
-        [site, tokens]: [&str; 2],
+        of: [&str; 2],
         values: &Array<'_>,
         (design, factors): (&Design, &[String]),
         cells: &[UnitConcept],
         rows: &[UnitRow],
     ) -> Result<()> {
-        let mut better = BTreeMap::new();
-        let number = design.concepts().len();
-        for cells in cells.chunks(number) {
+        let stronger = self.stronger(of, design, cells);
+        let clearer = self.clearer(rows);
+        let units = stronger.values().copied().chain(clearer.iter().map(|(.., row)| row.unit as usize));
+        let mut columns = values.columns(&units.collect::<Vec<_>>())?.into_iter();
+        for (concept, column) in stronger.into_keys().zip(&mut columns) {
+            let Some(card) = &mut self.strongest[concept] else { continue };
+            let present = design.present(concept);
+            card.top_images = top(&column, card.partial < 0.0, &self.held_out);
+            card.top_with_concept = card.top_images.iter().filter(|i| present[**i]).count();
+            // Of the strata that these come from, equally: what as many drawn at random would show.
+            let share =
+                |images: &Vec<usize>| images.iter().filter(|i| present[**i]).count() as f64 / images.len() as f64;
+            let taken = |images: &Vec<usize>| card.top_images.iter().filter(|i| images.contains(i)).count() as f64;
+            let shown = self.held_out.iter().map(|images| share(images) * taken(images)).sum::<f64>();
+            card.base_rate = shown / card.top_images.len().max(1) as f64;
+            card.histogram = histogram(&column, present, &self.held_out);
+        }
+        for ((class, clarity, row), column) in clearer.into_iter().zip(columns) {
+            let of_unit = &cells[row.unit as usize * design.concepts().len()..][..design.concepts().len()];
+            let lowered = encoded(of_unit).first().is_some_and(|cell| partial(cell) < 0.0);
+            let card = ClassCard {
+                class,
+                site: of[0].to_owned(),
+                tokens: of[1].to_owned(),
+                unit: row.unit,
+                factors: row.decomposed.factors.iter().map(|f| factors[*f].clone()).collect(),
+                concepts: row.concepts.clone(),
+                cv_r2: row.decomposed.cv_r2.unwrap_or(0.0),
+                eta2_count: row.decomposed.eta2_count,
+                eta2_main: row.decomposed.eta2_main,
+                eta2_interaction: row.decomposed.eta2_interaction,
+                lowered,
+                top_images: top(&column, lowered, &self.held_out),
+            };
+            self.clearest.insert(class, (clarity, card));
+        }
+        Ok(())
+    }
+
+    /// Puts units that are stronger than those of sites before in their place, without pictures; gives them by concept.
+    fn stronger(
+        &mut self,
+        [site, tokens]: [&str; 2],
+        design: &Design,
+        cells: &[UnitConcept],
+    ) -> BTreeMap<usize, usize> {
+        let mut stronger = BTreeMap::new();
+        for cells in cells.chunks(design.concepts().len()) {
             // A unit is shown for the concept that moves it most, beyond the others that it needs.
             let encoded = encoded(cells);
             let Some(cell) = encoded.first() else { continue };
@@ -81,25 +126,15 @@ impl Cards {
                     base_rate: 0.0,
                     spatial: None,
                 });
-                better.insert(concept, cell.unit as usize);
+                stronger.insert(concept, cell.unit as usize);
             }
         }
-        let columns = values.columns(&better.values().copied().collect::<Vec<_>>())?;
-        for (&concept, column) in better.keys().zip(columns) {
-            if let Some(card) = &mut self.strongest[concept] {
-                let present = design.present(concept);
-                card.top_images = top(&column, card.partial < 0.0, &self.held_out);
-                card.top_with_concept = card.top_images.iter().filter(|i| present[**i]).count();
-                // Of the strata that these come from, equally: what as many drawn at random would show.
-                let share =
-                    |images: &Vec<usize>| images.iter().filter(|i| present[**i]).count() as f64 / images.len() as f64;
-                let taken = |images: &Vec<usize>| card.top_images.iter().filter(|i| images.contains(i)).count() as f64;
-                let shown = self.held_out.iter().map(|images| share(images) * taken(images)).sum::<f64>();
-                card.base_rate = shown / card.top_images.len().max(1) as f64;
-                card.histogram = histogram(&column, present, &self.held_out);
-            }
-        }
-        for class in SHOWN {
+        stronger
+    }
+
+    /// Of each class its clearest unit and how clear that is, where it is clearer than those of sites before.
+    fn clearer<'r>(&self, rows: &'r [UnitRow]) -> Vec<(UnitClass, f64, &'r UnitRow)> {
+        let of_class = |class: UnitClass| {
             // By what makes it of its class, not by what else explains it.
             let clarity = |of: &Decomposed| match class {
                 UnitClass::Count => of.eta2_count.unwrap_or(0.0),
@@ -107,32 +142,12 @@ impl Cards {
                 _ => of.eta2_main.unwrap_or(0.0),
             };
             let of_class = rows.iter().filter(|row| row.decomposed.class == class);
-            let row = of_class.reduce(|a, b| if clarity(&b.decomposed) > clarity(&a.decomposed) { b } else { a });
-            let Some(row) = row else { continue };
+            let row = of_class.reduce(|a, b| if clarity(&b.decomposed) > clarity(&a.decomposed) { b } else { a })?;
             let clarity = clarity(&row.decomposed);
-            if self.clearest.get(&class).is_some_and(|(best, _)| *best >= clarity) {
-                continue;
-            }
-            let of_unit = &cells[row.unit as usize * number..][..number];
-            let lowered = encoded(of_unit).first().is_some_and(|cell| partial(cell) < 0.0);
-            let column = values.columns(&[row.unit as usize])?.concat();
-            let card = ClassCard {
-                class,
-                site: site.to_owned(),
-                tokens: tokens.to_owned(),
-                unit: row.unit,
-                factors: row.decomposed.factors.iter().map(|f| factors[*f].clone()).collect(),
-                concepts: row.concepts.clone(),
-                cv_r2: row.decomposed.cv_r2.unwrap_or(0.0),
-                eta2_count: row.decomposed.eta2_count,
-                eta2_main: row.decomposed.eta2_main,
-                eta2_interaction: row.decomposed.eta2_interaction,
-                lowered,
-                top_images: top(&column, lowered, &self.held_out),
-            };
-            self.clearest.insert(class, (clarity, card));
-        }
-        Ok(())
+            let known = self.clearest.get(&class).is_some_and(|(best, _)| *best >= clarity);
+            (!known).then_some((class, clarity, row))
+        };
+        SHOWN.into_iter().filter_map(of_class).collect()
     }
 
     /// The strongest unit of each concept, strongest first, and the clearest of each class.

@@ -3,17 +3,16 @@
 use super::blocks::Array;
 use super::cards::Cards;
 use super::given::Given;
+use super::pass::{Against, Seen};
 use super::second::{Second, SecondEncoder};
 use super::tables::{Sink, SiteTables, Sums};
 use crate::Result;
 use crate::measure::Design;
 use crate::measure::co_encoding::co_encoding;
 use crate::measure::encodes::{Criterion, Encodings};
-use crate::measure::factorial::{Rule, decompose_in_blocks};
 use crate::measure::pairs_table::SitePairs;
 use crate::measure::superposition::{ConceptGeometry, SiteGeometry, Superposition};
 use crate::measure::terms::{FEWEST, Terms};
-use crate::measure::units_table::UnitRow;
 use crate::record::Progress;
 use crate::report::{PairCard, SiteUnits, Units};
 use crate::scene::Concept;
@@ -120,31 +119,21 @@ impl<'a> Measuring<'a> {
         progress: &dyn Progress,
     ) -> Result<()> {
         let design = &self.design;
-        let Encodings { cells, summary } = values.encodes(design, self.criterion, progress)?;
-        let rule = Rule::standard(self.criterion.q);
-        let decomposed = self.terms.as_ref().map(|terms| decompose_in_blocks(values.blocks(progress), terms, &rule));
-        let decomposed = decomposed.transpose()?.unwrap_or_default();
+        let against = Against {
+            criterion: self.criterion,
+            design,
+            terms: self.terms.as_ref(),
+            superposition: self.superposition.as_ref(),
+            second: self.second.as_ref(),
+        };
+        let Seen { encodings: Encodings { cells, summary }, units, geometry, ms_by_chance } =
+            against.pass(values, progress)?;
+        self.ms_by_chance = ms_by_chance;
         let mut classes = BTreeMap::new();
-        decomposed.iter().for_each(|unit| *classes.entry(unit.class).or_insert(0) += 1);
-        let mut units = Vec::new();
-        for block in values.blocks(progress).filter(|_| !decomposed.is_empty()) {
-            let (block, first) = (block?, units.len());
-            let of_block = first..first + block.units();
-            let concepts = design.concepts().len();
-            let cells = &cells[first * concepts..of_block.end * concepts];
-            let mut rows = UnitRow::of(&block, first, design, cells, &decomposed[of_block]);
-            if let Some(second) = &self.second {
-                let scores = second.scores(&block)?;
-                rows.iter_mut().zip(scores.units).for_each(|(row, ms)| row.ms = ms);
-                self.ms_by_chance = scores.by_chance;
-            }
-            units.extend(rows);
-        }
+        units.iter().for_each(|unit| *classes.entry(unit.decomposed.class).or_insert(0) += 1);
         if shown {
             self.cards.site([&site, &tokens], values, (design, &self.factors), &cells, &units)?;
         }
-        let together = self.superposition.as_ref();
-        let geometry = together.map(|of| of.measure(summary.units, values.blocks(progress))).transpose()?;
         let shared = co_encoding(&cells, design.concepts().len())?;
         self.units.sites.push(SiteUnits {
             site,
@@ -196,4 +185,79 @@ fn interfering(site: &str, of: &SiteGeometry, concepts: &[String]) -> Vec<PairCa
     cards.truncate(PAIRS);
     cards.retain(|card| sure(card) > 0.0);
     cards
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::blocks::Stored;
+    use super::super::tables::{Held, Tables};
+    use super::*;
+    use crate::measure::{Confidence, Matrix};
+    use crate::random;
+    use crate::scene::labels_csv::parse_labels;
+    use std::cell::Cell;
+
+    const IMAGES: usize = 120;
+    const UNITS: usize = 23;
+
+    /// Counts the values that are read.
+    struct Counted<'a>(&'a Matrix, &'a Cell<usize>);
+
+    impl Stored for Counted<'_> {
+        fn all(&self) -> Result<Vec<f32>> {
+            self.units(&(0..UNITS).collect::<Vec<_>>())
+        }
+
+        fn units(&self, units: &[usize]) -> Result<Vec<f32>> {
+            self.1.set(self.1.get() + units.len());
+            Ok((0..IMAGES).flat_map(|image| units.iter().map(move |&unit| self.0.row(image)[unit])).collect())
+        }
+    }
+
+    #[test]
+    fn an_array_is_read_once_and_the_units_to_show_once_more() -> Result<()> {
+        let values = [["red", "blue", "green"], ["disc", "square", "star"]];
+        let shown = |i: usize, factor: usize| [i % 3, i / 3 % 3][factor];
+        let line = |i: usize| format!("{i}.png,{},{}\n", values[0][shown(i, 0)], values[1][shown(i, 1)]);
+        let table = format!("filename,color_0,shape_0\n{}", (0..IMAGES).map(line).collect::<String>());
+        let labels = parse_labels("labels", table.as_bytes())?;
+        let mut rng = random::stream(1, "noise", 0);
+        let value = |unit: usize, i: usize| match unit {
+            0..6 => f64::from(u8::from(shown(i, unit / 3) == unit % 3)),
+            6 => f64::from(u8::from(shown(i, 0) == 0 && shown(i, 1) == 0)),
+            _ => 0.0,
+        };
+        let planted = (0..IMAGES * UNITS).map(|at| 2.0 * value(at % UNITS, at / UNITS));
+        let matrix = planted.map(|value| (value + 0.3 * random::normal(&mut rng)) as f32).collect();
+        let matrix = Matrix::new(IMAGES, UNITS, matrix)?;
+        let by = Criterion { q: 0.05, min_effect: 0.3, confidence: Confidence::new(0.95)?, seed: 1 };
+        let read = Cell::new(0);
+        let measured = |block: usize| -> Result<_> {
+            let (mut measuring, mut held) = (Measuring::begin(&labels, None, &by)?, Held::default());
+            read.set(0);
+            let array = Array::stored(Counted(&matrix, &read), [IMAGES, UNITS], IMAGES * block)?;
+            measuring.site(SiteName::given("site"), &array, &mut held, &())?;
+            let concepts = measuring.concepts().to_vec();
+            Ok((held.with(measuring.sums(), concepts), read.get()))
+        };
+        let (whole, once) = measured(UNITS)?;
+        assert_eq!(once, UNITS);
+        let cards = whole.units.strongest.len() + whole.units.clearest.len();
+        assert!(whole.units.strongest.len() == 6 && whole.units.clearest.len() > 1, "{:?}", whole.units);
+        for block in [1, 5, 22] {
+            let (cut, more) = measured(block)?;
+            assert_eq!(more, UNITS + cards);
+            assert_eq!((&cut.cells, &cut.units.strongest), (&whole.cells, &whole.units.strongest));
+            // Shares are the same up to the order of sums, and all that is said of them is.
+            let said = |of: &Tables| {
+                let rows = of.rows[0].1.iter();
+                let rows: Vec<_> =
+                    rows.map(|r| (r.unit, r.decomposed.class, r.concepts.clone(), r.top_entropy)).collect();
+                let cards = of.units.clearest.iter();
+                (rows, cards.map(|card| (card.class, card.unit, card.top_images.clone())).collect::<Vec<_>>())
+            };
+            assert_eq!(said(&cut), said(&whole));
+        }
+        Ok(())
+    }
 }

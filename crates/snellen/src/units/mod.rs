@@ -9,6 +9,7 @@ mod driver;
 mod given;
 mod maps;
 mod measuring;
+mod pass;
 mod pixels;
 mod second;
 mod tables;

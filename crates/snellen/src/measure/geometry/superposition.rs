@@ -15,7 +15,7 @@ use crate::measure::fdr::benjamini_hochberg;
 use crate::measure::gram::Gram;
 use crate::measure::half::Half;
 use crate::measure::interference::{Factors, Probed, interference};
-use crate::measure::overlap::{Overlap, Overlaps};
+use crate::measure::overlap::{Overlap, Overlaps, SiteOverlaps};
 use crate::measure::probes::probe_scores;
 use crate::measure::terms::{FEWEST, LEAST, Terms};
 use crate::measure::{Design, Matrix};
@@ -200,18 +200,19 @@ impl Superposition {
         units: usize,
         blocks: impl IntoIterator<Item = Result<M>>,
     ) -> Result<SiteGeometry> {
-        let mut gram = Gram::new(self.rows.clone());
-        let mut overlaps = self.overlaps.site(units);
+        let mut site = self.site(units);
         for block in blocks {
-            let block = block?;
-            let matrix: &Matrix = block.borrow();
-            if matrix.images() != self.images {
-                let expected = format!("{} images, as the labels have", self.images);
-                return Err(Error::mismatch("activations", expected, matrix.images()));
-            }
-            gram.add(matrix);
-            overlaps.add(matrix);
+            site.add(block?.borrow())?;
         }
+        site.finish()
+    }
+
+    /// A site of `units` units, of which none was added yet.
+    pub(crate) fn site(&self, units: usize) -> SiteProducts<'_> {
+        SiteProducts { of: self, gram: Gram::new(self.rows.clone()), overlaps: self.overlaps.site(units) }
+    }
+
+    fn finish(&self, gram: Gram, overlaps: SiteOverlaps<'_>) -> Result<SiteGeometry> {
         let units = gram.units();
         let products = gram.finish();
         let part = |a: usize, b: usize| {
@@ -339,6 +340,37 @@ impl Superposition {
         let beyond = left(left(products.clone()).transpose().to_owned());
         let values = beyond.self_adjoint_eigenvalues(Side::Lower).map_err(failed)?;
         Ok(Spectrum { scaled, white, k95: leading(&values, 0.95) })
+    }
+}
+
+/// The units of a site so far: inner products of images, and overlaps of concepts.
+pub(crate) struct SiteProducts<'a> {
+    of: &'a Superposition,
+    gram: Gram,
+    overlaps: SiteOverlaps<'a>,
+}
+
+impl SiteProducts<'_> {
+    /// Adds the units of `matrix` behind those that were added.
+    ///
+    /// # Errors
+    /// When its images are not those of the labels.
+    pub(crate) fn add(&mut self, matrix: &Matrix) -> Result<()> {
+        if matrix.images() != self.of.images {
+            let expected = format!("{} images, as the labels have", self.of.images);
+            return Err(Error::mismatch("activations", expected, matrix.images()));
+        }
+        self.gram.add(matrix);
+        self.overlaps.add(matrix);
+        Ok(())
+    }
+
+    /// The concepts of the site.
+    ///
+    /// # Errors
+    /// When the products are too large to be decomposed.
+    pub(crate) fn finish(self) -> Result<SiteGeometry> {
+        self.of.finish(self.gram, self.overlaps)
     }
 }
 

@@ -197,54 +197,100 @@ pub fn encodes_in_blocks<M: Borrow<Matrix>>(
     design: &Design,
     criterion: &Criterion,
 ) -> Result<Encodings> {
-    criterion.check()?;
-    let concepts = design.concepts().len();
-    let halves = Halves::new(design, criterion);
-    let lifts = Lifts::new(design);
-    let (mut scored, mut by_chance, mut flagged, mut units) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut scoring = Scoring::new(design, criterion)?;
     for block in blocks {
-        let block = block?;
-        let matrix = block.borrow();
-        check_images(matrix, design)?;
-        let first = scored.len();
-        scored.resize(first + matrix.units() * concepts, Scored::NONE);
-        by_chance.resize(scored.len(), ByChance::NONE);
-        let odd = score(matrix, &halves, (design, &lifts), &mut scored[first..], &mut by_chance[first..]);
-        flagged.extend(odd.into_iter().map(|(unit, flag)| (units + unit, flag)));
-        units += matrix.units();
+        scoring.add(block?.borrow())?;
+    }
+    scoring.finish()
+}
+
+/// The units of a site so far, before anything is adjusted over all of them.
+pub(crate) struct Scoring<'a> {
+    design: &'a Design,
+    criterion: &'a Criterion,
+    halves: Halves,
+    lifts: Lifts<'a>,
+    /// `[unit, concept]`.
+    scored: Vec<Scored>,
+    /// `[unit, concept]`.
+    by_chance: Vec<ByChance>,
+    flagged: Vec<(usize, Flag)>,
+    units: usize,
+}
+
+impl<'a> Scoring<'a> {
+    /// Of no units yet.
+    ///
+    /// # Errors
+    /// When the criterion is out of range.
+    pub(crate) fn new(design: &'a Design, criterion: &'a Criterion) -> Result<Self> {
+        criterion.check()?;
+        Ok(Self {
+            design,
+            criterion,
+            halves: Halves::new(design, criterion),
+            lifts: Lifts::new(design),
+            scored: Vec::new(),
+            by_chance: Vec::new(),
+            flagged: Vec::new(),
+            units: 0,
+        })
     }
 
-    let adjusted = |p: &mut dyn Iterator<Item = f64>| benjamini_hochberg(&p.map(some).collect::<Vec<_>>());
-    let q = adjusted(&mut scored.iter().map(|cell| cell.p))?;
-    let partial_q = adjusted(&mut scored.iter().map(|cell| cell.beyond.p))?;
-    let null_q = adjusted(&mut by_chance.iter().map(|cell| cell.p))?;
-    let null = |index: usize| {
-        let ByChance { chosen, effect, .. } = by_chance[index];
-        criterion.met([f64::from(chosen), f64::from(effect)], null_q[index])
-    };
-    let null = Counts::of((0..scored.len()).map(null), concepts);
-    drop(by_chance);
-    let cell = |index: usize| {
-        let Scored { p, auroc, interval, beyond, lift, mi } = scored[index];
-        let [effect_lo, effect_hi] = interval.map(effect);
-        let partial = some(beyond.p).zip(some(beyond.effect)).zip(partial_q[index]);
-        UnitConcept {
-            unit: (index / concepts) as u32,
-            concept: (index % concepts) as u32,
-            chosen: some(p).zip(q[index]).map(|(p, q)| Chosen { p, q }),
-            held_out: some(auroc).map(|auroc| HeldOut { auroc, effect: effect(auroc), effect_lo, effect_hi }),
-            partial: partial.map(|((p, effect), q)| {
-                let [effect_lo, effect_hi] = beyond.interval;
-                Partial { p, q, effect, effect_lo, effect_hi }
-            }),
-            encodes: criterion.met([beyond.chosen, beyond.effect], partial_q[index]),
-            lift,
-            mi,
-        }
-    };
-    let cells: Vec<UnitConcept> = (0..units * concepts).into_par_iter().map(cell).collect();
-    let encoding = Counts::of(cells.iter().map(|cell| cell.encodes), concepts);
-    Ok(Encodings { cells, summary: Summary { units, flagged, encoding, null } })
+    /// Adds the units of `matrix` behind those that were added.
+    ///
+    /// # Errors
+    /// When it has no images, or others than the design.
+    pub(crate) fn add(&mut self, matrix: &Matrix) -> Result<()> {
+        check_images(matrix, self.design)?;
+        let first = self.scored.len();
+        self.scored.resize(first + matrix.units() * self.halves.concepts, Scored::NONE);
+        self.by_chance.resize(self.scored.len(), ByChance::NONE);
+        let (scored, by_chance) = (&mut self.scored[first..], &mut self.by_chance[first..]);
+        let odd = score(matrix, &self.halves, (self.design, &self.lifts), scored, by_chance);
+        self.flagged.extend(odd.into_iter().map(|(unit, flag)| (self.units + unit, flag)));
+        self.units += matrix.units();
+        Ok(())
+    }
+
+    /// All cells, adjusted.
+    ///
+    /// # Errors
+    /// When a p is none.
+    pub(crate) fn finish(self) -> Result<Encodings> {
+        let Self { criterion, scored, by_chance, flagged, units, halves: Halves { concepts, .. }, .. } = self;
+        let adjusted = |p: &mut dyn Iterator<Item = f64>| benjamini_hochberg(&p.map(some).collect::<Vec<_>>());
+        let q = adjusted(&mut scored.iter().map(|cell| cell.p))?;
+        let partial_q = adjusted(&mut scored.iter().map(|cell| cell.beyond.p))?;
+        let null_q = adjusted(&mut by_chance.iter().map(|cell| cell.p))?;
+        let null = |index: usize| {
+            let ByChance { chosen, effect, .. } = by_chance[index];
+            criterion.met([f64::from(chosen), f64::from(effect)], null_q[index])
+        };
+        let null = Counts::of((0..scored.len()).map(null), concepts);
+        drop(by_chance);
+        let cell = |index: usize| {
+            let Scored { p, auroc, interval, beyond, lift, mi } = scored[index];
+            let [effect_lo, effect_hi] = interval.map(effect);
+            let partial = some(beyond.p).zip(some(beyond.effect)).zip(partial_q[index]);
+            UnitConcept {
+                unit: (index / concepts) as u32,
+                concept: (index % concepts) as u32,
+                chosen: some(p).zip(q[index]).map(|(p, q)| Chosen { p, q }),
+                held_out: some(auroc).map(|auroc| HeldOut { auroc, effect: effect(auroc), effect_lo, effect_hi }),
+                partial: partial.map(|((p, effect), q)| {
+                    let [effect_lo, effect_hi] = beyond.interval;
+                    Partial { p, q, effect, effect_lo, effect_hi }
+                }),
+                encodes: criterion.met([beyond.chosen, beyond.effect], partial_q[index]),
+                lift,
+                mi,
+            }
+        };
+        let cells: Vec<UnitConcept> = (0..units * concepts).into_par_iter().map(cell).collect();
+        let encoding = Counts::of(cells.iter().map(|cell| cell.encodes), concepts);
+        Ok(Encodings { cells, summary: Summary { units, flagged, encoding, null } })
+    }
 }
 
 fn check_images(matrix: &Matrix, design: &Design) -> Result<()> {

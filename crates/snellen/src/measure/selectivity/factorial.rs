@@ -158,35 +158,87 @@ pub fn decompose_in_blocks<M: Borrow<Matrix>>(
     terms: &Terms,
     rule: &Rule,
 ) -> Result<Vec<Decomposed>> {
-    let mut fits: Vec<Fit> = Vec::new();
+    let mut fits = Fits::new(terms);
     for block in blocks {
-        let block = block?;
-        let matrix: &Matrix = block.borrow();
+        fits.add(block?.borrow())?;
+    }
+    fits.finish(rule)
+}
+
+/// The units of a site so far, before anything is adjusted over all of them.
+pub(crate) struct Fits<'a> {
+    terms: &'a Terms,
+    all: Fitted,
+}
+
+/// Units side by side, whatever of them has a length of its own in one piece.
+#[derive(Default)]
+struct Fitted {
+    fits: Vec<Fit>,
+    /// `[unit, term]`: factors, then pairs of them.
+    tested: Vec<Option<Term>>,
+    /// `[unit, factor]`: the largest share of the squared level effects.
+    carried: Vec<f64>,
+}
+
+impl<'a> Fits<'a> {
+    /// Of no units yet.
+    pub(crate) fn new(terms: &'a Terms) -> Self {
+        Self { terms, all: Fitted::default() }
+    }
+
+    /// Adds the units of `matrix` behind those that were added.
+    ///
+    /// # Errors
+    /// When it has other images than the terms.
+    pub(crate) fn add(&mut self, matrix: &Matrix) -> Result<()> {
+        let terms = self.terms;
         if matrix.images() != terms.images {
             let expected = format!("{} images, as the labels have", terms.images);
             return Err(Error::mismatch("activations", expected, matrix.images()));
         }
         let parts = 0..matrix.units().div_ceil(BLOCK);
-        fits.par_extend(parts.into_par_iter().flat_map_iter(|part| fit_block(matrix, terms, part)));
-    }
-    let tests = terms.without.len() + terms.with.len();
-    let of_terms = fits.iter().flat_map(|fit| fit.factors.iter().chain(&fit.pairs).map(|term| term.map(|term| term.p)));
-    let of_terms = benjamini_hochberg(&of_terms.collect::<Vec<_>>())?;
-    let mut decomposed: Vec<Decomposed> = fits
-        .par_iter()
-        .enumerate()
-        .map(|(unit, fit)| fit.decompose(terms, &of_terms[unit * tests..][..tests], rule))
-        .collect();
-    // Only where nothing else is found is it asked whether a unit counts: what a value explains, its count explains in part.
-    let asked =
-        decomposed.iter().zip(&fits).map(|(unit, fit)| fit.p_count.filter(|_| unit.class == UnitClass::Unexplained));
-    let of_count = benjamini_hochberg(&asked.collect::<Vec<_>>())?;
-    for ((unit, fit), q) in decomposed.iter_mut().zip(&fits).zip(of_count) {
-        if q.is_some_and(|q| q <= rule.q) && fit.r2_count > 0.0 {
-            (unit.class, unit.cv_r2) = (UnitClass::Count, Some(fit.r2_count));
+        let blocks: Vec<Fitted> = parts.into_par_iter().map(|part| fit_block(matrix, terms, part)).collect();
+        for Fitted { fits, tested, carried } in blocks {
+            self.all.fits.extend(fits);
+            self.all.tested.extend(tested);
+            self.all.carried.extend(carried);
         }
+        Ok(())
     }
-    Ok(decomposed)
+
+    /// Every unit, decomposed.
+    ///
+    /// # Errors
+    /// When a p is none.
+    pub(crate) fn finish(self, rule: &Rule) -> Result<Vec<Decomposed>> {
+        let Self { terms, all: Fitted { fits, tested, carried } } = self;
+        let tests = terms.without.len() + terms.with.len();
+        let of_terms = tested.iter().map(|term| term.map(|term| term.p));
+        let of_terms = benjamini_hochberg(&of_terms.collect::<Vec<_>>())?;
+        let factors = terms.levels.len();
+        let mut decomposed: Vec<Decomposed> = fits
+            .par_iter()
+            .enumerate()
+            .map(|(unit, fit)| {
+                let of = unit * tests..(unit + 1) * tests;
+                let carried = &carried[unit * factors..][..factors];
+                fit.decompose((terms, rule), &tested[of.clone()], &of_terms[of], carried)
+            })
+            .collect();
+        // Only where nothing else is found is it asked whether a unit counts: what a value explains, its count explains in part.
+        let asked = decomposed
+            .iter()
+            .zip(&fits)
+            .map(|(unit, fit)| fit.p_count.filter(|_| unit.class == UnitClass::Unexplained));
+        let of_count = benjamini_hochberg(&asked.collect::<Vec<_>>())?;
+        for ((unit, fit), q) in decomposed.iter_mut().zip(&fits).zip(of_count) {
+            if q.is_some_and(|q| q <= rule.q) && fit.r2_count > 0.0 {
+                (unit.class, unit.cv_r2) = (UnitClass::Count, Some(fit.r2_count));
+            }
+        }
+        Ok(decomposed)
+    }
 }
 
 /// A term of one unit.
@@ -204,10 +256,6 @@ struct Fit {
     r2_count: f64,
     r2_main: f64,
     p_count: Option<f64>,
-    factors: Vec<Option<Term>>,
-    pairs: Vec<Option<Term>>,
-    /// Per factor, the largest share of the squared level effects.
-    carried: Vec<f64>,
 }
 
 /// Residual sums of squares of the units of a block: of the fit, and of images left out.
@@ -244,7 +292,7 @@ fn f_test(small: &Residuals, large: &Residuals, unit: usize, images: usize) -> f
     checked_beta_reg(rest / 2.0, more / 2.0, rest / (rest + more * f)).unwrap_or(1.0)
 }
 
-fn fit_block(matrix: &Matrix, terms: &Terms, block: usize) -> Vec<Fit> {
+fn fit_block(matrix: &Matrix, terms: &Terms, block: usize) -> Fitted {
     let units = block * BLOCK..((block + 1) * BLOCK).min(matrix.units());
     let (images, number) = (matrix.images(), units.len());
     let mut columns = Vec::new();
@@ -265,7 +313,8 @@ fn fit_block(matrix: &Matrix, terms: &Terms, block: usize) -> Vec<Fit> {
     let with: Vec<Option<Residuals>> = terms.with.iter().map(|pair| pair.space.as_ref().map(of)).collect();
     let levels: Vec<Mat<f64>> = terms.levels.iter().map(|levels| &levels.map * values).collect();
     let r2 = |model: &Residuals, unit: usize| 1.0 - model.left_out[unit] / constant.left_out[unit];
-    let fit = |unit: usize| {
+    let mut all = Fitted::default();
+    for unit in 0..number {
         let term = |p, model: &Residuals| Term { p, r2: r2(model, unit) };
         let factor =
             |small: &Option<Residuals>| small.as_ref().map(|small| term(f_test(small, &main, unit, images), small));
@@ -273,17 +322,17 @@ fn fit_block(matrix: &Matrix, terms: &Terms, block: usize) -> Vec<Fit> {
             |large: &Option<Residuals>| large.as_ref().map(|large| term(f_test(&main, large, unit, images), large));
         let carried =
             |(levels, map): (&Levels, &Mat<f64>)| carried(map.col(unit).iter().copied().collect(), levels.shifts);
-        Fit {
+        all.fits.push(Fit {
             odd: odd[unit],
             r2_count: r2(&count, unit),
             r2_main: r2(&main, unit),
             p_count: (odd[unit].is_none() && count.rank > 1).then(|| f_test(&constant, &count, unit, images)),
-            factors: without.iter().map(factor).map(|term| term.filter(|_| odd[unit].is_none())).collect(),
-            pairs: with.iter().map(pair).map(|term| term.filter(|_| odd[unit].is_none())).collect(),
-            carried: terms.levels.iter().zip(&levels).map(carried).collect(),
-        }
-    };
-    (0..number).map(fit).collect()
+        });
+        let tested = without.iter().map(factor).chain(with.iter().map(pair));
+        all.tested.extend(tested.map(|term| term.filter(|_| odd[unit].is_none())));
+        all.carried.extend(terms.levels.iter().zip(&levels).map(carried));
+    }
+    all
 }
 
 fn oddity(values: &[f32]) -> Option<UnitClass> {
@@ -312,7 +361,14 @@ fn carried(mut effects: Vec<f64>, shifts: bool) -> f64 {
 }
 
 impl Fit {
-    fn decompose(&self, terms: &Terms, q: &[Option<f64>], rule: &Rule) -> Decomposed {
+    /// By its terms, the q of each, and what the values of each factor carry.
+    fn decompose(
+        &self,
+        (terms, rule): (&Terms, &Rule),
+        tested: &[Option<Term>],
+        q: &[Option<f64>],
+        carried: &[f64],
+    ) -> Decomposed {
         if let Some(class) = self.odd {
             let none = None;
             return Decomposed {
@@ -325,9 +381,10 @@ impl Fit {
             };
         }
         let passes = |q: &Option<f64>| q.is_some_and(|q| q <= rule.q);
-        let (of_factors, of_pairs) = q.split_at(self.factors.len());
+        let ((factors, pairs), (of_factors, of_pairs)) =
+            (tested.split_at(terms.without.len()), q.split_at(terms.without.len()));
         let best = |terms: &mut dyn Iterator<Item = f64>| terms.reduce(f64::max);
-        let passing = self.pairs.iter().zip(of_pairs).zip(&terms.with).filter(|((_, q), _)| passes(q));
+        let passing = pairs.iter().zip(of_pairs).zip(&terms.with).filter(|((_, q), _)| passes(q));
         let passing = passing.filter_map(|((term, _), pair)| term.map(|term| (term.r2, pair.factors)));
         let with = passing.reduce(|a, b| if b.0 > a.0 { b } else { a }).filter(|(r2, _)| *r2 > self.r2_main);
         let r2_with = with.map(|(r2, _)| r2);
@@ -336,14 +393,14 @@ impl Fit {
         let share = |gain: f64| if explained > 0.0 { gain / explained } else { 0.0 };
         let bound = r2_with.map_or(0.0, |r2| share(r2 - self.r2_main));
         let relevant = |f: &usize| {
-            let term = self.factors[*f].filter(|_| passes(&of_factors[*f]));
+            let term = factors[*f].filter(|_| passes(&of_factors[*f]));
             term.is_some_and(|term| share(self.r2_main - term.r2) >= rule.relevant)
         };
-        let factors: Vec<usize> = (0..self.factors.len()).filter(relevant).collect();
+        let factors: Vec<usize> = (0..factors.len()).filter(relevant).collect();
         let (class, cv_r2) = match factors[..] {
             _ if bound >= rule.conjunction => (UnitClass::Conjunction, full),
             _ if bound >= rule.mixed => (UnitClass::Mixed, full),
-            [f] if self.carried[f] >= rule.carries => (UnitClass::Monosemantic, self.r2_main),
+            [f] if carried[f] >= rule.carries => (UnitClass::Monosemantic, self.r2_main),
             [_] => (UnitClass::Factor, self.r2_main),
             [] => (UnitClass::Unexplained, 0.0),
             _ => (UnitClass::Polysemantic, self.r2_main),
@@ -352,7 +409,7 @@ impl Fit {
             (UnitClass::Conjunction | UnitClass::Mixed, Some((_, pair))) => pair.to_vec(),
             _ => factors,
         };
-        let any = best(&mut self.pairs.iter().flatten().map(|term| term.r2));
+        let any = best(&mut pairs.iter().flatten().map(|term| term.r2));
         Decomposed {
             class,
             cv_r2: Some(cv_r2),

@@ -5,6 +5,7 @@
 //! zstd. The same units give the same bytes.
 
 use crate::Result;
+use crate::measure::auroc::Flag;
 use crate::measure::columns::{Column, batch};
 use crate::measure::encodes::UnitConcept;
 use crate::measure::factorial::Decomposed;
@@ -12,6 +13,10 @@ use crate::measure::lift::Lifts;
 use crate::measure::writer::Table;
 use crate::measure::{Design, Matrix};
 use arrow_array::RecordBatch;
+use rayon::prelude::*;
+
+/// Units of a block: as many as share a cache line of the matrix.
+const BLOCK: usize = 16;
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,31 +34,36 @@ pub struct UnitRow {
 }
 
 impl UnitRow {
-    /// Rows of the units of `matrix` from `first` on; `cells` are theirs, `[unit, concept]`.
+    /// Rows of all units of a site: `cells` are `[unit, concept]`, the others one a unit; without a monosemanticity score.
     pub fn of(
-        matrix: &Matrix,
-        first: usize,
         design: &Design,
         cells: &[UnitConcept],
-        decomposed: &[Decomposed],
+        decomposed: Vec<Decomposed>,
+        top_entropies: &[Option<f64>],
     ) -> Vec<Self> {
         let concepts = design.concepts().len();
-        let row = |(unit, decomposed): (usize, &Decomposed)| {
+        let row = |(unit, decomposed): (usize, Decomposed)| {
             let cells = &cells[unit * concepts..][..concepts];
             let effect = |cell: &&UnitConcept| cell.partial.map_or(0.0, |partial| partial.effect.abs());
             let mut encoded: Vec<&UnitConcept> = cells.iter().filter(|cell| cell.encodes).collect();
             encoded.sort_by(|a, b| effect(b).total_cmp(&effect(a)).then(a.concept.cmp(&b.concept)));
             let name = |cell: &UnitConcept| design.concepts()[cell.concept as usize].to_string();
-            Self {
-                unit: (first + unit) as u32,
-                decomposed: decomposed.clone(),
-                concepts: encoded.into_iter().map(name).collect(),
-                top_entropy: decomposed.cv_r2.map(|_| top_entropy(&matrix.column(unit), design)),
-                ms: None,
-            }
+            let concepts = encoded.into_iter().map(name).collect();
+            Self { unit: unit as u32, decomposed, concepts, top_entropy: top_entropies[unit], ms: None }
         };
-        decomposed.iter().enumerate().map(row).collect()
+        decomposed.into_iter().enumerate().map(row).collect()
     }
+}
+
+/// The [`top_entropy`] of every unit of `matrix`; `None` for flagged units.
+pub fn top_entropies(matrix: &Matrix, design: &Design) -> Vec<Option<f64>> {
+    let block = |b: usize| {
+        let mut columns = Vec::new();
+        matrix.columns(b * BLOCK..((b + 1) * BLOCK).min(matrix.units()), &mut columns);
+        let of = |values: &[f32]| Flag::of(values).is_none().then(|| top_entropy(values, design));
+        columns.chunks(matrix.images()).map(of).collect::<Vec<_>>()
+    };
+    (0..matrix.units().div_ceil(BLOCK)).into_par_iter().flat_map_iter(block).collect()
 }
 
 /// The entropy, in bits, of which concepts the images with the largest values show: of the shares of those images that show each,
