@@ -53,7 +53,7 @@ impl Load {
     /// Loads the model that `name` stands for; Ctrl-C stops a download, which goes on the next time.
     pub fn open(&self, name: &str) -> Result<Model> {
         Bars::new();
-        Model::open(name, &self.config()?, &Downloads::new())
+        Model::open(name, &self.config()?, &Downloads)
     }
 
     /// The same, as a library takes it.

@@ -2,6 +2,7 @@
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use snellen::progress::Progress;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -27,6 +28,17 @@ pub fn listen() {
 /// Whether the program was asked to stop since it listens.
 pub fn interrupted() -> bool {
     ASKED.get().is_some_and(|asked| asked.load(Ordering::SeqCst))
+}
+
+/// Says nothing of how far work has come, and stops it when the program was asked to.
+pub struct Listening;
+
+impl Progress for Listening {
+    fn advance(&self, _: usize, _: usize) {}
+
+    fn is_cancelled(&self) -> bool {
+        interrupted()
+    }
 }
 
 /// What asks to stop: also that a terminal was closed, unless that is to be ignored, as `nohup` has it.

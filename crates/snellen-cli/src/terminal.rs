@@ -4,12 +4,9 @@
 use crate::printable::{line, lines, printable};
 use crate::signals;
 use indicatif::{ProgressBar, ProgressStyle};
-use snellen::exam::Stages;
-use snellen::model::hub::Download;
-use snellen::record::Progress;
-use std::cell::Cell;
+use snellen::progress::{Progress, Stages};
+use std::cell::{Cell, OnceCell};
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A bar with rate and time left on standard error; invisible where that is no terminal.
@@ -102,41 +99,99 @@ impl Drop for Bar {
 }
 
 /// A bar for each file that comes from the Hub; Ctrl-C stops, and what came is kept.
-pub struct Downloads(Mutex<Option<(String, ProgressBar)>>);
+pub struct Downloads;
 
-impl Downloads {
-    pub fn new() -> Self {
-        Self(Mutex::new(None))
-    }
-}
-
-impl Download for Downloads {
-    fn advance(&self, file: &str, done: u64, total: u64) {
-        let Ok(mut current) = self.0.lock() else { return };
-        if current.as_ref().is_none_or(|(name, _)| name != file) {
-            let bar = ProgressBar::new(total);
-            let template = "{msg:<28} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec:>12}  {eta:>4} left";
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("━╸ "));
-            }
-            // The server says what it is called.
-            bar.set_message(line(file));
-            *current = Some((file.to_owned(), bar));
-        }
-        if let Some((_, bar)) = current.as_ref() {
-            bar.set_position(done);
-            if total > 0 && done >= total {
-                bar.finish_and_clear();
-            }
-        }
+impl Stages for Downloads {
+    fn begin(&self, file: &str) -> Box<dyn Progress + '_> {
+        // The server says what it is called.
+        Box::new(Download { file: line(file), bar: OnceCell::new() })
     }
 
     fn note(&self, what: &str) {
         note(what);
     }
+}
+
+/// One file. It has a bar once something of it comes.
+struct Download {
+    file: String,
+    bar: OnceCell<ProgressBar>,
+}
+
+impl Progress for Download {
+    fn advance(&self, done: usize, total: usize) {
+        let bar = self.bar.get_or_init(|| {
+            let bar = ProgressBar::new(total as u64);
+            let template = "{msg:<28} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec:>12}  {eta:>4} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("━╸ "));
+            }
+            bar.set_message(self.file.clone());
+            bar
+        });
+        bar.set_position(done as u64);
+        if total > 0 && done >= total {
+            bar.finish_and_clear();
+        }
+    }
 
     fn is_cancelled(&self) -> bool {
         signals::interrupted()
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The bar of a training run, in images.
+pub struct Training {
+    bar: ProgressBar,
+    /// Of a step.
+    images: u64,
+    begun: Cell<bool>,
+}
+
+impl Training {
+    /// Of `steps` steps; listens for Ctrl-C and its kin from now on.
+    pub fn new(steps: usize, images: usize) -> Self {
+        signals::listen();
+        let (steps, images) = (steps as u64, images as u64);
+        Self { bar: bar(steps * images, "training (images)"), images, begun: Cell::new(false) }
+    }
+
+    /// Says what is said beside the bar.
+    pub fn say(&self, what: String) {
+        self.bar.set_message(what);
+    }
+
+    /// Writes a line above the bar.
+    pub fn complain(&self, what: impl std::fmt::Display) {
+        self.bar.suspend(|| complain(what));
+    }
+}
+
+impl Progress for Training {
+    fn advance(&self, done: usize, _: usize) {
+        self.bar.set_position(done as u64 * self.images);
+        if !self.begun.replace(true) {
+            // A resumed run does not start at nothing.
+            self.bar.reset_eta();
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        signals::interrupted()
+    }
+}
+
+impl Drop for Training {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

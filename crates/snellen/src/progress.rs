@@ -1,13 +1,18 @@
 //! How far a long piece of work has come, whether to go on, and when to keep what there is.
+//!
+//! Work of several stages is given [`Stages`], one stage a [`Progress`]: which a caller has to write once, for models that are fetched
+//! (a file is a stage, its items are bytes), recordings, measures, exams and training alike. Whether to stop is asked in one place only,
+//! [`Progress::is_cancelled`].
 
 use crate::Result;
 
-/// Told of progress, and asked whether to stop. `()` listens to nothing and never stops.
+/// Told of the progress of one stage, and asked whether to stop. `()` listens to nothing and never stops.
 pub trait Progress {
-    /// `done` of `total` items are done; called first with what was done before, 0 unless earlier work is gone on with.
+    /// `done` of `total` items are done; called first with what was done before, 0 unless earlier work is gone on with. `total` is 0
+    /// where it is not known.
     fn advance(&self, done: usize, total: usize);
 
-    /// Whether to stop; asked between batches.
+    /// Whether to stop; asked between batches, and while something is waited for. What is kept then, the error says.
     fn is_cancelled(&self) -> bool {
         false
     }
@@ -25,4 +30,21 @@ pub trait Progress {
 
 impl Progress for () {
     fn advance(&self, _: usize, _: usize) {}
+}
+
+/// Told which stage begins; gives who is told how far it has come. `()` listens to nothing and never stops.
+pub trait Stages {
+    /// `stage` begins. It ends when what is given is dropped, perhaps without a word, and may lie in another.
+    fn begin(&self, stage: &str) -> Box<dyn Progress + '_>;
+
+    /// Something that a user should know although nothing failed.
+    fn note(&self, what: &str) {
+        let _ = what;
+    }
+}
+
+impl Stages for () {
+    fn begin(&self, _: &str) -> Box<dyn Progress + '_> {
+        Box::new(())
+    }
 }

@@ -2,13 +2,13 @@
 
 use crate::terminal::{self, Bars};
 use clap::Args;
-use snellen::exam::Stages;
 use snellen::lab::bias::{Bias, pair_power, site_biases};
 use snellen::lab::calibrate::{Calibration, Trial, calibrate};
 use snellen::lab::phantom::Noise;
 use snellen::measure::Confidence;
 use snellen::measure::proportion::Proportion;
 use snellen::output::write_file;
+use snellen::progress::Stages;
 use snellen::scene::labels::LabelTable;
 use snellen::scene::labels_csv::read_labels;
 use snellen::scene::{Combinations, World, generate};

@@ -3,11 +3,12 @@
 use crate::subject::{Loaded, Subject};
 use crate::terminal::{self, Bars};
 use clap::Args;
-use snellen::exam::{Stages, readable};
+use snellen::exam::readable;
 use snellen::intervene::{Action, Against, Edit, Effect, Intervention, Restored, Shown, Tokens, Units, write_cause};
 use snellen::measure::{Confidence, Interval};
 use snellen::model::Site;
 use snellen::output::{StagedDir, write_file};
+use snellen::progress::Stages;
 use snellen::scene::caption::TEMPLATES;
 use snellen::{Error, Result};
 use std::path::PathBuf;

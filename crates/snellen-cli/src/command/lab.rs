@@ -1,7 +1,7 @@
 //! `snellen lab`
 
 use super::ward::{self, Ward};
-use crate::{signals, terminal};
+use crate::terminal;
 use clap::{Args, Subcommand};
 use snellen::Result;
 use snellen::lab::{Evaluation, Event, Operation, Recipe, TrainConfig, operate, train};
@@ -75,28 +75,14 @@ pub fn run(lab: Lab) -> Result<()> {
         Lab::Ward(args) => ward::run(&args),
         Lab::Train(args) => {
             let recipe = Recipe::named_or_read(&args.recipe)?;
-            signals::listen();
-            let images = recipe.training.batch as u64;
-            let bar = terminal::bar(recipe.training.steps as u64 * images, "training (images)");
-            let mut first = true;
+            let bar = terminal::Training::new(recipe.training.steps, recipe.training.batch);
             let config = TrainConfig { seed: args.seed, resume: args.resume };
-            let last = train(&recipe, &config, &args.out, &mut |event| {
-                match event {
-                    Event::Step { step, loss } => {
-                        if first {
-                            // A resumed run does not start at nothing.
-                            bar.set_position((*step as u64 - 1) * images);
-                            bar.reset_eta();
-                        }
-                        first = false;
-                        bar.set_position(*step as u64 * images);
-                        bar.set_message(format!("step {step}, loss {loss:.3}"));
-                    }
-                    Event::Evaluated(evaluation) => bar.suspend(|| terminal::complain(line(evaluation) + "\n")),
-                }
-                !signals::interrupted()
-            });
-            bar.finish_and_clear();
+            let mut observe = |event: &Event| match event {
+                Event::Step { step, loss } => bar.say(format!("step {step}, loss {loss:.3}")),
+                Event::Evaluated(evaluation) => bar.complain(line(evaluation) + "\n"),
+            };
+            let last = train(&recipe, &config, &args.out, &mut observe, &bar);
+            drop(bar);
             let last = last?;
             if args.json {
                 let mut json = serde_json::Map::new();

@@ -3,11 +3,11 @@
 use crate::terminal::{self, Bars};
 use clap::Args;
 use snellen::Result;
-use snellen::exam::Stages;
 use snellen::measure::Confidence;
 use snellen::measure::encodes::Criterion;
 use snellen::measure::factorial::UnitClass;
 use snellen::output::StagedDir;
+use snellen::progress::Stages;
 use snellen::units::{Acts, Second, measure_given, measure_run};
 use std::path::PathBuf;
 

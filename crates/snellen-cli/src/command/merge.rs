@@ -4,7 +4,7 @@ use super::record::report;
 use crate::terminal::Bars;
 use clap::Args;
 use snellen::Result;
-use snellen::exam::Stages;
+use snellen::progress::Stages;
 use snellen::record::merge;
 use std::path::PathBuf;
 

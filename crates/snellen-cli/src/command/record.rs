@@ -5,8 +5,8 @@ use crate::models::{self, Load};
 use crate::terminal::{self, Bars};
 use clap::Args;
 use clap::builder::ArgPredicate;
-use snellen::exam::Stages;
 use snellen::intervene::Edit;
+use snellen::progress::Stages;
 use snellen::record::skipped::{self, Skipped};
 use snellen::record::{
     IMAGE_COLUMN, LabelsFrom, Only, Part, RecordConfig, RunManifest, SceneSource, Source, SourceConfig, Texts,

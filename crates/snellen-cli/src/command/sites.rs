@@ -21,7 +21,7 @@ pub struct Sites {
 /// Runs `snellen sites`.
 pub fn run(args: &Sites) -> Result<()> {
     Bars::new();
-    let config = ModelConfig::open(&args.model, &args.place.config(), &Downloads::new())?;
+    let config = ModelConfig::open(&args.model, &args.place.config(), &Downloads)?;
     let length = config.text.as_ref().map_or(0, |text| text.positions);
     let sites = [Site::all(&config, Tower::Vision), Site::all(&config, Tower::Text)].concat();
     let rows = sites.iter().map(|site| (site.to_string(), axes(*site, &config), site.shape(&config, 1, length)));

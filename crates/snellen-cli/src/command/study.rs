@@ -3,10 +3,10 @@
 use crate::scratch::Scratch;
 use crate::terminal::{self, Bars, Downloads};
 use clap::{Args, ValueEnum};
-use snellen::exam::Stages;
 use snellen::lab::Origin;
 use snellen::model::{Backend, LoadConfig, Model, Orientation};
 use snellen::output::StagedDir;
+use snellen::progress::Stages;
 use snellen::scene::labels_csv::read_labels;
 use snellen::study::link::Link;
 use snellen::study::{Embeddings, Study as Done, StudyConfig, Truth, embeddings, from_embeddings, from_model};
@@ -98,7 +98,7 @@ pub fn run(args: &Study) -> Result<()> {
             let load = |with: &LoadConfig| {
                 let backend = args.preprocessing.filter(|_| with.preprocessing.is_none());
                 let with = LoadConfig { backend, orientation: args.orientation, ..with.clone() };
-                Model::open(model, &with, &Downloads::new())
+                Model::open(model, &with, &Downloads)
             };
             let training = |model: &Model| Origin::training_of(&model.folder);
             from_model(&load, &training, args.images.as_deref(), args.config(), folder, &bars)?

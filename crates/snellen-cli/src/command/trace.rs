@@ -3,7 +3,6 @@
 use crate::subject::{Loaded, Subject};
 use crate::terminal::{self, Bars};
 use clap::{Args, ValueEnum};
-use snellen::exam::Stages;
 use snellen::intervene::Tokens;
 use snellen::intervene::trace::{
     Direction, PartKind, TowerMap, TraceConfig, UnitMap, picture, trace, trace_units, write_trace, write_units,
@@ -131,9 +130,8 @@ fn traced(of: &Loaded, args: &Trace, bars: &Bars) -> Result<Traced> {
         confidence: Confidence::new(args.confidence)?,
         seed: args.seed,
     };
-    let begin = |stage: &str| bars.begin(stage);
     match args.units {
-        Some(top) => trace_units(&of.model, &config, top as usize, &begin).map(Traced::Units),
-        None => trace(&of.model, &config, &begin).map(Traced::Maps),
+        Some(top) => trace_units(&of.model, &config, top as usize, bars).map(Traced::Units),
+        None => trace(&of.model, &config, bars).map(Traced::Maps),
     }
 }

@@ -48,12 +48,12 @@ pub fn run(args: &Ward) -> Result<()> {
     let beds = beds(args, &kinds)?;
     let mut patients = Vec::new();
     for bed in &beds {
-        bed.fill(&mut |bed, event| {
+        let mut observe = |bed: &Bed, event: &Event| {
             if let Event::Evaluated(evaluation) = event {
                 terminal::complain(format!("{}-{}: step {}\n", bed.kind.name(), bed.seed, evaluation.step));
             }
-            !signals::interrupted()
-        })?;
+        };
+        bed.fill(&mut observe, &signals::Listening)?;
         let patient = bed.examine(args.seed)?;
         if !args.json {
             let mark = if patient.right { "" } else { "  <- wrong" };

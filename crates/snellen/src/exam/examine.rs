@@ -13,25 +13,14 @@ use super::{findings, wording};
 use crate::intervene::trace::{picture, write_trace};
 use crate::intervene::write_cause;
 use crate::output::StagedDir;
-use crate::record::{FolderSource, Progress, SourceConfig};
+use crate::progress::{Progress, Stages};
+use crate::record::{FolderSource, SourceConfig};
 use crate::report::verdict::Verdict;
 use crate::report::{QuestionCard, Report, write_html};
 use crate::scene::caption::TEMPLATES;
 use crate::scene::{Canvas, World};
 use crate::{Error, Result};
 use std::path::Path;
-
-/// Told which stage begins; gives who is told how far it has come.
-pub trait Stages {
-    /// `stage` begins.
-    fn begin(&self, stage: &str) -> Box<dyn Progress + '_>;
-}
-
-impl Stages for () {
-    fn begin(&self, _: &str) -> Box<dyn Progress + '_> {
-        Box::new(())
-    }
-}
 
 /// Examines `examinee`, called `name`, into the new folder `out`: `report.json`, `report.html`, `answers.parquet`, and of a model `scenes/` (unless images
 /// are given) and `run/` with the recording and its tables.

@@ -1,7 +1,7 @@
 //! What an exam measures of a model's activations: units, beside untrained models, and what becomes of answers when they are changed.
 
 use super::cache::Cache;
-use super::examine::{Plan, Stages};
+use super::examine::Plan;
 use super::spatial;
 use crate::intervene::trace::{Direction, PartKind, TowerMap, TraceConfig, trace};
 use crate::intervene::{Against, Cost, MeasuredUnits, superposition_cost};
@@ -9,7 +9,8 @@ use crate::measure::encodes::Criterion;
 use crate::measure::pairs_table::SitePairs;
 use crate::measure::table::UnitConcepts;
 use crate::model::{self, Model, Point, Site, Tower, UntrainedKind};
-use crate::record::{ArrayId, FolderSource, Progress, RecordConfig, RunManifest, Unfinished, record};
+use crate::progress::{Progress, Stages};
+use crate::record::{ArrayId, FolderSource, RecordConfig, RunManifest, Unfinished, record};
 use crate::report::Units;
 use crate::scene::folder::write_folder;
 use crate::scene::{Scene, generate};
@@ -113,7 +114,7 @@ impl<'a> Plan<'a> {
             confidence: self.config.confidence,
             seed: self.config.seed,
         };
-        match trace(model, &config, &|stage| stages.begin(stage)) {
+        match trace(model, &config, stages) {
             Err(error) if error.kind() == ErrorKind::Input => Ok(None),
             maps => maps.map(Some),
         }

@@ -27,7 +27,7 @@ mod words;
 
 pub use cache::Cache;
 pub use config::ExamConfig;
-pub use examine::{Stages, examine, verdict};
+pub use examine::{examine, verdict};
 pub use examinee::Examinee;
 pub use pictures::Pictures;
 pub use question::{QUESTIONS, Question, questions};

@@ -10,6 +10,7 @@ use crate::measure::Confidence;
 use crate::model::checkpoint;
 use crate::model::{Model, ModelConfig, Preprocessing, Tokenizer, Towers};
 use crate::output::{Claim, StagedDir, fault};
+use crate::progress::Progress;
 use crate::scene::{Combinations, toml_error};
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
@@ -137,18 +138,19 @@ pub enum Event {
     Evaluated(Evaluation),
 }
 
-/// Trains `recipe` into the folder `out`, which must not exist unless `config.resume`. `observe` is told of every event and says whether
-/// to go on. A run that fails before its first evaluation leaves nothing. A finished run of the same recipe and seed that is resumed
-/// is left as it is.
+/// Trains `recipe` into the folder `out`, which must not exist unless `config.resume`. `observe` is told of every event; the items of
+/// `progress` are updates, and it is asked whether to stop after each. A run that fails before its first evaluation leaves nothing. A
+/// finished run of the same recipe and seed that is resumed is left as it is.
 ///
 /// # Errors
 /// [`Error::Exists`] if `out` is there and not to be resumed, or there is nothing to resume; when another process is training there;
-/// [`Error::Interrupted`] if `observe` says so.
+/// [`Error::Interrupted`] if `progress` says so.
 pub fn train(
     recipe: &Recipe,
     config: &TrainConfig,
     out: &Path,
-    observe: &mut dyn FnMut(&Event) -> bool,
+    observe: &mut dyn FnMut(&Event),
+    progress: &dyn Progress,
 ) -> Result<Evaluation> {
     let _claim = Claim::on(out)?;
     if let Some(last) = finished(recipe, config, out)? {
@@ -156,7 +158,7 @@ pub fn train(
     }
     recipe.check_memory()?;
     let mut run = Run::begin(recipe, config, out)?;
-    if let Err(error) = run.go_on(observe) {
+    if let Err(error) = run.go_on(observe, progress) {
         let resumable = matches!(error, Error::Interrupted { .. }) || config.resume || out.join(STATE).is_file();
         if !resumable {
             // The error that stopped the run is the one to tell of. The recipe goes last: with it, the rest can be resumed.
@@ -238,21 +240,23 @@ impl<'a> Run<'a> {
     }
 
     /// From where it is to the last update.
-    fn go_on(&mut self, observe: &mut dyn FnMut(&Event) -> bool) -> Result<()> {
+    fn go_on(&mut self, observe: &mut dyn FnMut(&Event), progress: &dyn Progress) -> Result<()> {
         let (recipe, steps) = (self.recipe, self.recipe.training.steps);
         let mut losses = Vec::new();
+        progress.advance(self.state.step, steps);
         while self.state.step < steps {
             let loss = self.update()?;
             losses.push(loss);
             let step = self.state.step;
-            let mut go_on = observe(&Event::Step { step, loss });
+            progress.advance(step, steps);
+            observe(&Event::Step { step, loss });
             if step.is_multiple_of(recipe.training.evaluate_every) || step == steps {
                 let evaluation = self.evaluate(losses.iter().sum::<f64>() / losses.len() as f64)?;
                 losses.clear();
                 self.save(evaluation.clone())?;
-                go_on &= observe(&Event::Evaluated(evaluation));
+                observe(&Event::Evaluated(evaluation));
             }
-            if !go_on && step < steps {
+            if step < steps && progress.is_cancelled() {
                 let kept =
                     format!("training up to the last evaluation is in {}; go on with --resume", self.out.display());
                 return Err(Error::Interrupted { kept });

@@ -4,7 +4,6 @@ use super::checkpoint::{Checkpoint, Shapes};
 use super::config::LeftAlone;
 use super::files::{self, Files, Format};
 use super::headers::Headers;
-use super::hub::Download;
 use super::layout::Layout;
 use super::openai;
 use super::preprocess::{Backend, Orientation};
@@ -13,6 +12,7 @@ use super::tokenizer::{self, Tokenizer};
 use super::weights::untrained::{Redrawn, Untrained};
 use super::{ModelConfig, Preprocessing, Towers, Transform, VisionPooling};
 use crate::engine::Precision;
+use crate::progress::Stages;
 use crate::{Error, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -97,9 +97,9 @@ impl Model {
     /// Reads a model by what a user calls it: a folder, a file of weights in the folder of its configuration, or `owner/name` or
     /// `owner/name@revision` on the Hub, whose files are fetched where they are not in its cache. What is a path here is taken for
     /// one.
-    pub fn open(model: &str, config: &LoadConfig, progress: &dyn Download) -> Result<Self> {
+    pub fn open(model: &str, config: &LoadConfig, stages: &dyn Stages) -> Result<Self> {
         let mut opened = Source::find(model)?
-            .with(config.place(), progress, |files, weights, name| Self::of_files(files, weights, name, config))?;
+            .with(config.place(), stages, |files, weights, name| Self::of_files(files, weights, name, config))?;
         opened.opened = Some((Opened::Named(model.to_owned()), config.clone()));
         Ok(opened)
     }
@@ -191,8 +191,8 @@ impl ModelConfig {
     /// What a model is made of, without reading its weights: their names and shapes are checked, and of the Hub no more than that is
     /// fetched. `model` is as [`Model::open`] takes it.
     /// Of `with`, only what says where the files are counts.
-    pub fn open(model: &str, with: &LoadConfig, progress: &dyn Download) -> Result<Self> {
-        Source::find(model)?.with(with.place(), progress, |files, weights, _| {
+    pub fn open(model: &str, with: &LoadConfig, stages: &dyn Stages) -> Result<Self> {
+        Source::find(model)?.with(with.place(), stages, |files, weights, _| {
             let headers = Headers::of(files);
             let files: &dyn Files = &headers;
             let Description { mut config, format, projects, path, bytes } = Description::read(files, weights)?;

@@ -14,7 +14,7 @@ use snellen::report::{Rate, Report};
 use std::path::Path;
 
 fn untrained(folder: &Path) -> Model {
-    train(&recipe(), &TrainConfig { seed: 3, resume: false }, folder, &mut |_| true).unwrap();
+    train(&recipe(), &TrainConfig { seed: 3, resume: false }, folder, &mut |_| (), &()).unwrap();
     Model::load(folder).unwrap()
 }
 
@@ -99,7 +99,7 @@ fn finds(report: &Report, words: &str) -> bool {
 #[test]
 fn an_untrained_model_is_said_to_have_learnt_nothing() {
     let home = tempfile::tempdir().unwrap();
-    train(&recipe(), &TrainConfig { seed: 3, resume: false }, &home.path().join("model"), &mut |_| true).unwrap();
+    train(&recipe(), &TrainConfig { seed: 3, resume: false }, &home.path().join("model"), &mut |_| (), &()).unwrap();
     let model = Model::load(&home.path().join("model")).unwrap();
     for (kind, seed) in [(UntrainedKind::Fresh, 77), (UntrainedKind::Shuffled, 78)] {
         let report = beside_untrained(&model.untrained(Untrained { kind, seed }).unwrap(), 150);

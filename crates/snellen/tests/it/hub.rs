@@ -13,7 +13,8 @@ mod server;
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use server::{Reply, Request, Server};
-use snellen::model::hub::{Download, Hub, Patience};
+use snellen::model::hub::{Hub, Patience};
+use snellen::progress::{Progress, Stages};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -135,12 +136,21 @@ impl Listener {
     }
 }
 
-impl Download for Listener {
-    fn advance(&self, file: &str, done: u64, total: u64) {
-        self.told.lock().unwrap().push((file.to_owned(), done, total));
+impl Stages for Listener {
+    fn begin(&self, file: &str) -> Box<dyn Progress + '_> {
+        Box::new(Fetched(self, file.to_owned()))
+    }
+}
+
+/// One file of it.
+struct Fetched<'a>(&'a Listener, String);
+
+impl Progress for Fetched<'_> {
+    fn advance(&self, done: usize, total: usize) {
+        self.0.told.lock().unwrap().push((self.1.clone(), done as u64, total as u64));
     }
 
     fn is_cancelled(&self) -> bool {
-        self.told.lock().unwrap().last().is_some_and(|told| told.1 >= self.enough)
+        self.0.told.lock().unwrap().last().is_some_and(|told| told.1 >= self.0.enough)
     }
 }

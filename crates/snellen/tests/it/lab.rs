@@ -4,6 +4,8 @@ use snellen::Error;
 use snellen::engine::Tape;
 use snellen::lab::{Event, Origin, Recipe, TrainConfig, train};
 use snellen::model::Model;
+use snellen::progress::Progress;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -26,6 +28,25 @@ pub fn recipe() -> Recipe {
     recipe
 }
 
+/// Stops after an update.
+struct StopAt(usize, Cell<usize>);
+
+impl StopAt {
+    fn step(step: usize) -> Self {
+        Self(step, Cell::new(0))
+    }
+}
+
+impl Progress for StopAt {
+    fn advance(&self, done: usize, _: usize) {
+        self.1.set(done);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.1.get() >= self.0
+    }
+}
+
 fn config(resume: bool) -> TrainConfig {
     TrainConfig { seed: 3, resume }
 }
@@ -43,7 +64,7 @@ fn undisturbed(threads: usize) -> BTreeMap<String, Vec<u8>> {
     let parent = tempfile::tempdir().unwrap();
     let out = parent.path().join("model");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| train(&recipe(), &config(false), &out, &mut |_| true)).unwrap();
+    pool.install(|| train(&recipe(), &config(false), &out, &mut |_| (), &())).unwrap();
     files(&out)
 }
 
@@ -69,7 +90,7 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
     let parent = tempfile::tempdir().unwrap();
     let out = parent.path().join("model");
     // Stopped after the fifth update: two updates past the evaluation that is kept.
-    let stopped = train(&recipe(), &config(false), &out, &mut |event| !matches!(event, Event::Step { step: 5, .. }));
+    let stopped = train(&recipe(), &config(false), &out, &mut |_| (), &StopAt::step(5));
     assert!(matches!(stopped, Err(Error::Interrupted { .. })), "{stopped:?}");
     assert!(!out.join("model.safetensors").exists());
     let mut steps = Vec::new();
@@ -77,9 +98,8 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
         if let Event::Step { step, .. } = event {
             steps.push(*step);
         }
-        true
     };
-    train(&recipe(), &config(true), &out, &mut observe).unwrap();
+    train(&recipe(), &config(true), &out, &mut observe, &()).unwrap();
     assert_eq!(steps, [4, 5, 6]);
     assert_eq!(files(&out), undisturbed(2));
 }
@@ -88,7 +108,7 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
 fn the_ordinary_loader_reads_what_was_trained() {
     let parent = tempfile::tempdir().unwrap();
     let out = parent.path().join("model");
-    train(&recipe(), &config(false), &out, &mut |_| true).unwrap();
+    train(&recipe(), &config(false), &out, &mut |_| (), &()).unwrap();
     let model = Model::load(&out).unwrap();
     let tokens =
         model.tokenizer().unwrap().encode(&["a red circle", "a photo of a pink hexagon and a black square"]).unwrap();
@@ -115,9 +135,8 @@ fn training_lowers_the_loss() {
         if let Event::Step { loss, .. } = event {
             losses.push(*loss);
         }
-        true
     };
-    train(&recipe, &config(false), &parent.path().join("model"), &mut observe).unwrap();
+    train(&recipe, &config(false), &parent.path().join("model"), &mut observe, &()).unwrap();
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     assert!(mean(&losses[140..]) < 0.8 * mean(&losses[..10]), "{losses:?}");
 }
@@ -127,14 +146,14 @@ fn what_cannot_be_resumed_is_refused() {
     let parent = tempfile::tempdir().unwrap();
     let out = parent.path().join("model");
     let refused = |result: snellen::Result<_>| assert!(result.is_err_and(|e| e.is_bad_input()));
-    refused(train(&recipe(), &config(true), &out, &mut |_| true));
-    train(&recipe(), &config(false), &out, &mut |event| !matches!(event, Event::Evaluated(_))).unwrap_err();
-    refused(train(&recipe(), &config(false), &out, &mut |_| true));
-    refused(train(&recipe(), &TrainConfig { seed: 4, resume: true }, &out, &mut |_| true));
+    refused(train(&recipe(), &config(true), &out, &mut |_| (), &()));
+    train(&recipe(), &config(false), &out, &mut |_| (), &StopAt::step(3)).unwrap_err();
+    refused(train(&recipe(), &config(false), &out, &mut |_| (), &()));
+    refused(train(&recipe(), &TrainConfig { seed: 4, resume: true }, &out, &mut |_| (), &()));
     let state = out.join("training.safetensors");
     let bytes = std::fs::read(&state).unwrap();
     std::fs::write(&state, &bytes[..bytes.len() / 2]).unwrap();
-    refused(train(&recipe(), &config(true), &out, &mut |_| true));
+    refused(train(&recipe(), &config(true), &out, &mut |_| (), &()));
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn an_operation_changes_one_map_and_is_noted() {
 fn a_bed_with_another_in_it_is_refused() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("healthy-3");
-    train(&recipe(), &TrainConfig { seed: 3, resume: false }, &folder, &mut |_| true).unwrap();
+    train(&recipe(), &TrainConfig { seed: 3, resume: false }, &folder, &mut |_| (), &()).unwrap();
     for other in ["blurred-2", "healthy-x", "memoriser-01", ".hidden", "blurred-3.partial"] {
         std::fs::create_dir(parent.path().join(other)).unwrap();
     }
@@ -119,7 +119,7 @@ fn a_bed_with_another_in_it_is_refused() {
         ]
     );
     assert_eq!(Bed::all(parent.path(), &[Kind::Memoriser]).unwrap().1.len(), 2);
-    let refused = beds[0].fill(&mut |_, _| true).unwrap_err();
+    let refused = beds[0].fill(&mut |_, _| (), &()).unwrap_err();
     assert!(refused.is_bad_input() && refused.to_string().contains("`healthy`"), "{refused}");
     // So small an embedding has no direction to spare.
     let turned = operate(&folder, Operation::Turn, 1, &parent.path().join("turned")).unwrap_err();

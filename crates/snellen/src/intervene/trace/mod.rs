@@ -37,7 +37,7 @@ use crate::Result;
 use crate::engine::Tape;
 use crate::measure::Confidence;
 use crate::model::{Model, Tower};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stages};
 use crate::scene::World;
 
 /// Tokens of a forward that goes on, at most: more are cut into several.
@@ -69,18 +69,15 @@ pub struct TraceConfig {
     pub seed: u64,
 }
 
-/// Told which stage begins; gives who is told how far it has come.
-pub type Begin<'a> = &'a dyn Fn(&str) -> Box<dyn Progress + 'a>;
-
 /// The maps of a model's towers.
 ///
 /// # Errors
 /// When the model or the world has no such thing, a group is empty in every twin, no captions of twins are of equal length (of the text
 /// tower), and [`Error::Interrupted`](crate::Error::Interrupted).
-pub fn trace(model: &Model, config: &TraceConfig, begin: Begin<'_>) -> Result<Vec<TowerMap>> {
+pub fn trace(model: &Model, config: &TraceConfig, stages: &dyn Stages) -> Result<Vec<TowerMap>> {
     let twins = Twins::draw(&config.world, config.twins, config.seed)?;
     let one = |tower: &Tower| {
-        let progress = begin(if *tower == Tower::Vision { "patching images" } else { "patching captions" });
+        let progress = stages.begin(if *tower == Tower::Vision { "patching images" } else { "patching captions" });
         let mut found: Option<Swept> = None;
         let refused = twins.each((model, *tower), |pairs| {
             let done = found.as_ref().map_or(0, |found| found.clean.len());
@@ -131,13 +128,13 @@ impl Progress for Further<'_> {
 ///
 /// # Errors
 /// As [`trace`].
-pub fn trace_units(model: &Model, config: &TraceConfig, top: usize, begin: Begin<'_>) -> Result<Vec<UnitMap>> {
+pub fn trace_units(model: &Model, config: &TraceConfig, top: usize, stages: &dyn Stages) -> Result<Vec<UnitMap>> {
     let twins = Twins::draw(&config.world, config.twins, config.seed)?;
     let one = |tower: &Tower| {
         let (towers, direction) = (&model.towers, config.direction);
         let mut estimates: Vec<Estimate> = Vec::new();
         let (mut done, mut margins) = (0, Vec::new());
-        let progress = begin("screening units");
+        let progress = stages.begin("screening units");
         let refused = twins.each((model, *tower), |pairs| {
             let further = Further { progress: progress.as_ref(), done, total: config.twins };
             let more = screen(towers, &model.config, pairs, direction, &further)?;
@@ -156,7 +153,7 @@ pub fn trace_units(model: &Model, config: &TraceConfig, top: usize, begin: Begin
         drop(progress);
         let chosen = units::choose(&estimates, top, config.seed);
         let nodes: Vec<(usize, Node)> = chosen.iter().map(|(k, _)| (estimates[*k].layer, estimates[*k].node)).collect();
-        let progress = begin("patching units");
+        let progress = stages.begin("patching units");
         let mut patched: Vec<Exact> = Vec::new();
         twins.each((model, *tower), |pairs| {
             let done = patched.first().map_or(0, |exact| exact.effects.len());

@@ -15,6 +15,7 @@ use crate::exam::{ExamConfig, verdict};
 use crate::measure::Confidence;
 use crate::measure::proportion::Proportion;
 use crate::model::Model;
+use crate::progress::Progress;
 use crate::report::verdict::{Failure, Verdict};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -159,7 +160,7 @@ impl Bed {
     ///
     /// # Errors
     /// As [`train`] and [`operate`]; when another model lies there.
-    pub fn fill(&self, observe: &mut dyn FnMut(&Self, &Event) -> bool) -> Result<()> {
+    pub fn fill(&self, observe: &mut dyn FnMut(&Self, &Event), progress: &dyn Progress) -> Result<()> {
         if self.folder.join(MODEL).is_file() {
             return self.check();
         }
@@ -167,12 +168,12 @@ impl Bed {
             Made::Trained(recipe) => {
                 let config = TrainConfig { seed: self.seed, resume: self.folder.is_dir() };
                 let recipe = Recipe::named_or_read(recipe)?;
-                train(&recipe, &config, &self.folder, &mut |event| observe(self, event)).map(drop)
+                train(&recipe, &config, &self.folder, &mut |event| observe(self, event), progress).map(drop)
             }
             Made::Operated(operation) => {
                 let dir = self.folder.parent().unwrap_or(Path::new("."));
                 let healthy = Self::new(dir, Kind::Healthy, self.seed);
-                healthy.fill(observe)?;
+                healthy.fill(observe, progress)?;
                 operate(&healthy.folder, operation, self.seed, &self.folder)
             }
         }

@@ -13,7 +13,8 @@
 use super::client::ANSWER_LIMIT;
 use super::id::{is_commit, is_file_name};
 use super::retry::wait;
-use super::{Download, Hub, HubId};
+use super::{Hub, HubId};
+use crate::progress::Progress;
 use crate::output::write_file;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -120,7 +121,7 @@ impl Folder {
 
     /// Waits until no other process or thread fetches this content. Where the file system has no locks there is none: writers
     /// put the same bytes to the same places, and the checksum decides.
-    pub(super) fn lock(&self, hub: &Hub, progress: &dyn Download, etag: &str) -> Result<Option<File>> {
+    pub(super) fn lock(&self, hub: &Hub, progress: &dyn Progress, etag: &str) -> Result<Option<File>> {
         let path = self.locks.join(format!("{etag}.lock"));
         make_parent(&path)?;
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;

@@ -9,6 +9,7 @@ use super::redirect::shown;
 use super::refusal::refusal;
 use super::repo::Repo;
 use super::retry::{Attempts, Fault, interrupted};
+use crate::progress::Progress;
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -32,12 +33,13 @@ pub(super) struct Remote {
 
 /// Fetches the commit's file `name`, which it has, and says where it lies.
 pub(super) fn fetch(repo: &Repo, name: &str) -> Result<PathBuf> {
-    let mut attempts = Attempts::new(repo.hub, repo.progress, repo.hub.patience);
+    let progress = repo.stages.begin(name);
+    let mut attempts = Attempts::new(repo.hub, progress.as_ref(), repo.hub.patience);
     // A server that knows no ranges may bring the same part again and again.
     let mut most = 0;
     loop {
         let mut length = 0;
-        match attempt(repo, name, &mut length) {
+        match attempt(repo, name, progress.as_ref(), &mut length) {
             Ok(path) => return Ok(path),
             Err(fault) => {
                 attempts.after(fault, length > most)?;
@@ -48,15 +50,15 @@ pub(super) fn fetch(repo: &Repo, name: &str) -> Result<PathBuf> {
 }
 
 /// `reached` becomes the length of what there is of the file.
-fn attempt(repo: &Repo, name: &str, reached: &mut u64) -> Result<PathBuf, Fault> {
+fn attempt(repo: &Repo, name: &str, progress: &dyn Progress, reached: &mut u64) -> Result<PathBuf, Fault> {
     let remote = describe(repo, name)?;
     let blob = repo.folder.blob(&remote.etag);
     let here = || blob.metadata().is_ok_and(|data| data.is_file() && remote.size.is_none_or(|size| size == data.len()));
     make_parent(&blob)?;
-    let _lock = repo.folder.lock(repo.hub, repo.progress, &remote.etag)?;
+    let _lock = repo.folder.lock(repo.hub, progress, &remote.etag)?;
     if !here() {
         let partial = repo.folder.partial(&remote.etag);
-        let before = transfer(repo, name, &remote, &partial, reached)?;
+        let before = transfer((repo, progress), &remote, &partial, reached)?;
         check(repo, name, &remote, &partial, before)?;
         match std::fs::rename(&partial, &blob) {
             // Where locks do not hold, another has done the same.
@@ -96,7 +98,12 @@ pub(super) fn describe(repo: &Repo, name: &str) -> Result<Remote, Fault> {
 }
 
 /// Brings `partial` to its full length; returns how much of it was there before.
-fn transfer(repo: &Repo, name: &str, remote: &Remote, partial: &Path, reached: &mut u64) -> Result<u64, Fault> {
+fn transfer(
+    (repo, progress): (&Repo, &dyn Progress),
+    remote: &Remote,
+    partial: &Path,
+    reached: &mut u64,
+) -> Result<u64, Fault> {
     let mut file =
         File::options().create(true).truncate(false).write(true).open(partial).map_err(Error::io(partial))?;
     let mut start = file.metadata().map_err(Error::io(partial))?.len();
@@ -151,8 +158,8 @@ fn transfer(repo: &Repo, name: &str, remote: &Remote, partial: &Path, reached: &
     let mut pace = Pace::new(repo.hub.patience.stall, done);
     loop {
         *reached = done;
-        repo.progress.advance(name, done, total.unwrap_or_default());
-        if repo.progress.is_cancelled() {
+        progress.advance(done as usize, total.unwrap_or_default() as usize);
+        if progress.is_cancelled() {
             return Err(interrupted(repo.hub).into());
         }
         let room = total.map_or(PIECE as u64, |total| (total - done).min(PIECE as u64)) as usize;
@@ -181,7 +188,7 @@ fn check(repo: &Repo, name: &str, remote: &Remote, partial: &Path, before: u64) 
     let Some(kind) = Checksum::of_etag(&remote.etag) else {
         if !repo.unchecked.replace(true) {
             let said = "the server gives no checksum of it, and perhaps of others, so that only lengths are compared";
-            repo.progress.note(&format!("{repo}: {name}: {said}"));
+            repo.stages.note(&format!("{repo}: {name}: {said}"));
         }
         return Ok(());
     };

@@ -9,6 +9,7 @@ use super::redirect::shown;
 use super::refusal::refusal;
 use super::retry::{Attempts, Fault, interrupted};
 use crate::Result;
+use crate::progress::Progress;
 use std::io::Read;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_LENGTH, RANGE};
@@ -37,20 +38,21 @@ impl Repo<'_> {
         if self.cut_off().is_some() || !self.lists(name)? {
             return Ok(None);
         }
-        let attempts = Attempts::new(self.hub, self.progress, self.hub.patience);
-        attempts.run(|| fetch(self, name)).map(Some)
+        let progress = self.stages.begin(name);
+        let attempts = Attempts::new(self.hub, progress.as_ref(), self.hub.patience);
+        attempts.run(|| fetch(self, name, progress.as_ref())).map(Some)
     }
 }
 
-fn fetch(repo: &Repo, name: &str) -> Result<Header, Fault> {
+fn fetch(repo: &Repo, name: &str, progress: &dyn Progress) -> Result<Header, Fault> {
     let remote = describe(repo, name)?;
-    let (mut bytes, total) = part(repo, &remote, 0, FIRST)?;
+    let (mut bytes, total) = part(repo, &remote, (0, FIRST), progress)?;
     let place = || format!("{repo}: {name}");
     let length = total.or(remote.size).ok_or_else(|| network(place(), "expected a length of the file, got none"))?;
     let said = bytes.first_chunk().map_or(0, |said| u64::from_le_bytes(*said)).saturating_add(8);
     let here = bytes.len() as u64;
     if said > here && here < length && said <= length.min(LONGEST) {
-        bytes.extend(part(repo, &remote, here, said - here)?.0);
+        bytes.extend(part(repo, &remote, (here, said - here), progress)?.0);
     }
     let least = said.min(length).min(FIRST);
     if (bytes.len() as u64) < least {
@@ -60,7 +62,12 @@ fn fetch(repo: &Repo, name: &str) -> Result<Header, Fault> {
 }
 
 /// `count` bytes from `start` on, fewer where the file ends, and how long the file is, as far as the server says.
-fn part(repo: &Repo, remote: &Remote, start: u64, count: u64) -> Result<(Vec<u8>, Option<u64>), Fault> {
+fn part(
+    repo: &Repo,
+    remote: &Remote,
+    (start, count): (u64, u64),
+    progress: &dyn Progress,
+) -> Result<(Vec<u8>, Option<u64>), Fault> {
     let range = format!("bytes={start}-{}", start + count - 1);
     let answer = repo.client.send(Ask::File, &remote.uri, &[(RANGE, &range)])?;
     let place = shown(&answer.uri);
@@ -80,7 +87,7 @@ fn part(repo: &Repo, remote: &Remote, start: u64, count: u64) -> Result<(Vec<u8>
     let mut pace = Pace::new(repo.hub.patience.stall, 0);
     let (mut bytes, mut piece, wanted) = (Vec::new(), vec![0; PIECE], skipped + count);
     loop {
-        if repo.progress.is_cancelled() {
+        if progress.is_cancelled() {
             return Err(interrupted(repo.hub).into());
         }
         let room = (wanted - bytes.len() as u64).min(PIECE as u64) as usize;

@@ -37,29 +37,11 @@ pub use header::Header;
 pub use id::HubId;
 pub use repo::Repo;
 
+use crate::progress::Stages;
 use crate::{Error, Result};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Told how far a download has come, and asked whether to stop. `()` listens to nothing and never stops.
-pub trait Download {
-    /// `done` of `total` bytes of `file` are here; called first with what was there already. `total` is 0 where the server
-    /// does not say how many there will be.
-    fn advance(&self, file: &str, done: u64, total: u64);
-
-    /// Something that a user should know although nothing failed.
-    fn note(&self, _: &str) {}
-
-    /// Whether to stop; asked after every piece. What came so far is kept.
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-}
-
-impl Download for () {
-    fn advance(&self, _: &str, _: u64, _: u64) {}
-}
 
 /// How long to wait and how often to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,8 +102,11 @@ impl Hub {
     ///
     /// A commit written in full of which files are in the cache asks for nothing. Offline, and where the Hub cannot be reached
     /// or fails, the cache's last answer counts; [`Repo::cut_off`] then says why.
-    pub fn open<'a>(&'a self, id: &HubId, progress: &'a dyn Download) -> Result<Repo<'a>> {
-        Repo::open(self, id, progress)
+    ///
+    /// A stage of `stages` is a file, called by its name in the repository, its items are bytes; or what is asked of the Hub, called by the
+    /// repository. It is asked whether to stop after every piece, and in every pause; what came so far is kept.
+    pub fn open<'a>(&'a self, id: &HubId, stages: &'a dyn Stages) -> Result<Repo<'a>> {
+        Repo::open(self, id, stages)
     }
 }
 

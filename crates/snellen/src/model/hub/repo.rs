@@ -7,7 +7,8 @@ use super::id::{is_commit, is_file_name};
 use super::redirect::shown;
 use super::refusal::refusal;
 use super::retry::{Attempts, Fault};
-use super::{Download, Hub, HubId, Patience, network};
+use super::{Hub, HubId, Patience, network};
+use crate::progress::Stages;
 use crate::{Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::cell::{Cell, OnceCell};
@@ -22,7 +23,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// A repository at one commit.
 pub struct Repo<'a> {
     pub(super) hub: &'a Hub,
-    pub(super) progress: &'a dyn Download,
+    pub(super) stages: &'a dyn Stages,
     pub(super) client: Client,
     pub(super) folder: Folder,
     pub(super) id: HubId,
@@ -53,10 +54,10 @@ struct Sibling {
 }
 
 impl<'a> Repo<'a> {
-    pub(super) fn open(hub: &'a Hub, id: &HubId, progress: &'a dyn Download) -> Result<Self> {
+    pub(super) fn open(hub: &'a Hub, id: &HubId, stages: &'a dyn Stages) -> Result<Self> {
         let mut repo = Self {
             hub,
-            progress,
+            stages,
             client: Client::new(hub)?,
             folder: Folder::new(hub, id),
             id: id.clone(),
@@ -174,7 +175,8 @@ impl<'a> Repo<'a> {
         let uri = self.uri(&format!("api/models/{}/revision/{}", self.id.repo(), escaped(self.id.revision())))?;
         let patience = self.hub.patience;
         let attempts = if replaceable { 1 } else { patience.attempts };
-        Attempts::new(self.hub, self.progress, Patience { attempts, ..patience }).run(|| {
+        let progress = self.stages.begin(self.id.repo());
+        Attempts::new(self.hub, progress.as_ref(), Patience { attempts, ..patience }).run(|| {
             let answer = self.client.send(Ask::Answer, &uri, &[])?;
             if !answer.response.status().is_success() {
                 return Err(refusal(self.hub, &self.client, &self.id, &answer));

@@ -1,6 +1,7 @@
 //! What may go away when tried again, and how long to wait for that.
 
-use super::{Download, Hub, Patience};
+use super::{Hub, Patience};
+use crate::progress::Progress;
 use crate::{Error, Result};
 use std::time::Duration;
 
@@ -44,13 +45,13 @@ impl From<Error> for Fault {
 /// Attempts in a row that brought nothing.
 pub(super) struct Attempts<'a> {
     hub: &'a Hub,
-    progress: &'a dyn Download,
+    progress: &'a dyn Progress,
     patience: Patience,
     failed: u32,
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn new(hub: &'a Hub, progress: &'a dyn Download, patience: Patience) -> Self {
+    pub(super) fn new(hub: &'a Hub, progress: &'a dyn Progress, patience: Patience) -> Self {
         Self { hub, progress, patience, failed: 0 }
     }
 
@@ -81,7 +82,7 @@ impl<'a> Attempts<'a> {
 }
 
 /// Sleeps, unless asked to stop.
-pub(super) fn wait(hub: &Hub, progress: &dyn Download, mut pause: Duration) -> Result<()> {
+pub(super) fn wait(hub: &Hub, progress: &dyn Progress, mut pause: Duration) -> Result<()> {
     loop {
         if progress.is_cancelled() {
             return Err(interrupted(hub));

@@ -2,7 +2,8 @@
 
 use super::subfolder::Subfolder;
 use crate::model::files::Files;
-use crate::model::hub::{Download, Header, Hub, HubId, Repo};
+use crate::model::hub::{Header, Hub, HubId, Repo};
+use crate::progress::Stages;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -53,13 +54,13 @@ impl Source {
     pub(in crate::model) fn with<T>(
         &self,
         (subfolder, weights): (Option<&str>, Option<&str>),
-        progress: &dyn Download,
+        stages: &dyn Stages,
         read: impl FnOnce(&dyn Files, Option<&str>, String) -> Result<T>,
     ) -> Result<T> {
         let Some(subfolder) = subfolder else {
-            return self.with_all(progress, |files, own, name| read(files, weights.or(own), name));
+            return self.with_all(stages, |files, own, name| read(files, weights.or(own), name));
         };
-        self.with_all(progress, |files, own, name| {
+        self.with_all(stages, |files, own, name| {
             if let Some(own) = own {
                 let expected = "a folder or a name on the Hub, where a sub-folder is asked for";
                 return Err(Error::mismatch(files.place(own), expected, "a file of weights"));
@@ -72,7 +73,7 @@ impl Source {
 
     fn with_all<T>(
         &self,
-        progress: &dyn Download,
+        stages: &dyn Stages,
         read: impl FnOnce(&dyn Files, Option<&str>, String) -> Result<T>,
     ) -> Result<T> {
         match self {
@@ -84,9 +85,9 @@ impl Source {
             Self::File { folder, name } => read(&folder.as_path(), Some(name), name.clone()),
             Self::Hub(id) => {
                 let hub = Hub::from_env()?;
-                let repo = hub.open(id, progress)?;
+                let repo = hub.open(id, stages)?;
                 if let Some(why) = repo.cut_off().filter(|_| !hub.offline) {
-                    progress.note(&format!(
+                    stages.note(&format!(
                         "{repo} is what was cached, which may be old, since the Hub cannot be asked: {why}"
                     ));
                 }

@@ -96,7 +96,7 @@ fn a_server_says_how_long_to_wait() {
     // And may be told to stop meanwhile.
     let bench = super::bench(|_| Reply::status(503).header("Retry-After", "50"));
     let stopped = Listener::stopping_at(0);
-    stopped.advance("before", 0, 0);
+    stopped.begin("before").advance(0, 0);
     let error = bench.hub.open(&REPO.parse().unwrap(), &stopped).map(|repo| repo.to_string()).unwrap_err();
     assert!(matches!(error, snellen::Error::Interrupted { .. }), "{error}");
 }

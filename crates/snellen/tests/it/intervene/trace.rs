@@ -11,7 +11,6 @@ use snellen::measure::Confidence;
 use snellen::model::checkpoint::Parameters;
 use snellen::model::tokenizer::Tokens;
 use snellen::model::{ActivationMut, Hook, LoadConfig, Model, ModelConfig, Pixels, Site, Tower, Towers};
-use snellen::record::Progress;
 use snellen::scene::World;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -403,8 +402,7 @@ fn many_twins_are_traced_as_few_are() {
         confidence: Confidence::new(0.95).unwrap(),
         seed: 2,
     };
-    let begin = |_: &str| -> Box<dyn Progress> { Box::new(()) };
-    let found = trace_model(&model, &config, &begin).unwrap();
+    let found = trace_model(&model, &config, &()).unwrap();
     let pairs = Twins::draw(&world, TWINS, 2).unwrap().images(&model, 0..TWINS).unwrap();
     let plan = Plan {
         parts: config.parts.clone(),
@@ -418,7 +416,7 @@ fn many_twins_are_traced_as_few_are() {
         .unwrap();
     assert_eq!(found, [map]);
 
-    let units = trace_units(&model, &config, 3, &begin).unwrap();
+    let units = trace_units(&model, &config, 3, &()).unwrap();
     let estimates = screen(&model.towers, &model.config, &pairs, config.direction, &()).unwrap();
     for (node, estimate) in units[0].nodes.iter().zip(&estimates) {
         let expected = estimate.estimate / units[0].spread;
