@@ -7,6 +7,11 @@
 //! scenes and asks the exam's questions while it does. [`bench`](mod@bench) holds what is
 //! timed when the engine is measured. [`torch`] reads files of PyTorch as data.
 //!
+//! # Features
+//!
+//! All are on unless `default-features = false`. `hub` fetches models from the Hugging Face Hub (without it a name on the Hub is an error);
+//! `lab` trains models, breeds the exam's patients and holds measures against what is known; `study` is arXiv 2508.16652.
+//!
 //! # From a model to its exam
 //!
 //! ```no_run
@@ -81,6 +86,7 @@ pub mod engine;
 pub mod error;
 pub mod exam;
 pub mod intervene;
+#[cfg(feature = "lab")]
 pub mod lab;
 pub mod measure;
 mod memory;
@@ -93,6 +99,7 @@ pub mod readers;
 pub mod record;
 pub mod report;
 pub mod scene;
+#[cfg(feature = "study")]
 pub mod study;
 pub mod tensors;
 pub mod torch;

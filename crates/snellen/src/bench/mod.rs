@@ -8,10 +8,12 @@ mod copies;
 mod forward;
 mod random;
 mod shapes;
+#[cfg(feature = "lab")]
 mod training;
 
 pub use copies::Copies;
 pub use forward::Forward;
 pub use random::towers;
 pub use shapes::{NAMES, named, small_clip};
+#[cfg(feature = "lab")]
 pub use training::Training;

@@ -7,6 +7,7 @@ pub mod config;
 mod encode;
 mod forward;
 pub mod hook;
+#[cfg(feature = "hub")]
 pub mod hub;
 mod load;
 pub mod parity;
@@ -31,6 +32,8 @@ pub use site::{BlockPoint, Point, Site, TokenAxis, Tower};
 pub use tokenizer::Tokenizer;
 pub use weights::checkpoint;
 pub use weights::files::Files;
+pub use weights::headers::Header;
+pub use weights::hub_id::HubId;
 pub(crate) use weights::initial;
 pub use weights::layout::{Layout, Qkv, TimmNames};
 pub use weights::untrained::{Untrained, UntrainedKind};

@@ -36,6 +36,7 @@ pub use canvas::{Canvas, MAX_SIDE};
 pub use check::MAX_NAME;
 pub use combinations::{Combination, Combinations};
 pub use factor::{Concept, Factor};
+#[cfg(feature = "lab")]
 pub(crate) use file::toml_error;
 pub use file::{MAX_WORLD_BYTES, NamedWorld, WORLDS};
 pub use free::Free;

@@ -11,11 +11,11 @@
 //! ```
 
 use super::client::ANSWER_LIMIT;
-use super::id::{is_commit, is_file_name};
 use super::retry::wait;
 use super::{Hub, HubId};
-use crate::progress::Progress;
+use crate::model::weights::hub_id::{is_commit, is_file_name};
 use crate::output::write_file;
+use crate::progress::Progress;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};

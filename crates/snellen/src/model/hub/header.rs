@@ -9,6 +9,7 @@ use super::redirect::shown;
 use super::refusal::refusal;
 use super::retry::{Attempts, Fault, interrupted};
 use crate::Result;
+use crate::model::Header;
 use crate::progress::Progress;
 use std::io::Read;
 use ureq::http::StatusCode;
@@ -22,15 +23,6 @@ const LONGEST: u64 = 100_000_000;
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 << 10;
-
-/// The beginning of a safetensors file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// At least the header and what stands before it, unless it is too long to be one.
-    pub bytes: Vec<u8>,
-    /// How long the file is, in bytes.
-    pub length: u64,
-}
 
 impl Repo<'_> {
     /// The header of the commit's file `name`; `None` if the commit has no such file, or the Hub can't be asked. Nothing is kept.

@@ -25,18 +25,18 @@ mod checksum;
 mod client;
 mod download;
 mod environment;
+mod files;
 mod header;
-mod id;
 mod pace;
 mod redirect;
 mod refusal;
 mod repo;
 mod retry;
 
-pub use header::Header;
-pub use id::HubId;
+pub(in crate::model) use files::with;
 pub use repo::Repo;
 
+use crate::model::HubId;
 use crate::progress::Stages;
 use crate::{Error, Result};
 use std::fmt;

@@ -3,11 +3,11 @@
 use super::cache::Folder;
 use super::client::{Ask, Client, body};
 use super::download::fetch;
-use super::id::{is_commit, is_file_name};
 use super::redirect::shown;
 use super::refusal::refusal;
 use super::retry::{Attempts, Fault};
 use super::{Hub, HubId, Patience, network};
+use crate::model::weights::hub_id::{is_commit, is_file_name};
 use crate::progress::Stages;
 use crate::{Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

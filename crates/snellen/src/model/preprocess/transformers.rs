@@ -178,7 +178,7 @@ impl Preprocessing {
 
 impl Preprocessing {
     /// What [`Preprocessing::parse`] and `transformers` read, for one that resizes, crops and normalises as CLIP's does.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         let sides = |[height, width]: [usize; 2]| serde_json::json!({"height": height, "width": width});
         let size = self.resize.first().map(|resize| match *resize {
             Resize::Squash(size) => sides(size),

@@ -2,7 +2,7 @@
 
 use crate::model::checkpoint::Checkpoint;
 use crate::model::config::{LeftAlone, ModelConfig, shown};
-use crate::model::hub::Header;
+use crate::model::headers::Header;
 use crate::model::layout::Layout;
 use crate::model::prefixes::{Prefixes, lack_text};
 use crate::{Error, Result};

@@ -4,13 +4,21 @@
 //! place on the disk and is never read.
 
 use crate::model::files::Files;
-use crate::model::hub::Header;
 use crate::{Error, Result};
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use tempfile::TempDir;
+
+/// The beginning of a safetensors file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// At least the header and what stands before it, unless it is too long to be one.
+    pub bytes: Vec<u8>,
+    /// How long the file is, in bytes.
+    pub length: u64,
+}
 
 /// Files whose weights can not be read. They are gone when this is dropped.
 pub(in crate::model) struct Headers<'a> {

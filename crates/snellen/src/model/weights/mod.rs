@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub(in crate::model) mod files;
 pub(in crate::model) mod headers;
+pub(in crate::model) mod hub_id;
 pub(crate) mod initial;
 pub(in crate::model) mod layout;
 pub(in crate::model) mod openai;

@@ -1,8 +1,10 @@
 //! What a user calls a model, and where that is.
 
 use super::subfolder::Subfolder;
+use crate::model::HubId;
 use crate::model::files::Files;
-use crate::model::hub::{Header, Hub, HubId, Repo};
+#[cfg(feature = "hub")]
+use crate::model::hub::with as of_hub;
 use crate::progress::Stages;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -83,51 +85,18 @@ impl Source {
                 read(&folder.as_path(), None, name)
             }
             Self::File { folder, name } => read(&folder.as_path(), Some(name), name.clone()),
-            Self::Hub(id) => {
-                let hub = Hub::from_env()?;
-                let repo = hub.open(id, stages)?;
-                if let Some(why) = repo.cut_off().filter(|_| !hub.offline) {
-                    stages.note(&format!(
-                        "{repo} is what was cached, which may be old, since the Hub cannot be asked: {why}"
-                    ));
-                }
-                let name = repo.to_string();
-                read(&repo, None, name)
-            }
+            Self::Hub(id) => of_hub(id, stages, read),
         }
     }
+}
+
+/// Without the feature `hub` nothing is fetched.
+#[cfg(not(feature = "hub"))]
+fn of_hub<T>(id: &HubId, _: &dyn Stages, _: impl FnOnce(&dyn Files, Option<&str>, String) -> Result<T>) -> Result<T> {
+    let expected = "a folder or a file of weights, since this program was built without the feature `hub`";
+    Err(Error::mismatch(id, expected, "a name on the Hub"))
 }
 
 fn ending(name: &str) -> Option<&str> {
     Path::new(name).extension().and_then(|ending| ending.to_str())
-}
-
-impl Files for Repo<'_> {
-    /// Cut off from the Hub, what is not in the cache is not there: most models lack some of the files that are looked for, and
-    /// a cache that Python filled does not say so.
-    fn file(&self, name: &str) -> Result<Option<PathBuf>> {
-        match self.cut_off() {
-            Some(_) => self.cached(name),
-            None => Repo::file(self, name),
-        }
-    }
-
-    fn has(&self, name: &str) -> Result<bool> {
-        Repo::has(self, name)
-    }
-
-    fn header(&self, name: &str) -> Result<Option<Header>> {
-        if self.cached(name)?.is_some() { Ok(None) } else { Repo::header(self, name) }
-    }
-
-    fn missing(&self, name: &str) -> Error {
-        match self.cut_off() {
-            Some(_) => self.missing_in_cache(name),
-            None => Error::mismatch(self.place(name), "a file", "no such file"),
-        }
-    }
-
-    fn place(&self, name: &str) -> String {
-        format!("{self}: {name}")
-    }
 }

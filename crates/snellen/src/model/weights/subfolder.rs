@@ -1,7 +1,7 @@
 //! A model in a folder inside another: `image_encoder` of a pipeline, one of several variants in a repository.
 
 use crate::model::files::Files;
-use crate::model::hub::Header;
+use crate::model::headers::Header;
 use crate::{Error, Result};
 use std::path::PathBuf;
 

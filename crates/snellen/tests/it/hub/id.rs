@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use snellen::model::hub::HubId;
+use snellen::model::HubId;
 
 #[test]
 fn names_are_read_and_written() {

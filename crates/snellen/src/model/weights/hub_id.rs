@@ -77,12 +77,12 @@ impl fmt::Display for HubId {
 }
 
 /// Whether `text` is the full name of a commit, 40 lowercase hexadecimal digits.
-pub(super) fn is_commit(text: &str) -> bool {
+pub(in crate::model) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Whether a file of a repository may be called that: relative, and staying where it is put on any system.
-pub(super) fn is_file_name(name: &str) -> bool {
+pub(in crate::model) fn is_file_name(name: &str) -> bool {
     name.len() <= LONGEST_PATH
         && !name.contains(['\\', ':'])
         && !name.chars().any(char::is_control)
