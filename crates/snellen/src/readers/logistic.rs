@@ -190,17 +190,17 @@ pub(super) fn read(
     seed: u64,
 ) -> Result<super::Reading> {
     let fold = split::deal(task, train, folds, &mut random::stream(seed, "inner folds", 0))?;
-    let rows = Rows::new(prepared.with_constant(train), train, task, fold);
+    let (x, questions) = prepared.within(train, asked)?;
+    let rows = Rows::new(x, train, task, fold);
     let chosen = choose(&rows, folds, strengths, ROUGH, WORSE);
     let c = strengths[chosen.best];
     let found = solve(&rows, &[Problem { held: NONE, c }], vec![chosen.start], FINE).0.remove(0);
     let (d, o) = (rows.x.ncols(), outputs(task));
-    let coordinates = prepared.coordinates();
     let mut probabilities = Vec::with_capacity(asked.len() * task.classes());
-    for row in asked {
+    for (i, row) in asked.iter().enumerate() {
         let output = |k: usize| {
             let at = &found.at[k * d..][..d];
-            (0..d - 1).map(|j| coordinates[(*row, j)] * at[j]).sum::<f64>() + at[d - 1]
+            (0..d).map(|j| questions[(i, j)] * at[j]).sum::<f64>()
         };
         let mut z: Vec<f64> = if o == 1 { vec![0.0, output(0)] } else { (0..o).map(output).collect() };
         softmax(&mut z, task.allowed(*row), 0);

@@ -52,17 +52,11 @@ impl<'a> Prepared<'a> {
         };
         let total = (0..gram.nrows()).map(|k| gram[(k, k)]).sum::<f64>();
         let scale = if total > 0.0 { (total / n as f64).sqrt() } else { 1.0 };
-        let failed = |_| Error::mismatch(name, "inner products that can be decomposed", "others");
-        let eigen = gram.self_adjoint_eigen(Side::Lower).map_err(failed)?;
-        let (u, values) = (eigen.U(), eigen.S().column_vector());
-        let largest = (0..gram.nrows()).map(|k| values[k]).fold(0.0, f64::max);
-        // Values ascend: the last are the largest.
-        let rank = (0..gram.nrows()).filter(|k| values[*k] > RANK * largest && values[*k] > 0.0).count();
-        let last = gram.nrows().saturating_sub(1);
+        let (u, values) = spectrum(&gram, name)?;
         let (coordinates, axes) = if wide {
-            (Mat::from_fn(n, rank, |i, k| u[(i, last - k)] * values[last - k].sqrt() / scale), None)
+            (Mat::from_fn(n, values.len(), |i, k| u[(i, k)] * values[k].sqrt() / scale), None)
         } else {
-            let axes = Mat::from_fn(d, rank, |j, k| u[(j, last - k)] / scale);
+            let axes = Mat::from_fn(d, values.len(), |j, k| u[(j, k)] / scale);
             (product(centred.as_ref(), axes.as_ref()), Some(axes))
         };
         Ok(Self { name: name.to_owned(), matrix, means, scale, coordinates, axes })
@@ -109,6 +103,28 @@ impl<'a> Prepared<'a> {
         Mat::from_fn(rows.len(), last + 1, |i, j| if j == last { 1.0 } else { self.coordinates[(rows[i], j)] })
     }
 
+    /// The rows `train`, and the rows `asked` beside them, each with a last column of ones: by their coordinates, or where these are more
+    /// than there are rows `train`, along the principal components of those, about their mean. A penalised minimum over `train` lies in their
+    /// span, whichever of them it leaves out.
+    pub(super) fn within(&self, train: &[usize], asked: &[usize]) -> Result<(Mat<f64>, Mat<f64>)> {
+        let (n, d) = (train.len(), self.components());
+        if d < n {
+            return Ok((self.with_constant(train), self.with_constant(asked)));
+        }
+        let mean = |j: usize| train.iter().map(|row| self.coordinates[(*row, j)]).sum::<f64>() / n as f64;
+        let means: Vec<f64> = (0..d).map(mean).collect();
+        let about = |rows: &[usize]| Mat::from_fn(rows.len(), d, |i, j| self.coordinates[(rows[i], j)] - means[j]);
+        let x = about(train);
+        let (u, values) = spectrum(&product(x.as_ref(), x.transpose()), &self.name)?;
+        let rank = values.len();
+        let along = product(x.transpose(), u.as_ref());
+        let axes = Mat::from_fn(d, rank, |j, k| along[(j, k)] / values[k].sqrt());
+        let seen = Mat::from_fn(n, rank + 1, |i, k| if k == rank { 1.0 } else { u[(i, k)] * values[k].sqrt() });
+        let other = product(about(asked).as_ref(), axes.as_ref());
+        let other = Mat::from_fn(asked.len(), rank + 1, |i, k| if k == rank { 1.0 } else { other[(i, k)] });
+        Ok((seen, other))
+    }
+
     /// Weights `[component, output]` of coordinates as weights `[unit, output]` of the matrix as it was given, and what they
     /// give its mean row.
     pub(super) fn original(&self, weights: &Mat<f64>) -> (Mat<f64>, Vec<f64>) {
@@ -129,6 +145,20 @@ impl<'a> Prepared<'a> {
             .collect();
         (of_units, at_mean)
     }
+}
+
+/// Eigenvectors `[row, k]` of the inner products `gram` of what is called `name`, and their eigenvalues, the largest first; without
+/// those that are 0.
+fn spectrum(gram: &Mat<f64>, name: &str) -> Result<(Mat<f64>, Vec<f64>)> {
+    let failed = |_| Error::mismatch(name, "inner products that can be decomposed", "others");
+    let eigen = gram.self_adjoint_eigen(Side::Lower).map_err(failed)?;
+    let (u, values) = (eigen.U(), eigen.S().column_vector());
+    // They ascend.
+    let last = gram.nrows().saturating_sub(1);
+    let largest = if gram.nrows() == 0 { 0.0 } else { values[last] };
+    let rank = (0..gram.nrows()).filter(|k| values[*k] > RANK * largest && values[*k] > 0.0).count();
+    let values = (0..rank).map(|k| values[last - k]).collect();
+    Ok((Mat::from_fn(gram.nrows(), rank, |i, k| u[(i, last - k)]), values))
 }
 
 /// `a b`, on one thread: the same bytes at any number of them.
