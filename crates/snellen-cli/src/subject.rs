@@ -4,7 +4,7 @@ use crate::bundled;
 use crate::models::{self, Load};
 use clap::Args;
 use snellen::Result;
-use snellen::exam::Training;
+use snellen::exam::{Training, default_world};
 use snellen::lab::Origin;
 use snellen::model::Model;
 use snellen::scene::World;
@@ -16,7 +16,7 @@ pub struct Subject {
     model: Option<String>,
     #[command(flatten)]
     load: Load,
-    /// What scenes are made of: name of a world (`snellen scenes worlds`), or a TOML file of one; what a model of the lab was trained on, toy
+    /// What scenes are made of: name of a world (`snellen scenes worlds`), or a TOML file of one; what a model of the lab was trained on, hard
     /// for any other, where not given
     #[arg(long, value_name = "FILE|NAME")]
     world: Option<String>,
@@ -36,8 +36,7 @@ pub struct Loaded {
 impl Loaded {
     /// What scenes are made of.
     pub fn world(&self) -> World {
-        let own = || self.training.as_ref().map_or_else(World::toy, |training| training.world.clone());
-        self.named.clone().unwrap_or_else(own)
+        self.named.clone().unwrap_or_else(|| default_world(self.training.as_ref()))
     }
 }
 

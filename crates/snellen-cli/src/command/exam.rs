@@ -4,8 +4,8 @@ use crate::subject::Subject;
 use crate::terminal::{self, Bars};
 use clap::Args;
 use serde_json::{Value, json};
-use snellen::exam::{Cache, ExamConfig, QUESTIONS, Question, examine, questions};
-use snellen::record::{LabelsFrom, RunManifest};
+use snellen::exam::{Cache, ExamConfig, QUESTIONS, Question, beside, examine, questions};
+use snellen::record::{LabelsFrom, RunManifest, Unfinished};
 use snellen::report::verdict::{Cell, CellAnswer, Verdict};
 use snellen::report::{Rate, Report};
 use snellen::{Error, Result};
@@ -32,6 +32,9 @@ pub struct Exam {
     /// and so on
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Go on with an exam that ended early: what it had found (questions, verdict, recorded images, untrained models) is in OUT.partial
+    #[arg(long)]
+    resume: bool,
     /// Of scenes, halves and nulls
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -79,8 +82,13 @@ pub fn run(args: Exam) -> Result<()> {
     }
     let bars = Bars::new();
     // Before anything is computed.
-    let out = args.out.clone().unwrap_or_else(|| free("snellen-exam"));
-    if out.symlink_metadata().is_ok() {
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None if args.resume => unfinished("snellen-exam")?,
+        None => free("snellen-exam"),
+    };
+    // One that ended after it had appeared is tidied up.
+    if out.symlink_metadata().is_ok() && !(args.resume && is_there(&beside(&out))) {
         return Err(Error::Exists { path: out });
     }
     let mut config = match (args.quick, args.full) {
@@ -88,6 +96,7 @@ pub fn run(args: Exam) -> Result<()> {
         (_, true) => ExamConfig::full(args.seed)?,
         _ => ExamConfig::standard(args.seed)?,
     };
+    config.unfinished = if args.resume { Unfinished::Resume } else { Unfinished::Keep };
     config.world = args.subject.world()?;
     config.images = args.images;
     config.labels = args.labels;
@@ -160,14 +169,28 @@ fn chosen(names: &[String], config: &mut ExamConfig) -> Result<()> {
     Ok(())
 }
 
-/// The first name that nothing has: `name`, `name-2`, ...
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// `name`, `name-2`, ...
+fn numbered(name: &str) -> impl Iterator<Item = PathBuf> {
+    std::iter::once(PathBuf::from(name)).chain((2..).map(move |k| PathBuf::from(format!("{name}-{k}"))))
+}
+
+/// The first of these names that no exam has, finished or not.
 fn free(name: &str) -> PathBuf {
-    let taken = |path: &PathBuf| path.symlink_metadata().is_ok();
-    let numbered = (2..).map(|k| PathBuf::from(format!("{name}-{k}")));
-    std::iter::once(PathBuf::from(name))
-        .chain(numbered)
-        .find(|path| !taken(path))
-        .unwrap_or_else(|| PathBuf::from(name))
+    let taken = |path: &PathBuf| is_there(path) || is_there(&beside(path));
+    numbered(name).find(|path| !taken(path)).unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// The first of these names that an unfinished exam has.
+fn unfinished(name: &str) -> Result<PathBuf> {
+    let mut first = numbered(name).take_while(|path| is_there(path) || is_there(&beside(path)));
+    let found = first.find(|path| is_there(&beside(path)));
+    let none =
+        || Error::mismatch(format!("{name}.partial"), "an unfinished exam to go on with (--out names it)", "none");
+    found.ok_or_else(none)
 }
 
 /// Which link of the chain fails, a row for every attribute and binding.
@@ -194,18 +217,25 @@ fn chart(verdict: &Verdict) -> Result<()> {
     terminal::say(format!("\n{}", verdict.sentence))
 }
 
+/// Columns of the names of rates.
+const NAMES: usize = 34;
+
 fn summarise(report: &Report, out: &Path) -> Result<()> {
     let line = |name: &str, rate: &Rate| {
         let a = &rate.accuracy;
+        // A long name has a line of its own, so that numbers stay in their columns.
+        let name =
+            if name.chars().count() > NAMES { format!("{name}\n{:NAMES$}", "") } else { format!("{name:<NAMES$}") };
         terminal::say(format!(
-            "{name:<34} {:>5.1} %  [{:>5.1}, {:>5.1}]  chance {:>4.1} %",
+            "{name} {:>5.1} %  [{:>5.1}, {:>5.1}]  chance {:>4.1} %",
             100.0 * a.estimate,
             100.0 * a.lo,
             100.0 * a.hi,
             100.0 * rate.chance
         ))
     };
-    terminal::say(format!("Eye exam of {}", report.name))?;
+    let world = report.world.as_ref().map_or(String::new(), |name| format!(", in the world `{name}`"));
+    terminal::say(format!("Eye exam of {}{world}", report.name))?;
     report.verdict.as_ref().map_or(Ok(()), chart)?;
     for question in &report.questions {
         terminal::say(format!("\n{}: {}", question.title, question.purpose))?;

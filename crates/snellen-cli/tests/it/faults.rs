@@ -176,6 +176,31 @@ fn trainings(faults: [(&str, usize); 3]) {
     });
 }
 
+fn exams(faults: [(&str, usize); 3]) {
+    let home = home();
+    let exam = "exam --model model --world toy --quick --no-cache --controls 1 --questions recognition,units --seed 3 --out exam";
+    home.succeed(exam);
+    let whole = files(&home.path("exam"));
+    fs::remove_dir_all(home.path("exam")).unwrap();
+    everywhere(faults, |fault, point| {
+        let what = format!("{fault}:{point}");
+        let there = |name: &str| home.path(name).exists();
+        let met = faulty(&home, fault, point, exam).is_some();
+        if there("exam") {
+            assert!(files(&home.path("exam")) == whole, "{what}: the exam appears whole");
+        }
+        if there("exam.partial") {
+            home.succeed(&format!("{exam} --resume"));
+        } else if !there("exam") {
+            home.succeed(exam);
+        }
+        assert!(files(&home.path("exam")) == whole, "{what}: not the same bytes");
+        assert_nothing_left(&home, &what);
+        fs::remove_dir_all(home.path("exam")).unwrap();
+        met
+    });
+}
+
 #[test]
 fn a_recording_survives_what_happens_between_its_writes() {
     if there_are_faults("a_recording_survives_what_happens_between_its_writes") {
@@ -205,11 +230,19 @@ fn a_training_survives_what_happens_between_its_writes() {
 }
 
 #[test]
+fn an_exam_survives_what_happens_between_its_writes() {
+    if there_are_faults("an_exam_survives_what_happens_between_its_writes") {
+        exams([("kill", 11), ("full", 50), ("refuse", 50)]);
+    }
+}
+
+#[test]
 #[ignore = "minutes: everything at every point"]
 fn everything_survives_what_happens_between_any_two_writes() {
     recordings(ALL);
     merges(ALL);
     measures(ALL);
+    exams([("kill", 1), ("full", 5), ("refuse", 5)]);
     trainings(ALL);
 }
 

@@ -1,6 +1,6 @@
 //! From a folder of images over a recording to measures, each through its own command.
 
-use crate::program::{Home, copy_fixture, files};
+use crate::program::{Home, assert_same_files, copy_fixture};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -41,7 +41,7 @@ fn an_exam_on_a_folder_measures_what_record_and_measure_do() {
     assert_eq!(run, parse(&fs::read_to_string(home.path("run/run.json")).unwrap()));
     let measured = parse(&home.succeed("measure --run run --json"));
     assert_eq!(measured, without_pixels(&report["units"]));
-    assert_eq!(files(&home.path("run")), files(&home.path("out/run")));
+    assert_same_files(&home.path("run"), &home.path("out/run"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Images as they lie on people's disks: all of them recorded, or counted and named.
 
-use crate::program::{Home, copy_fixture, files};
+use crate::program::{Home, assert_same_files, copy_fixture};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -137,8 +137,8 @@ fn bad_pictures_are_listed_and_the_rest_recorded() {
         assert_eq!(home.run(&format!("{record} --skip-bad --shard {part}/2 --out part-{part}")).code, Some(0));
     }
     assert_eq!(home.run("merge part-2 part-1 --out merged").code, Some(0));
-    assert_eq!(files(&home.path("merged")), files(&home.path("run")));
-    assert_eq!(files(&home.path("none")), files(&home.path("run")));
+    assert_same_files(&home.path("merged"), &home.path("run"));
+    assert_same_files(&home.path("none"), &home.path("run"));
     home.succeed("measure --run run");
 }
 

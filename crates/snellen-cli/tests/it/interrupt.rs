@@ -1,6 +1,6 @@
 //! Ctrl-C: nothing half-written; a recording and a training run that go on where they stopped.
 
-use crate::program::{Home, Ran, copy_fixture, files};
+use crate::program::{Home, Ran, assert_same_files, copy_fixture};
 use std::fs;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -60,25 +60,47 @@ fn other_signals_end_as_ctrl_c_does() {
 }
 
 #[test]
-fn an_interrupted_exam_leaves_nothing() {
-    // While it shows single objects, and while it records.
-    let stages = [(".out.partial-", "scenes"), ("/run.partial", "report.json")];
-    for (stage, later) in stages {
-        let home = Home::new();
-        let before = home.names();
-        let mut child = home.start("exam --quick --out out");
-        wait(&home, &mut child, |name| name.contains(stage));
-        interrupt(&child);
-        // It does not first do what comes next.
-        while child.try_wait().unwrap().is_none() {
-            assert!(!home.names().iter().any(|name| name.contains(later)), "{stage}: {later} after Ctrl-C");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let ran = Ran::from(child.wait_with_output().unwrap());
-        assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{stage}: {}", ran.stderr);
-        assert_eq!(ran.stderr, "snellen: interrupted; nothing was kept\n", "{stage}");
-        assert_eq!(home.names(), before, "{stage}");
+fn an_exam_that_found_nothing_yet_leaves_nothing() {
+    let home = Home::new();
+    let before = home.names();
+    let mut child = home.start("exam --full --out out");
+    wait(&home, &mut child, |name| name == "out.partial/plan.json");
+    interrupt(&child);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{}", ran.stderr);
+    assert_eq!(ran.stderr, "snellen: interrupted; nothing was kept\n");
+    assert_eq!(home.names(), before);
+}
+
+#[test]
+fn an_interrupted_exam_goes_on_to_the_same_report() {
+    let home = Home::new();
+    let exam = "exam --quick --no-cache --controls 1 --questions recognition,counting,units";
+    let mut child = home.start(exam);
+    wait(&home, &mut child, |name| name == "snellen-exam.partial/exam/run.partial/journal");
+    interrupt(&child);
+    // It does not first do what comes next.
+    while child.try_wait().unwrap().is_none() {
+        assert!(!home.names().iter().any(|name| name.contains("report.json")), "after Ctrl-C");
+        std::thread::sleep(Duration::from_millis(5));
     }
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{}", ran.stderr);
+    let said = "snellen: interrupted; what it found so far is in snellen-exam.partial; go on with --resume\n";
+    assert!(ran.stderr.ends_with(said), "{}", ran.stderr);
+    let parts: Vec<String> = home.names().into_iter().filter(|name| name.contains("/parts/")).collect();
+    assert_eq!(parts, ["counting", "recognition"].map(|id| format!("snellen-exam.partial/parts/question-{id}.json")));
+    let named = format!("{exam} --out snellen-exam");
+    home.refuse(&named, &["snellen-exam.partial: expected no unfinished exam", "--resume"]);
+    home.refuse(&format!("{exam} --resume --seed 1"), &["snellen-exam.partial/plan.json: `seed`: expected 0, got 1"]);
+    home.refuse(&format!("{exam} --resume --out other"), &["other.partial: expected an unfinished exam", "none"]);
+    // The first free name is the next one.
+    home.succeed(exam);
+    assert!(home.path("snellen-exam-2/report.json").is_file() && !home.path("snellen-exam").exists());
+    home.succeed(&format!("{exam} --resume"));
+    assert!(!home.names().iter().any(|name| name.contains(".partial")), "{:?}", home.names());
+    assert_same_files(&home.path("snellen-exam"), &home.path("snellen-exam-2"));
+    home.refuse(&format!("{exam} --resume"), &["snellen-exam.partial: expected an unfinished exam"]);
 }
 
 #[test]
@@ -102,7 +124,7 @@ fn an_interrupted_recording_goes_on_to_the_same_run() {
     );
     home.succeed(&format!("{record} --out run --resume"));
     home.succeed(&format!("{record} --out undisturbed"));
-    assert_eq!(files(&home.path("run")), files(&home.path("undisturbed")));
+    assert_same_files(&home.path("run"), &home.path("undisturbed"));
 }
 
 #[test]
@@ -130,10 +152,10 @@ fn an_interrupted_training_goes_on_to_the_same_model() {
     assert_eq!(evaluation["step"], 60);
     let undisturbed = home.run("lab train --recipe recipe.toml --seed 3 --out undisturbed --json");
     assert_eq!((undisturbed.code, &undisturbed.stdout), (Some(0), &resumed.stdout));
-    assert_eq!(files(&home.path("model")), files(&home.path("undisturbed")));
+    assert_same_files(&home.path("model"), &home.path("undisturbed"));
     let again = home.run("lab train --recipe recipe.toml --seed 3 --out model --resume --json");
     assert_eq!((again.code, &again.stdout), (Some(0), &resumed.stdout), "{}", again.stderr);
-    assert_eq!(files(&home.path("model")), files(&home.path("undisturbed")));
+    assert_same_files(&home.path("model"), &home.path("undisturbed"));
     home.refuse(
         "lab train --recipe recipe.toml --seed 4 --out model --resume",
         &["model: expected a run of this recipe and seed to resume", "a finished one of another"],

@@ -1,6 +1,6 @@
 //! Running `snellen` in a folder of its own, and what stands in that folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -164,6 +164,14 @@ pub fn files(folder: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
         }
     }
     found
+}
+
+/// That two folders hold the same files, to the last byte.
+pub fn assert_same_files(one: &Path, other: &Path) {
+    let (one, other) = (files(one), files(other));
+    let names = one.keys().chain(other.keys()).collect::<BTreeSet<_>>();
+    let differing: Vec<_> = names.into_iter().filter(|name| one.get(*name) != other.get(*name)).collect();
+    assert_eq!(differing, Vec::<&String>::new());
 }
 
 /// Copies `from`, a folder of this repository's crates, without `except`.

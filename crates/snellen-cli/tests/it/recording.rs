@@ -1,6 +1,6 @@
 //! Recording as a user does it: killed and gone on with, in parts, from every kind of input, in fixed memory.
 
-use crate::program::{Home, Ran, copy, files};
+use crate::program::{Home, Ran, assert_same_files, copy, files};
 use std::fs;
 use std::path::Path;
 use std::process::Child;
@@ -109,7 +109,7 @@ fn shards_merge_to_the_same_bytes() {
     }
     home.refuse("merge part-1 part-3 --out run", &["expected all 3", "no part 2/3"]);
     assert_eq!(home.succeed("merge part-2 part-3 part-1 --out run"), "14 images, 9 arrays in run\n");
-    assert_eq!(files(&home.path("whole")), files(&home.path("run")));
+    assert_same_files(&home.path("whole"), &home.path("run"));
     home.refuse("merge whole --out other", &["whole/run.json: `part`: expected a part of a run"]);
     home.refuse("measure --run part-1", &["expected", "got"]);
     home.succeed("measure --run run");

@@ -1,6 +1,6 @@
 //! Texts recorded as a user does it: from a file, from a scene folder, from scenes; measured, merged, refused.
 
-use crate::program::{Home, copy, copy_fixture, files};
+use crate::program::{Home, assert_same_files, copy, copy_fixture, files};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -50,7 +50,7 @@ fn captions_of_a_folder_are_those_of_its_scenes() {
     }
     assert_eq!(home.succeed("merge part-2 part-1 --out merged"), "60 texts, 3 arrays in merged\n");
     home.succeed("measure --run merged");
-    assert_eq!(files(&home.path("merged")), files(&home.path("from-folder")));
+    assert_same_files(&home.path("merged"), &home.path("from-folder"));
     // A run of texts and one of images are no parts of one run.
     home.succeed("record --model model --images scenes --seed 4 --shard 2/2 --out other");
     home.refuse("merge part-1 other --out mixed", &["other/run.json: `kind`", "record_texts"]);

@@ -6,7 +6,7 @@ use super::verdict::Shows;
 use crate::Result;
 use crate::intervene::CostConfig;
 use crate::measure::Confidence;
-use crate::record::{LabelsFrom, TokenPolicy};
+use crate::record::{LabelsFrom, TokenPolicy, Unfinished};
 use crate::scene::World;
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub struct ExamConfig {
     /// Seed of scenes, halves and nulls.
     pub seed: u64,
-    /// What scenes are made of; where there is none, what a model of the lab was trained on, and the study's toy world for any other.
+    /// What scenes are made of; where there is none, the [`default_world`](super::default_world).
     pub world: Option<World>,
     /// A folder of labelled images for the unit measures; generated scenes where there is none.
     pub images: Option<PathBuf>,
@@ -27,7 +27,7 @@ pub struct ExamConfig {
     pub scenes: usize,
     /// Swap twins.
     pub twins: usize,
-    /// How often each combination is shown at each position.
+    /// How often each combination is shown at each position; five times as often where objects may be anywhere.
     pub repeats: usize,
     /// Sites of the unit measures, as [`record`](crate::record::record()) takes them.
     pub sites: Vec<String>,
@@ -49,6 +49,8 @@ pub struct ExamConfig {
     pub map: Option<[usize; 2]>,
     /// Where the measures of untrained models are kept for the next exam; nowhere where there is none.
     pub cache: Option<Cache>,
+    /// What becomes of an exam that ends early, and whether an earlier one is gone on with.
+    pub unfinished: Unfinished,
 }
 
 impl ExamConfig {
@@ -96,6 +98,7 @@ impl ExamConfig {
             cause: Some(CostConfig { twins: 24, draws: 100, sites: 4 }),
             map: Some([32, 16]),
             cache: None,
+            unfinished: Unfinished::Discard,
         })
     }
 }

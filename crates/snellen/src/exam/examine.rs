@@ -3,35 +3,36 @@
 use super::answers::write_answers;
 use super::config::ExamConfig;
 use super::examinee::Examinee;
+use super::partial::{Begun, Partial};
 use super::pictures::Pictures;
 use super::question::{Asked, Question};
 use super::questions::Recognition;
 use super::sitting::Sitting;
-use super::training::Training;
+use super::training::{Training, default_world};
 use super::verdict::diagnose;
 use super::{findings, wording};
+use crate::engine::Level;
 use crate::intervene::trace::{picture, write_trace};
 use crate::intervene::write_cause;
-use crate::output::StagedDir;
 use crate::progress::{Progress, Stages};
-use crate::record::{FolderSource, SourceConfig};
+use crate::record::{FolderSource, ModelRecord, SourceConfig};
 use crate::report::verdict::Verdict;
 use crate::report::{QuestionCard, Report, write_html};
 use crate::scene::caption::TEMPLATES;
 use crate::scene::{Canvas, World};
 use crate::{Error, Result};
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// Examines `examinee`, called `name`, into the new folder `out`: `report.json`, `report.html`, `answers.parquet`, and of a model `scenes/` (unless images
 /// are given) and `run/` with the recording and its tables.
 ///
-/// It is shown the world that the configuration names. Where that names none, one whose `training` is known is shown the world of that, any
-/// other the study's toy world. Where training is known it is asked in those templates; and, in a world with the same words,
+/// It is shown the world that the configuration names, or where that names none its [`default_world`]. Where training is known it is asked in those templates; and, in a world with the same words,
 /// told apart on combinations it has seen and those held out. Templates that it has no room or no words for are left out.
 ///
 /// # Errors
-/// When it reads no template, a question cannot be asked or the images are refused; [`Error::Exists`] if `out` is there;
-/// [`Error::Interrupted`], and nothing is left.
+/// When it reads no template, a question cannot be asked or the images are refused; [`Error::Exists`] if `out` is there, and as
+/// [`ExamConfig::unfinished`] says when an unfinished exam stands beside it, none does, or one of another plan; [`Error::Interrupted`].
 pub fn examine(
     examinee: &dyn Examinee,
     name: &str,
@@ -40,44 +41,15 @@ pub fn examine(
     out: &Path,
     stages: &dyn Stages,
 ) -> Result<Report> {
-    let staged = StagedDir::begin(out)?;
     let plan = Plan::new(examinee, training, config)?;
-    let (asked, verdict) = plan.ask(stages)?;
-    let measured = examinee
-        .model()
-        .filter(|_| config.units)
-        .map(|model| plan.measure(model, staged.path(), stages))
-        .transpose()?;
-    let cause = measured.as_ref().map(|measured| plan.cause(measured.model, staged.path(), stages));
-    let cause = cause.transpose()?.flatten();
-    let maps = measured.as_ref().map(|measured| plan.map(measured.model, stages)).transpose()?.flatten();
-    let stage = stages.begin("report");
-    let (mut report, mut gallery) = plan.illustrate(name, &asked, measured)?;
-    if let Some(verdict) = &verdict {
-        report.findings.insert(0, verdict.sentence.clone());
+    let work = match Partial::begin(out, &plan.identity(name)?, config.unfinished)? {
+        Begun::Done => return Report::read(&out.join("report.json")),
+        Begun::Open(work) => work,
+    };
+    match plan.hold(name, &work, stages) {
+        Ok(report) => work.publish().map(|()| report),
+        Err(error) => Err(work.abandon(error)),
     }
-    report.findings.extend(verdict.is_none().then(|| plan.verdict_left_out()).flatten().map(str::to_owned));
-    report.verdict = verdict;
-    if report.units.is_some() {
-        report.findings.push(findings::of_cause(cause.as_ref()));
-    }
-    if let Some(cause) = &cause {
-        write_cause(&staged.path().join("cause.parquet"), &cause.effects)?;
-    }
-    report.cause = cause;
-    if let Some(maps) = &maps {
-        write_trace(&staged.path().join("trace.parquet"), maps)?;
-        // A page says by itself what its drawings are.
-        gallery.map = Some(picture(maps).replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1));
-    }
-    report.write_json(staged.path())?;
-    let ids = config.questions.iter().map(|question| question.id());
-    let rows: Vec<_> = ids.zip(&asked).map(|(id, (asked, _))| (id, asked)).collect();
-    write_answers(&staged.path().join("answers.parquet"), &rows)?;
-    write_html(staged.path(), &report, &gallery)?;
-    drop(stage);
-    staged.publish()?;
-    Ok(report)
 }
 
 /// The verdict of the same exam alone, and nothing is written.
@@ -90,7 +62,7 @@ pub fn verdict(
     config: &ExamConfig,
     stages: &dyn Stages,
 ) -> Result<Verdict> {
-    let (_, verdict) = Plan::new(examinee, training, config)?.ask(stages)?;
+    let (_, verdict) = Plan::new(examinee, training, config)?.ask(None, stages)?;
     verdict.ok_or_else(|| Error::mismatch("exam", "pictures that a verdict is made of", "none"))
 }
 
@@ -113,8 +85,7 @@ pub(super) type Answered = Vec<(Asked, QuestionCard)>;
 impl<'a> Plan<'a> {
     fn new(examinee: &'a dyn Examinee, training: Option<&'a Training>, config: &'a ExamConfig) -> Result<Self> {
         let given = config.images.as_deref().map(|folder| labelled(folder, config)).transpose()?;
-        let own = || training.map_or_else(World::toy, |training| training.world.clone());
-        let world = config.world.clone().unwrap_or_else(own);
+        let world = config.world.clone().unwrap_or_else(|| default_world(training));
         let templates: Vec<&str> = match training {
             Some(training) => training.templates.iter().map(String::as_str).collect(),
             None => TEMPLATES.to_vec(),
@@ -127,6 +98,103 @@ impl<'a> Plan<'a> {
         };
         let pictures = given.clone().map(Pictures::of).transpose()?;
         Ok(Self { examinee, training, config, world, templates, given, pictures })
+    }
+
+    /// All that the numbers of the exam depend on; `name` is said in them.
+    fn identity(&self, name: &str) -> Result<Value> {
+        let ExamConfig {
+            seed,
+            world: _,
+            images: _,
+            labels,
+            label_columns,
+            scenes,
+            twins,
+            repeats,
+            sites,
+            tokens,
+            confidence,
+            controls,
+            verdict,
+            questions,
+            units,
+            cause,
+            map,
+            cache: _,
+            unfinished: _,
+        } = self.config;
+        let given = self.given.as_ref().map(|source| {
+            let mut names = blake3::Hasher::new();
+            source.filenames.iter().for_each(|name| _ = names.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes()));
+            let labels = source.labels.as_ref().map(|labels| blake3::hash(&labels.bytes).to_hex().to_string());
+            json!({ "count": source.filenames.len(), "names_hash": names.finalize().to_hex().to_string(), "labels_hash": labels })
+        });
+        let model = self.examinee.model().map(|model| ModelRecord::of(model, Vec::new()));
+        let seen = self.training.map(|training| (training.card(), &training.templates));
+        let plan = json!({
+            "schema": 1,
+            "snellen": env!("CARGO_PKG_VERSION"),
+            "engine": format!("cpu {}", Level::current()),
+            "name": name,
+            "model": model,
+            "training": seen,
+            "world": self.world,
+            "templates": self.templates,
+            "images": given,
+            "labels": labels.to_string(),
+            "label_columns": label_columns,
+            "seed": seed,
+            "scenes": scenes,
+            "twins": twins,
+            "repeats": repeats,
+            "sites": sites,
+            "tokens": tokens.to_string(),
+            "confidence": confidence,
+            "controls": controls,
+            "verdict": verdict,
+            "questions": questions.iter().map(|question| question.id()).collect::<Vec<_>>(),
+            "units": units,
+            "cause": cause,
+            "map": map,
+        });
+        Ok(plan)
+    }
+
+    /// Holds it in the folder of `work`.
+    fn hold(&self, name: &str, work: &Partial, stages: &dyn Stages) -> Result<Report> {
+        let (at, config) = (work.path(), self.config);
+        let (asked, verdict) = self.ask(Some(work), stages)?;
+        let model = self.examinee.model().filter(|_| config.units);
+        let measured = model.map(|model| self.measure(model, work, stages)).transpose()?;
+        let cause = measured.as_ref().map(|measured| work.part("cause", || self.cause(measured.model, &at, stages)));
+        let cause = cause.transpose()?.flatten();
+        let maps = measured.as_ref().map(|measured| self.map(measured.model, stages)).transpose()?.flatten();
+        let stage = stages.begin("report");
+        let (mut report, mut gallery) = self.illustrate(name, &asked, measured)?;
+        if let Some(verdict) = &verdict {
+            report.findings.insert(0, verdict.sentence.clone());
+        }
+        report.findings.extend(verdict.is_none().then(|| self.verdict_left_out()).flatten().map(str::to_owned));
+        report.verdict = verdict;
+        if report.units.is_some() {
+            report.findings.push(findings::of_cause(cause.as_ref()));
+        }
+        if let Some(cause) = &cause {
+            write_cause(&at.join("cause.parquet"), &cause.effects)?;
+        }
+        report.cause = cause;
+        if let Some(maps) = &maps {
+            write_trace(&at.join("trace.parquet"), maps)?;
+            // A page says by itself what its drawings are.
+            gallery.map = Some(picture(maps).replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1));
+        }
+        report.write_json(&at)?;
+        let ids = config.questions.iter().map(|question| question.id());
+        let rows: Vec<_> = ids.zip(&asked).map(|(id, (asked, _))| (id, asked)).collect();
+        write_answers(&at.join("answers.parquet"), &rows)?;
+        write_html(&at, &report, &gallery)?;
+        drop(stage);
+        Ok(report)
     }
 
     pub(super) fn canvas(&self) -> Canvas {
@@ -189,14 +257,18 @@ impl<'a> Plan<'a> {
         Err(Error::mismatch("exam", "something that can be asked", left_out.join("; ")))
     }
 
-    fn ask(&self, stages: &dyn Stages) -> Result<(Answered, Option<Verdict>)> {
+    fn ask(&self, work: Option<&Partial>, stages: &dyn Stages) -> Result<(Answered, Option<Verdict>)> {
         let mut answered = Answered::new();
         for question in &self.config.questions {
             let why = self.left_out(*question);
             let progress: Box<dyn Progress + '_> =
                 if why.is_some() { Box::new(()) } else { stages.begin(question.title()) };
             let sitting = self.sitting(progress.as_ref());
-            let asked = why.map_or_else(|| question.ask(&sitting), |why| Ok(Asked::left_out(why)))?;
+            let ask = || why.map_or_else(|| question.ask(&sitting), |why| Ok(Asked::left_out(why)));
+            let asked = match work {
+                Some(work) => work.part(&format!("question-{}", question.id()), ask)?,
+                None => ask()?,
+            };
             let card = asked.card(*question, &sitting)?;
             answered.push((asked, card));
         }
@@ -207,9 +279,13 @@ impl<'a> Plan<'a> {
         let progress = stages.begin("reading both sides");
         let sitting = self.sitting(progress.as_ref());
         let recognition = answered.iter().find(|(_, card)| card.id == Recognition.id()).map(|(asked, _)| asked);
-        let verdict = match recognition {
-            Some(recognition) => diagnose(&sitting, recognition, shows)?,
-            None => diagnose(&sitting, &Recognition.ask(&sitting)?, shows)?,
+        let diagnosed = || match recognition {
+            Some(recognition) => diagnose(&sitting, recognition, shows),
+            None => diagnose(&sitting, &Recognition.ask(&sitting)?, shows),
+        };
+        let verdict = match work {
+            Some(work) => work.part("verdict", diagnosed)?,
+            None => diagnosed()?,
         };
         Ok((answered, Some(verdict)))
     }

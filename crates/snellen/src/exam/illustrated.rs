@@ -14,6 +14,10 @@ use crate::scene::{Scene, render};
 use crate::units;
 use std::collections::BTreeSet;
 
+/// Said where the captions of the scenes were not recorded.
+const UNREAD: &str = "The captions of the scenes are not recorded: the text tower has no room or no words for some of them \
+                      (`snellen record --texts scenes/captions.csv` says which).";
+
 /// Pictures of each kind of scene in the report.
 const EXAMPLES: usize = 8;
 
@@ -48,6 +52,9 @@ impl Plan<'_> {
             gallery.scenes.push(self.examples(measured.toys.as_deref().unwrap_or_default(), 1)?);
             [gallery.units, gallery.classes] = units::pictures(measured.model, &measured.source, &measured.units)?;
             said.extend(findings::of_units(&measured.units));
+            if measured.unread {
+                said.push(UNREAD.to_owned());
+            }
             model = Some(model_card(measured.model));
             let embedding = measured.pairs.as_ref();
             if let Some((site, geometry)) = embedding.and_then(|of| Some((of.site.as_str(), of.geometry.as_ref()?))) {
@@ -65,6 +72,7 @@ impl Plan<'_> {
             name: name.to_owned(),
             model,
             training: self.training.map(Training::card),
+            world: self.world.name().filter(|_| self.given.is_none()).map(str::to_owned),
             scenes,
             templates: self.templates.iter().map(ToString::to_string).collect(),
             verdict: None,

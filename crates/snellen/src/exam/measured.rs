@@ -2,6 +2,7 @@
 
 use super::cache::Cache;
 use super::examine::Plan;
+use super::partial::Partial;
 use super::spatial;
 use crate::intervene::trace::{Direction, PartKind, TowerMap, TraceConfig, trace};
 use crate::intervene::{Against, Cost, MeasuredUnits, superposition_cost};
@@ -10,12 +11,14 @@ use crate::measure::pairs_table::SitePairs;
 use crate::measure::table::UnitConcepts;
 use crate::model::{self, Model, Point, Site, Tower, UntrainedKind};
 use crate::progress::{Progress, Stages};
-use crate::record::{ArrayId, FolderSource, RecordConfig, RunManifest, Unfinished, record};
+use crate::record::{
+    ArrayId, FolderSource, LabelsFrom, RecordConfig, RunManifest, Texts, TokenPolicy, Unfinished, record, record_texts,
+};
 use crate::report::Units;
 use crate::scene::folder::write_folder;
 use crate::scene::{Scene, generate};
 use crate::units::{self, Untrained};
-use crate::{Error, ErrorKind, Result};
+use crate::{ErrorKind, Result};
 use std::path::Path;
 
 /// Objects in a scene for the unit measures, at most.
@@ -30,12 +33,14 @@ pub(super) struct Measured<'a> {
     pub(super) source: FolderSource,
     /// The scenes, where they were generated.
     pub(super) toys: Option<Vec<Scene>>,
+    /// Whether the text tower can't read all captions of the scenes, so that they were not recorded.
+    pub(super) unread: bool,
 }
 
 impl<'a> Plan<'a> {
-    /// Records `model` in the folder `at` and measures its units there.
-    pub(super) fn measure(&self, model: &'a Model, at: &Path, stages: &dyn Stages) -> Result<Measured<'a>> {
-        let (config, world) = (self.config, &self.world);
+    /// Records `model` in the folder of `work` and measures its units there.
+    pub(super) fn measure(&self, model: &'a Model, work: &Partial, stages: &dyn Stages) -> Result<Measured<'a>> {
+        let (config, world, at) = (self.config, &self.world, work.path());
         let (source, toys) = if let Some(source) = &self.given {
             (source.clone(), None)
         } else {
@@ -44,24 +49,18 @@ impl<'a> Plan<'a> {
             let most = generate::most_objects(&world).min(MOST_OBJECTS);
             let toys = generate::independent(&world, most, config.scenes, config.seed)?;
             let folder = at.join("scenes");
-            write_folder(&folder, &world, &toys, &self.canvas())?;
+            // It appeared whole.
+            if !folder.exists() {
+                write_folder(&folder, &world, &toys, &self.canvas())?;
+            }
             (FolderSource::open(&folder)?, Some(toys))
         };
-        let recording = RecordConfig {
-            sites: config.sites.clone(),
-            policies: vec![config.tokens],
-            batch: 32,
-            seed: config.seed,
-            part: None,
-            unfinished: Unfinished::Discard,
-            skip_bad: false,
-            edits: Vec::new(),
-            bases: Vec::new(),
-        };
-        let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
         let run = at.join("run");
+        let recording = RecordConfig { unfinished: work.recording(&run), ..self.recording() };
+        let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
         let manifest = record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
-        let controls = self.controls(model, (&source, &manifest), &recording, &criterion, at, stages)?;
+        let unread = self.captions(model, work, stages)?;
+        let controls = self.controls(model, (&source, &manifest), &criterion, work, stages)?;
         let stage = stages.begin("measuring units");
         // What answers are made of is the embedding alone.
         let mut pairs = None;
@@ -74,7 +73,42 @@ impl<'a> Plan<'a> {
         let mut units = measured.units;
         units.pixels = units::pixels(&source, &model.preprocessing, &criterion)?;
         spatial::check(model, &source, &mut units.strongest)?;
-        Ok(Measured { model, units, pairs, source, toys })
+        Ok(Measured { model, units, pairs, source, toys, unread })
+    }
+
+    /// Records the text embeddings of the captions of the scenes that were drawn, in `texts` beside them, a row a scene. Whether there is
+    /// one that the text tower can't read; then none is.
+    fn captions(&self, model: &Model, work: &Partial, stages: &dyn Stages) -> Result<bool> {
+        if self.given.is_some() || !self.examinee.has_texts() {
+            return Ok(false);
+        }
+        let (at, out) = (work.path(), work.path().join("texts"));
+        let texts = Texts::captions(&at.join("scenes"), LabelsFrom::File)?;
+        let config = RecordConfig {
+            unfinished: work.recording(&out),
+            sites: vec![Site { tower: Tower::Text, point: Point::Embeds }.to_string()],
+            policies: vec![TokenPolicy::Mean],
+            ..self.recording()
+        };
+        let stage = stages.begin("recording captions");
+        match record_texts(model, (&texts, false), &config, &out, stage.as_ref()) {
+            Err(error) if error.kind() == ErrorKind::Input => Ok(true),
+            recorded => recorded.map(|_| false),
+        }
+    }
+
+    fn recording(&self) -> RecordConfig {
+        RecordConfig {
+            sites: self.config.sites.clone(),
+            policies: vec![self.config.tokens],
+            batch: 32,
+            seed: self.config.seed,
+            part: None,
+            unfinished: Unfinished::Discard,
+            skip_bad: false,
+            edits: Vec::new(),
+            bases: Vec::new(),
+        }
     }
 
     /// Whether the units that concepts share help or hinder binding, by what was measured of them in the folder `at`.
@@ -125,9 +159,8 @@ impl<'a> Plan<'a> {
         &self,
         model: &Model,
         (source, manifest): (&FolderSource, &RunManifest),
-        recording: &RecordConfig,
         criterion: &Criterion,
-        at: &Path,
+        work: &Partial,
         stages: &dyn Stages,
     ) -> Result<Vec<Untrained>> {
         if self.config.controls == 0 || !model.can_be_untrained() {
@@ -146,10 +179,12 @@ impl<'a> Plan<'a> {
                     measured.push(known);
                     continue;
                 }
-                let run = at.join("untrained");
-                record(&model.untrained(of)?, source, recording, &run, &Watched(stage.as_ref()))?;
-                let sites = units::sites(&run, criterion, &Watched(stage.as_ref()))?;
-                std::fs::remove_dir_all(&run).map_err(Error::io(&run))?;
+                let sites = work.part(&format!("{}-{seed}", kind.name()), || {
+                    let home = work.scratch()?;
+                    let run = home.path().join("run");
+                    record(&model.untrained(of)?, source, &self.recording(), &run, &Watched(stage.as_ref()))?;
+                    units::sites(&run, criterion, &Watched(stage.as_ref()))
+                })?;
                 kept.iter().for_each(|file| Cache::put(file, &sites));
                 measured.push(sites);
             }

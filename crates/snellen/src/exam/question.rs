@@ -12,6 +12,7 @@ use crate::measure::proportion::Proportion;
 use crate::report::{Contrast, Grid, NamedNumber, NamedRate, QuestionCard, Rate, SaidOf};
 use crate::scene::Scene;
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -78,7 +79,7 @@ impl fmt::Debug for dyn Question {
 }
 
 /// One answer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// 1 right, 0 wrong, between them at a tie.
     pub score: f64,
@@ -87,7 +88,7 @@ pub struct Answer {
 }
 
 /// What was asked of many images: one rate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
     /// Its name in files, such as `shape`.
     pub id: String,
@@ -100,7 +101,7 @@ pub struct Answers {
 }
 
 /// One decision between what is right and what is not: a row of `answers.parquet`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// What is asked, such as `swap`.
     pub of: String,
@@ -121,7 +122,7 @@ pub struct Decision {
 }
 
 /// What a question gave.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
     /// Every decision.
     pub decisions: Vec<Decision>,

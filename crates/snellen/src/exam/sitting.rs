@@ -26,7 +26,7 @@ pub struct Sitting<'a> {
     pub pictures: Option<&'a Pictures>,
     /// The combinations that its training showed, where that is known.
     pub seen: Option<&'a Combinations>,
-    /// How often each combination is shown at each position.
+    /// How often each combination is shown at each position; five times as often where objects may be anywhere.
     pub repeats: usize,
     /// Swap twins.
     pub twins: usize,

@@ -22,6 +22,11 @@ pub struct Training {
     pub seen: Combinations,
 }
 
+/// The world that a model is shown where none is named: that of its `training`, where it is known, else [`World::hard`].
+pub fn default_world(training: Option<&Training>) -> World {
+    training.map_or_else(World::hard, |training| training.world.clone())
+}
+
 impl Training {
     /// Whether captions of `world` say the same values of the same factors as those of its own, so that its combinations are known there.
     pub(super) fn speaks_of(&self, world: &World) -> bool {

@@ -26,7 +26,7 @@ const Q: f64 = 0.05;
 const ALIKE: f64 = 0.2;
 
 /// How it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CostConfig {
     /// Swap twins.
     pub twins: usize,

@@ -46,10 +46,12 @@ pub use merge::merge;
 pub use part::Part;
 pub use partial::Unfinished;
 pub use picture::{Picture, read_pixels, read_rgb};
+pub(crate) use plan::difference;
 pub use policy::TokenPolicy;
 pub use reader::ActivationStore;
 pub use recorder::Recorder;
 pub use recording::{RecordConfig, record};
+pub(crate) use run::ModelRecord;
 pub use run::RunManifest;
 pub use select::{Selected, select};
 pub use source::{

@@ -118,7 +118,7 @@ impl Plan {
 }
 
 /// Where two values differ first: the key, and either value there.
-pub(super) fn difference(a: &Value, b: &Value, key: &str) -> Option<(String, String, String)> {
+pub(crate) fn difference(a: &Value, b: &Value, key: &str) -> Option<(String, String, String)> {
     if a == b {
         return None;
     }

@@ -124,7 +124,7 @@ pub struct ModelRecord {
 
 impl ModelRecord {
     /// Of `model`, run under `edits`.
-    pub(super) fn of(model: &Model, edits: Vec<EditRecord>) -> Self {
+    pub(crate) fn of(model: &Model, edits: Vec<EditRecord>) -> Self {
         Self {
             name: model.name.clone(),
             weights_hash: model.weights_hash.clone(),

@@ -47,6 +47,9 @@ pub struct Report {
     pub model: Option<ModelCard>,
     /// How it was trained, where that is known.
     pub training: Option<TrainingCard>,
+    /// The world that scenes were made of, where it is one that comes with the program; `None` of any other, and of images that were given.
+    #[serde(default)]
+    pub world: Option<String>,
     /// What was shown.
     pub scenes: Vec<SceneSet>,
     /// Captions around the objects, `{}` standing for them: all that the model was asked in.

@@ -79,6 +79,12 @@ impl World {
         Self::parse(&text, name)
     }
 
+    /// What it is called, where it comes with the program.
+    pub fn name(&self) -> Option<&'static str> {
+        let is = |known: &&NamedWorld| Self::parse(known.text, known.name).is_ok_and(|world| world == *self);
+        WORLDS.iter().find(is).map(|known| known.name)
+    }
+
     /// From TOML; `place` is the file's name for messages.
     ///
     /// # Errors

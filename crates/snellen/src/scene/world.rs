@@ -178,6 +178,19 @@ impl World {
         Self { size: [0.18, 0.22], jitter: 0.015, ..Self::study() }
     }
 
+    /// The same shapes and colours where raw pixels do not do: up to five objects anywhere, of wide sizes, of one area whatever the shape.
+    #[must_use]
+    pub fn hard() -> Self {
+        let study = Self::study();
+        Self {
+            size: [0.14, 0.24],
+            equal_areas: true,
+            free: Some(Free { objects: 5, gap: 0.02 }),
+            factors: study.factors.iter().filter(|factor| factor.said != Said::No).cloned().collect(),
+            ..study
+        }
+    }
+
     /// The factors of its objects as labels have them, in this order.
     #[must_use]
     pub fn factors(&self) -> Vec<Factor> {

@@ -10,7 +10,9 @@ use snellen::intervene::CostConfig;
 use snellen::lab::{Origin, TrainConfig, train};
 use snellen::measure::Confidence;
 use snellen::model::{Model, Untrained, UntrainedKind};
+use snellen::record::{ActivationStore, LabelsFrom, Texts};
 use snellen::report::{Rate, Report};
+use snellen::scene::World;
 use std::path::Path;
 
 fn untrained(folder: &Path) -> Model {
@@ -48,6 +50,8 @@ fn a_sitting_repeats_itself_at_any_number_of_threads() {
         let tables = ["unit_concepts", "units", "concepts", "pairs", "sites"].map(|name| format!("run/{name}.parquet"));
         let others =
             ["report.json", "report.html", "cause.parquet", "trace.parquet", "run/run.json", "scenes/labels.csv"]
+                .into_iter()
+                .chain(["texts/run.json", "texts/texts.parquet"])
                 .map(str::to_owned);
         let files: Vec<String> = others.into_iter().chain(tables).collect();
         files.iter().map(|file| std::fs::read(out.join(file)).unwrap()).collect::<Vec<_>>()
@@ -58,6 +62,27 @@ fn a_sitting_repeats_itself_at_any_number_of_threads() {
     assert!(page.contains("Image tower: where the binding is carried") && page.contains("Text tower: where"));
     let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "nothing half-written is left: {left:?}");
+}
+
+#[test]
+fn the_captions_of_the_scenes_are_recorded_a_row_a_scene() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, out) = (untrained(&home.path().join("model")), home.path().join("exam"));
+    sit(&model, &out, 2);
+    let of = |run: &str, id: &str| {
+        let store = ActivationStore::open(&out.join(run).join("activations.zarr")).unwrap();
+        store.read(&id.parse().unwrap()).unwrap()
+    };
+    let ((images, _), (texts, values)) = (of("run", "image_embeds/pooled"), of("texts", "text.text_embeds/pooled"));
+    assert_eq!(images[0], texts[0]);
+    let captions = Texts::captions(&out.join("scenes"), LabelsFrom::File).unwrap();
+    let said: Vec<&str> = captions.rows().iter().map(|row| row.text.as_str()).collect();
+    let encoded = model.encode_texts(&said, &mut ()).unwrap();
+    for (row, unit) in values.chunks(texts[1]).zip(encoded.data().chunks(texts[1])) {
+        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let apart = row.iter().zip(unit).map(|(a, b)| (a / length - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-6, "{apart}");
+    }
 }
 
 #[test]
@@ -85,6 +110,7 @@ fn beside_untrained(model: &Model, scenes: usize) -> Report {
         controls: 3,
         verdict: None,
         cause: None,
+        world: Some(World::toy()),
         ..ExamConfig::standard(5).unwrap()
     };
     let report = examine(model, "beside", None, &config, &home.path().join("exam"), &()).unwrap();
@@ -237,7 +263,7 @@ fn units_and_sites_are_described() {
 fn how_near_a_value_comes_to_another_is_a_difference_of_cosines() {
     let home = tempfile::tempdir().unwrap();
     let model = untrained(&home.path().join("model"));
-    let world = snellen::scene::World::toy();
+    let world = World::toy();
     let [shapes, colors] = [0, 1].map(|f| world.factors[f].values.len());
     let sitting = Sitting {
         examinee: &model,

@@ -76,6 +76,7 @@ fn a_factor_is_data() {
     assert!((texture.chance - 0.5).abs() < 1e-12 && (texture.accuracy.estimate - 0.5).abs() < 1e-12);
     assert!((report.rate("recognition", "combination").unwrap().chance - 0.125).abs() < 1e-12);
     assert_eq!(report.rate("binding", "swap").unwrap().accuracy.n, 40);
+    assert_eq!(report.world, None);
     assert!(page(&out).contains("a red hatched circle") || page(&out).contains("a blue hatched square"));
 }
 
@@ -124,6 +125,7 @@ fn a_question_is_a_file_and_a_row() {
     let questions: Vec<&dyn Question> = vec![&Crowding];
     let config = ExamConfig { verdict: None, questions, ..ExamConfig::standard(2).unwrap() };
     let report = examine(&Blind, "blind", None, &config, &out, &()).unwrap();
+    assert_eq!(report.world.as_deref(), Some("hard"), "nothing is known of its training");
     assert_eq!(report.rate("crowding", "differs").unwrap().accuracy.n, 10);
     assert_eq!(report.findings, ["More objects are something else in 0 of 100."]);
     let page = page(&out);

@@ -163,7 +163,9 @@ pub fn learnt(world: &World) -> Combinations {
 fn sit(oracle: &Oracle, training: Option<&Training>) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let questions = questions(&["recognition", "binding"].map(str::to_owned)).unwrap();
-    let config = ExamConfig { twins: 60, repeats: 1, verdict: None, questions, ..ExamConfig::standard(11).unwrap() };
+    let world = training.is_none().then(World::toy);
+    let config =
+        ExamConfig { twins: 60, repeats: 1, verdict: None, questions, world, ..ExamConfig::standard(11).unwrap() };
     let out = folder.path().join("exam");
     let report = examine(oracle, "oracle", training, &config, &out, &()).unwrap();
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
@@ -300,7 +302,7 @@ fn one_that_learnt_by_heart_fails_on_what_was_held_out() {
     assert_eq!((rate("recognition", "combination_seen").n, rate("recognition", "combination_held_out").n), (110, 40));
     assert!((rate("binding", "swap").estimate - 1.0).abs() < 1e-12, "twins of what it knows");
     assert!(says(&report, "does not carry over in full"), "{:?}", report.findings);
-    assert_eq!(report.training.unwrap().held_out.len(), 8);
+    assert_eq!((report.world.as_deref(), report.training.unwrap().held_out.len()), (Some("toy"), 8));
     let grid = report.questions[0].grid.as_ref().unwrap();
     assert!(grid.cells.iter().all(|cell| cell.seen == Some(cell.accuracy > 0.5)));
 }

@@ -57,6 +57,7 @@ fn verdict(examinee: &dyn Examinee, seed: u64) -> Verdict {
     let config = ExamConfig {
         twins: 20,
         repeats: 2,
+        world: Some(World::toy()),
         verdict: Some(Shows { single: 300, twins: 260, most: 480 }),
         cause: None,
         ..standard

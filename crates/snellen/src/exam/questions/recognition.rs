@@ -10,6 +10,9 @@ use crate::exam::sitting::Sitting;
 use crate::report::{Contrast, Grid, GridCell, NamedNumber, QuestionCard};
 use crate::scene::{Combination, Scene, generate};
 
+/// Where objects may be anywhere, each combination is shown as often as at the five places of the study's world.
+const ANYWHERE: usize = 5;
+
 /// Every combination at every place as a single object; the answer is the best of one caption per combination, each the ensemble
 /// over the templates. It is right in each factor that the caption names right, or in all.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +44,8 @@ impl Question for Recognition {
         let world = sitting.world;
         let classes = Classes::of(sitting)?;
         let (factors, known) = (classes.known.factors(), classes.known.as_slice());
-        let scenes = generate::factorial(world, &classes.known, sitting.repeats, sitting.seed)?;
+        let anywhere = if world.places().is_none() { ANYWHERE } else { 1 };
+        let scenes = generate::factorial(world, &classes.known, anywhere * sitting.repeats, sitting.seed)?;
         let images = sitting.images(&scenes.iter().collect::<Vec<_>>())?;
         let chosen = classes.chosen(&scenes, &images);
         let (shown, class) = (&chosen.shown, |values: &[u32]| classes.class(values));

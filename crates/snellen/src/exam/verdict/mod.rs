@@ -28,6 +28,7 @@ use crate::{Result, random};
 use cells::{Reading, lost, uneven};
 use link::{Link, Links};
 use margins::{ATTRIBUTE_MATCHED, INTERACTION, KNOWN};
+use serde::{Deserialize, Serialize};
 use shown::{Beside, Shown};
 use std::collections::BTreeSet;
 
@@ -35,7 +36,7 @@ use std::collections::BTreeSet;
 const FOLDS: usize = 3;
 
 /// How many pictures the verdict shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shows {
     /// Single objects.
     pub single: usize,

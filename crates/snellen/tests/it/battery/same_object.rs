@@ -11,7 +11,9 @@ fn a_model_is_asked_layer_by_layer_beside_its_controls() {
     let model = Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/toy")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let questions = questions(&["same_object".to_owned()]).unwrap();
-    let config = ExamConfig { twins: 100, verdict: None, units: false, questions, ..ExamConfig::standard(5).unwrap() };
+    let world = Some(World::toy());
+    let config =
+        ExamConfig { twins: 100, verdict: None, units: false, questions, world, ..ExamConfig::standard(5).unwrap() };
     let report = examine(&model, "toy", None, &config, &folder.path().join("exam"), &()).unwrap();
     let own = report.question("same_object").unwrap();
     let ids: Vec<&str> = own.rates.iter().map(|rate| rate.id.as_str()).collect();

@@ -94,11 +94,13 @@ fn a_world_is_a_file() {
 #[test]
 fn worlds_that_come_with_the_program_are_what_they_are_called() {
     let named = |name: &str| World::named_or_read(name).unwrap();
-    assert_eq!((named("study"), named("toy")), (World::study(), World::toy()));
+    assert_eq!((named("study"), named("toy"), named("hard")), (World::study(), World::toy(), World::hard()));
     let json = |world: &World| serde_json::to_string(world).unwrap();
     assert_eq!(json(&named("toy")), json(&World::toy()));
     for known in WORLDS {
         let world = named(known.name);
+        assert_eq!(world.name(), Some(known.name));
+        assert_eq!(World { size: [0.1, 0.11], ..world.clone() }.name(), None);
         assert_eq!(toml::from_str::<World>(&toml::to_string(&world).unwrap()).unwrap(), world);
         assert!(most_objects(&world) >= 5, "{}", known.name);
     }

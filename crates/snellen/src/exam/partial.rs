@@ -1,0 +1,226 @@
+//! The folder of an exam that is not finished: `<out>.partial` beside the folder that is to appear.
+//!
+//! It holds `plan.json`, all that the numbers depend on; `exam/`, which in the end is renamed to the exam's folder; and `parts/`, what
+//! each part of the exam gave once it was done (a question, the verdict, an untrained model, causes). Whatever ends an exam leaves it in a state to go
+//! on from: parts appear whole or not at all, and the recording in `exam/` goes on by itself. Who works in it has a [`Claim`] on the
+//! exam's folder.
+
+use crate::output::{Claim, StagedDir, durable, fault, in_folder, sweep, write_file};
+use crate::record::Unfinished;
+use crate::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const PLAN: &str = "plan.json";
+const EXAM: &str = "exam";
+const PARTS: &str = "parts";
+
+/// The largest file that is read back, in bytes.
+const MAX_BYTES: u64 = 1 << 28;
+
+/// Where an exam is made, until its folder appears.
+pub(super) enum Partial {
+    /// In a temporary folder, of which nothing stays.
+    Discarded(StagedDir),
+    /// In one that is gone on with.
+    Kept(Kept),
+}
+
+/// An unfinished exam that can be gone on with.
+pub(super) struct Kept {
+    out: PathBuf,
+    folder: PathBuf,
+    _claim: Claim,
+}
+
+/// What there is to do.
+pub(super) enum Begun {
+    /// An exam to be held.
+    Open(Partial),
+    /// It was finished, and is where it has to be.
+    Done,
+}
+
+impl Partial {
+    /// Begins the exam of `plan` that is to appear at `out`, or goes on with it.
+    ///
+    /// # Errors
+    /// When there is something at `out`, an unfinished exam where none may be or none where one has to be, or one of another plan.
+    pub(super) fn begin(out: &Path, plan: &Value, unfinished: Unfinished) -> Result<Begun> {
+        if unfinished == Unfinished::Discard {
+            return StagedDir::begin(out).map(|staged| Begun::Open(Self::Discarded(staged)));
+        }
+        let claim = Claim::on(out)?;
+        let folder = beside(out);
+        let (there, resume) = (folder.symlink_metadata().is_ok(), unfinished == Unfinished::Resume);
+        if out.symlink_metadata().is_ok() {
+            // Ended after it had appeared.
+            if !(resume && there) || folder.join(EXAM).exists() {
+                return Err(Error::Exists { path: out.to_owned() });
+            }
+            check(&folder, plan)?;
+            remove(&folder)?;
+            return Ok(Begun::Done);
+        }
+        let refused = |expected: &str, got: &str| Err(Error::mismatch(folder.display(), expected, got));
+        match (there, resume) {
+            (true, false) => {
+                return refused("no unfinished exam: go on with it (exam --resume), or remove it to start anew", "one");
+            }
+            (false, true) => return refused("an unfinished exam to go on with", "none"),
+            _ => {}
+        }
+        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        durable::folder(durable::parent(&folder))?;
+        sweep(&folder)?;
+        if folder.join(PLAN).symlink_metadata().is_ok() {
+            check(&folder, plan)?;
+        } else if fs::read_dir(&folder).map_err(Error::io(&folder))?.next().is_some() {
+            // One that ended before its plan was there has nothing else.
+            return refused(&format!("an unfinished exam, with {PLAN}"), "none");
+        } else {
+            write_file(&folder.join(PLAN), &json(plan)?)?;
+        }
+        let this = Kept { out: out.to_owned(), folder, _claim: claim };
+        for folder in [this.folder.join(EXAM), this.folder.join(PARTS)] {
+            fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        }
+        Ok(Begun::Open(Self::Kept(this)))
+    }
+
+    /// The exam's folder while it is made.
+    pub(super) fn path(&self) -> PathBuf {
+        match self {
+            Self::Discarded(staged) => staged.path().to_owned(),
+            Self::Kept(kept) => kept.folder.join(EXAM),
+        }
+    }
+
+    /// A folder for what does not stay.
+    pub(super) fn scratch(&self) -> Result<TempDir> {
+        let folder = match self {
+            Self::Discarded(staged) => staged.path(),
+            Self::Kept(kept) => &kept.folder,
+        };
+        in_folder(folder, Path::new("scratch")).map_err(Error::io(folder))
+    }
+
+    /// What the part called `name` gave, where that was kept; else makes it, and keeps it.
+    ///
+    /// # Errors
+    /// What `make` gives; when it can't be kept.
+    pub(super) fn part<T>(&self, name: &str, make: impl FnOnce() -> Result<T>) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned + PartialEq,
+    {
+        let Self::Kept(kept) = self else { return make() };
+        let file = kept.folder.join(PARTS).join(format!("{name}.json"));
+        let whole = fs::metadata(&file).is_ok_and(|file| file.len() <= MAX_BYTES);
+        let known = whole.then(|| fs::read(&file).ok()).flatten();
+        if let Some(known) = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            return Ok(known);
+        }
+        let made = make()?;
+        let json = serde_json::to_vec(&made).map_err(|source| Error::malformed(file.display(), source))?;
+        // What would not come back as it is, with a number that is not finite say, is made anew.
+        if serde_json::from_slice::<T>(&json).is_ok_and(|back| back == made) {
+            write_file(&file, &json)?;
+        }
+        Ok(made)
+    }
+
+    /// How a recording in the exam's folder that is to appear at `run` is begun: gone on with where there is some of it.
+    pub(super) fn recording(&self, run: &Path) -> Unfinished {
+        let there = |path: &Path| path.symlink_metadata().is_ok();
+        match self {
+            Self::Discarded(_) => Unfinished::Discard,
+            Self::Kept(_) if there(run) || there(&beside(run)) => Unfinished::Resume,
+            Self::Kept(_) => Unfinished::Keep,
+        }
+    }
+
+    /// Lets the exam's folder appear.
+    pub(super) fn publish(self) -> Result<()> {
+        let kept = match self {
+            Self::Discarded(staged) => return staged.publish().map(drop),
+            Self::Kept(kept) => kept,
+        };
+        let exam = kept.folder.join(EXAM);
+        durable::tree(&exam)?;
+        fault::point(&kept.out)?;
+        if kept.out.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path: kept.out });
+        }
+        fs::rename(&exam, &kept.out).map_err(Error::io(&kept.out))?;
+        fault::point(&kept.out)?;
+        durable::folder(durable::parent(&kept.out))?;
+        remove(&kept.folder)
+    }
+
+    /// What is said of an exam that ended by `error`; removes one that was refused before it had anything, or of which nothing is to stay.
+    pub(super) fn abandon(self, error: Error) -> Error {
+        // What a recording in it says of itself is said of the whole.
+        let error = match error {
+            Error::Unfinished { source, .. } => *source,
+            error => error,
+        };
+        let Self::Kept(kept) = self else {
+            return match error {
+                Error::Interrupted { .. } => Error::Interrupted { kept: "nothing was kept".to_owned() },
+                error => error,
+            };
+        };
+        let holds = |name: &str| fs::read_dir(kept.folder.join(name)).is_ok_and(|mut files| files.next().is_some());
+        if !holds(PARTS) && (!holds(EXAM) || error.is_bad_input()) {
+            // That it ended is what has to be said, not that tidying up failed.
+            let _ = fs::remove_dir_all(&kept.folder);
+            return error;
+        }
+        let folder = kept.folder.display();
+        let kept = format!("what it found so far is in {folder}; go on with --resume");
+        match error {
+            Error::Interrupted { .. } => Error::Interrupted { kept },
+            error => Error::Unfinished { source: Box::new(error), kept },
+        }
+    }
+}
+
+/// Where the unfinished exam of `out` stands.
+pub fn beside(out: &Path) -> PathBuf {
+    let mut name = OsString::from(out.file_name().unwrap_or_default());
+    name.push(".partial");
+    out.with_file_name(name)
+}
+
+fn json(plan: &Value) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(plan).map_err(|source| Error::malformed(PLAN, source))?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// Compares `plan` with that in `folder`, and names the first field that differs.
+fn check(folder: &Path, plan: &Value) -> Result<()> {
+    let path = folder.join(PLAN);
+    let bytes = fs::read(&path).map_err(Error::io(&path))?;
+    let there: Value = serde_json::from_slice(&bytes).map_err(|source| Error::malformed(path.display(), source))?;
+    let here: Value = serde_json::from_slice(&json(plan)?).map_err(|source| Error::malformed(PLAN, source))?;
+    match crate::record::difference(&there, &here, "") {
+        None => Ok(()),
+        Some((key, there, here)) => Err(Error::mismatch(format!("{}: `{key}`", path.display()), there, here)),
+    }
+}
+
+/// Removes what an exam that is finished leaves, its plan last.
+fn remove(folder: &Path) -> Result<()> {
+    let parts = folder.join(PARTS);
+    if parts.exists() {
+        fs::remove_dir_all(&parts).map_err(Error::io(&parts))?;
+    }
+    fault::point(folder)?;
+    fs::remove_dir_all(folder).map_err(Error::io(folder))
+}
