@@ -314,7 +314,7 @@ fn fit_block(matrix: &Matrix, terms: &Terms, block: usize) -> Fitted {
     let levels: Vec<Mat<f64>> = terms.levels.iter().map(|levels| &levels.map * values).collect();
     let r2 = |model: &Residuals, unit: usize| 1.0 - model.left_out[unit] / constant.left_out[unit];
     let mut all = Fitted::default();
-    for unit in 0..number {
+    for (unit, odd) in odd.into_iter().enumerate() {
         let term = |p, model: &Residuals| Term { p, r2: r2(model, unit) };
         let factor =
             |small: &Option<Residuals>| small.as_ref().map(|small| term(f_test(small, &main, unit, images), small));
@@ -323,13 +323,13 @@ fn fit_block(matrix: &Matrix, terms: &Terms, block: usize) -> Fitted {
         let carried =
             |(levels, map): (&Levels, &Mat<f64>)| carried(map.col(unit).iter().copied().collect(), levels.shifts);
         all.fits.push(Fit {
-            odd: odd[unit],
+            odd,
             r2_count: r2(&count, unit),
             r2_main: r2(&main, unit),
-            p_count: (odd[unit].is_none() && count.rank > 1).then(|| f_test(&constant, &count, unit, images)),
+            p_count: (odd.is_none() && count.rank > 1).then(|| f_test(&constant, &count, unit, images)),
         });
         let tested = without.iter().map(factor).chain(with.iter().map(pair));
-        all.tested.extend(tested.map(|term| term.filter(|_| odd[unit].is_none())));
+        all.tested.extend(tested.map(|term| term.filter(|_| odd.is_none())));
         all.carried.extend(terms.levels.iter().zip(&levels).map(carried));
     }
     all
