@@ -232,7 +232,7 @@ fn a_training_survives_what_happens_between_its_writes() {
 #[test]
 fn an_exam_survives_what_happens_between_its_writes() {
     if there_are_faults("an_exam_survives_what_happens_between_its_writes") {
-        exams([("kill", 11), ("full", 50), ("refuse", 50)]);
+        exams([("kill", 31), ("full", 120), ("refuse", 120)]);
     }
 }
 

@@ -264,10 +264,10 @@ impl<'a> Plan<'a> {
             let progress: Box<dyn Progress + '_> =
                 if why.is_some() { Box::new(()) } else { stages.begin(question.title()) };
             let sitting = self.sitting(progress.as_ref());
-            let ask = || why.map_or_else(|| question.ask(&sitting), |why| Ok(Asked::left_out(why)));
-            let asked = match work {
-                Some(work) => work.part(&format!("question-{}", question.id()), ask)?,
-                None => ask()?,
+            let asked = match (why, work) {
+                (Some(why), _) => Asked::left_out(why),
+                (None, Some(work)) => work.part(&format!("question-{}", question.id()), || question.ask(&sitting))?,
+                (None, None) => question.ask(&sitting)?,
             };
             let card = asked.card(*question, &sitting)?;
             answered.push((asked, card));

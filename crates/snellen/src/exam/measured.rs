@@ -2,7 +2,7 @@
 
 use super::cache::Cache;
 use super::examine::Plan;
-use super::partial::Partial;
+use super::partial::{Partial, RUN};
 use super::spatial;
 use crate::intervene::trace::{Direction, PartKind, TowerMap, TraceConfig, trace};
 use crate::intervene::{Against, Cost, MeasuredUnits, superposition_cost};
@@ -55,7 +55,7 @@ impl<'a> Plan<'a> {
             }
             (FolderSource::open(&folder)?, Some(toys))
         };
-        let run = at.join("run");
+        let run = at.join(RUN);
         let recording = RecordConfig { unfinished: work.recording(&run), ..self.recording() };
         let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
         let manifest = record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;

@@ -20,6 +20,9 @@ const PLAN: &str = "plan.json";
 const EXAM: &str = "exam";
 const PARTS: &str = "parts";
 
+/// The recording of the images, in the exam's folder.
+pub(super) const RUN: &str = "run";
+
 /// The largest file that is read back, in bytes.
 const MAX_BYTES: u64 = 1 << 28;
 
@@ -176,7 +179,9 @@ impl Partial {
             };
         };
         let holds = |name: &str| fs::read_dir(kept.folder.join(name)).is_ok_and(|mut files| files.next().is_some());
-        if !holds(PARTS) && (!holds(EXAM) || error.is_bad_input()) {
+        // What is refused is so again, but for a picture that can be mended while the others are recorded.
+        let refused = error.is_bad_input() && !beside(&kept.folder.join(EXAM).join(RUN)).exists();
+        if refused || !(holds(PARTS) || holds(EXAM)) {
             // That it ended is what has to be said, not that tidying up failed.
             let _ = fs::remove_dir_all(&kept.folder);
             return error;

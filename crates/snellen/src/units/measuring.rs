@@ -125,13 +125,14 @@ impl<'a> Measuring<'a> {
             terms: self.terms.as_ref(),
             superposition: self.superposition.as_ref(),
             second: self.second.as_ref(),
+            pairs: sink.keeps(),
         };
         let Seen { encodings: Encodings { cells, summary }, units, geometry, ms_by_chance } =
             against.pass(values, progress)?;
         self.ms_by_chance = ms_by_chance;
         let mut classes = BTreeMap::new();
         units.iter().for_each(|unit| *classes.entry(unit.decomposed.class).or_insert(0) += 1);
-        if shown {
+        if shown && sink.keeps() {
             self.cards.site([&site, &tokens], values, (design, &self.factors), &cells, &units)?;
         }
         let shared = co_encoding(&cells, design.concepts().len())?;

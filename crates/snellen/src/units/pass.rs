@@ -21,6 +21,8 @@ pub(super) struct Against<'a> {
     /// `None` of too few images.
     pub(super) superposition: Option<&'a Superposition>,
     pub(super) second: Option<&'a SecondEncoder>,
+    /// Whether pairs of concepts are looked at.
+    pub(super) pairs: bool,
 }
 
 /// What a pass says of a site.
@@ -39,10 +41,10 @@ impl Against<'_> {
     /// # Errors
     /// The first error among the blocks; [`Error::Interrupted`](crate::Error::Interrupted) between two measures of one.
     pub(super) fn pass(self, values: &Array<'_>, progress: &dyn Progress) -> Result<Seen> {
-        let Self { criterion, design, terms, superposition, second } = self;
+        let Self { criterion, design, terms, superposition, second, pairs } = self;
         let mut scoring = Scoring::new(design, criterion)?;
         let mut fits = terms.map(Fits::new);
-        let mut products = superposition.map(|of| of.site(values.units()));
+        let mut products = superposition.map(|of| of.site(values.units(), pairs));
         let (mut entropies, mut scores, mut ms_by_chance) = (Vec::new(), Vec::new(), None);
         for block in values.blocks(progress) {
             let block = block?;

@@ -35,12 +35,21 @@ pub(super) struct SiteTables {
 /// Takes the rows of one site after another.
 pub(super) trait Sink {
     fn site(&mut self, of: SiteTables) -> Result<()>;
+
+    /// Whether anything of it is kept. Nothing is measured for the tables alone, or for cards, where it isn't.
+    fn keeps(&self) -> bool {
+        true
+    }
 }
 
 /// Keeps nothing.
 impl Sink for () {
     fn site(&mut self, _: SiteTables) -> Result<()> {
         Ok(())
+    }
+
+    fn keeps(&self) -> bool {
+        false
     }
 }
 

@@ -200,19 +200,20 @@ impl Superposition {
         units: usize,
         blocks: impl IntoIterator<Item = Result<M>>,
     ) -> Result<SiteGeometry> {
-        let mut site = self.site(units);
+        let mut site = self.site(units, true);
         for block in blocks {
             site.add(block?.borrow())?;
         }
         site.finish()
     }
 
-    /// A site of `units` units, of which none was added yet.
-    pub(crate) fn site(&self, units: usize) -> SiteProducts<'_> {
-        SiteProducts { of: self, gram: Gram::new(self.rows.clone()), overlaps: self.overlaps.site(units) }
+    /// A site of `units` units, of which none was added yet; with `pairs` or without what is said of pairs of concepts, which takes longest.
+    pub(crate) fn site(&self, units: usize, pairs: bool) -> SiteProducts<'_> {
+        let overlaps = pairs.then(|| self.overlaps.site(units));
+        SiteProducts { of: self, gram: Gram::new(self.rows.clone()), overlaps }
     }
 
-    fn finish(&self, gram: Gram, overlaps: SiteOverlaps<'_>) -> Result<SiteGeometry> {
+    fn finish(&self, gram: Gram, overlaps: Option<SiteOverlaps<'_>>) -> Result<SiteGeometry> {
         let units = gram.units();
         let products = gram.finish();
         let part = |a: usize, b: usize| {
@@ -228,7 +229,7 @@ impl Superposition {
         let Spectrum { scaled, white, k95 } = spectrum?;
         let concepts = self.design.concepts().len();
         let pairs: Vec<[usize; 2]> = (0..concepts).flat_map(|a| (a + 1..concepts).map(move |b| [a, b])).collect();
-        let overlaps = overlaps.finish(&scaled, &pairs);
+        let overlaps = overlaps.map(|overlaps| overlaps.finish(&scaled, &pairs)).unwrap_or_default();
         let directions = Directions::of(&self.halves, between.as_ref());
         let ratio = participation_ratio(&self.halves, [&within[0], &within[1]], between.as_ref());
         let confidence = self.criterion.confidence;
@@ -347,7 +348,8 @@ impl Superposition {
 pub(crate) struct SiteProducts<'a> {
     of: &'a Superposition,
     gram: Gram,
-    overlaps: SiteOverlaps<'a>,
+    /// `None` where nothing is asked of pairs.
+    overlaps: Option<SiteOverlaps<'a>>,
 }
 
 impl SiteProducts<'_> {
@@ -361,7 +363,9 @@ impl SiteProducts<'_> {
             return Err(Error::mismatch("activations", expected, matrix.images()));
         }
         self.gram.add(matrix);
-        self.overlaps.add(matrix);
+        if let Some(overlaps) = &mut self.overlaps {
+            overlaps.add(matrix);
+        }
         Ok(())
     }
 
