@@ -243,6 +243,12 @@ mod tests {
         };
         let (whole, once) = measured(UNITS)?;
         assert_eq!(once, UNITS);
+        // Where nothing is kept, sums are the same.
+        let (mut sums, array) = (Measuring::begin(&labels, None, &by)?, Array::of(matrix.clone()));
+        sums.site(SiteName::given("site"), &array, &mut (), &())?;
+        let sums = sums.sums().units;
+        assert!(sums.sites[0].together.is_some() && sums.strongest.is_empty() && sums.interference.is_empty());
+        assert_eq!(sums.sites, whole.units.sites);
         let cards = whole.units.strongest.len() + whole.units.clearest.len();
         assert!(whole.units.strongest.len() == 6 && whole.units.clearest.len() > 1, "{:?}", whole.units);
         for block in [1, 5, 22] {
