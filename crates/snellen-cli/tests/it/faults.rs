@@ -178,7 +178,9 @@ fn trainings(faults: [(&str, usize); 3]) {
 
 fn exams(faults: [(&str, usize); 3]) {
     let home = home();
-    let exam = "exam --model model --world toy --quick --no-cache --controls 1 --questions recognition,units --seed 3 --out exam";
+    home.succeed("scenes --kind toy --count 40 --size 32 --seed 3 --out scenes");
+    let exam =
+        "exam --model model --images scenes --quick --no-cache --controls 1 --questions pictures,units --out exam";
     home.succeed(exam);
     let whole = files(&home.path("exam"));
     fs::remove_dir_all(home.path("exam")).unwrap();
@@ -232,7 +234,7 @@ fn a_training_survives_what_happens_between_its_writes() {
 #[test]
 fn an_exam_survives_what_happens_between_its_writes() {
     if there_are_faults("an_exam_survives_what_happens_between_its_writes") {
-        exams([("kill", 31), ("full", 120), ("refuse", 120)]);
+        exams([("kill", 7), ("full", 40), ("refuse", 40)]);
     }
 }
 

@@ -93,7 +93,15 @@ fn an_interrupted_exam_goes_on_to_the_same_report() {
     let named = format!("{exam} --out snellen-exam");
     home.refuse(&named, &["snellen-exam.partial: expected no unfinished exam", "--resume"]);
     home.refuse(&format!("{exam} --resume --seed 1"), &["snellen-exam.partial/plan.json: `seed`: expected 0, got 1"]);
+    home.refuse(
+        &format!("{exam} --resume --dtype bf16"),
+        &["snellen-exam.partial/plan.json: `dtype`: expected \"f32\""],
+    );
     home.refuse(&format!("{exam} --resume --out other"), &["other.partial: expected an unfinished exam", "none"]);
+    // A part that was changed since is made anew, and a claim of a process that was killed goes.
+    let part = home.path("snellen-exam.partial/parts/question-recognition.json");
+    fs::write(&part, fs::read_to_string(&part).unwrap().replace("\"score\":0.0", "\"score\":1.0")).unwrap();
+    fs::write(home.path("snellen-exam.partial/exam/.scenes.claim"), "").unwrap();
     // The first free name is the next one.
     home.succeed(exam);
     assert!(home.path("snellen-exam-2/report.json").is_file() && !home.path("snellen-exam").exists());
@@ -101,6 +109,34 @@ fn an_interrupted_exam_goes_on_to_the_same_report() {
     assert!(!home.names().iter().any(|name| name.contains(".partial")), "{:?}", home.names());
     assert_same_files(&home.path("snellen-exam"), &home.path("snellen-exam-2"));
     home.refuse(&format!("{exam} --resume"), &["snellen-exam.partial: expected an unfinished exam"]);
+}
+
+/// What is refused when it is to go on loses nothing of it.
+#[test]
+fn an_exam_of_other_pictures_is_not_gone_on_with() {
+    let home = Home::new();
+    copy_fixture("quick_gelu", &home.path("model"));
+    home.succeed("scenes --kind toy --count 40 --size 32 --out scenes");
+    let exam =
+        "exam --model model --images scenes --quick --no-cache --controls 1 --questions pictures,units --out out";
+    home.succeed(exam);
+    fs::rename(home.path("out"), home.path("undisturbed")).unwrap();
+    let mut child = home.start(exam);
+    wait(&home, &mut child, |name| name == "out.partial/parts/question-pictures.json");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!home.path("out").exists());
+    let resume = format!("{exam} --resume");
+    for file in ["images/000005.png", "captions.csv"] {
+        let (path, other) = (home.path(&format!("scenes/{file}")), home.path("scenes/images/000007.png"));
+        let own = fs::read(&path).unwrap();
+        let changed = if file.ends_with(".png") { fs::read(other).unwrap() } else { [&own[..], b"\n"].concat() };
+        fs::write(&path, changed).unwrap();
+        home.refuse(&resume, &["out.partial/plan.json: `images.files_hash`: expected"]);
+        fs::write(&path, own).unwrap();
+    }
+    home.succeed(&resume);
+    assert_same_files(&home.path("out"), &home.path("undisturbed"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::scene::caption::TEMPLATES;
 use crate::scene::{Canvas, World};
 use crate::{Error, Result};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Examines `examinee`, called `name`, into the new folder `out`: `report.json`, `report.html`, `answers.parquet`, and of a model `scenes/` (unless images
 /// are given) and `run/` with the recording and its tables.
@@ -42,7 +42,7 @@ pub fn examine(
     stages: &dyn Stages,
 ) -> Result<Report> {
     let plan = Plan::new(examinee, training, config)?;
-    let work = match Partial::begin(out, &plan.identity(name)?, config.unfinished)? {
+    let work = match Partial::begin(out, || plan.identity(name), config.unfinished)? {
         Begun::Done => return Report::read(&out.join("report.json")),
         Begun::Open(work) => work,
     };
@@ -123,20 +123,17 @@ impl<'a> Plan<'a> {
             cache: _,
             unfinished: _,
         } = self.config;
-        let given = self.given.as_ref().map(|source| {
-            let mut names = blake3::Hasher::new();
-            source.filenames.iter().for_each(|name| _ = names.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes()));
-            let labels = source.labels.as_ref().map(|labels| blake3::hash(&labels.bytes).to_hex().to_string());
-            json!({ "count": source.filenames.len(), "names_hash": names.finalize().to_hex().to_string(), "labels_hash": labels })
-        });
-        let model = self.examinee.model().map(|model| ModelRecord::of(model, Vec::new()));
+        let given = self.given.as_ref().map(hashes).transpose()?;
+        let model = self.examinee.model();
         let seen = self.training.map(|training| (training.card(), &training.templates));
-        let plan = json!({
+        Ok(json!({
             "schema": 1,
             "snellen": env!("CARGO_PKG_VERSION"),
             "engine": format!("cpu {}", Level::current()),
             "name": name,
-            "model": model,
+            "model": model.map(|model| ModelRecord::of(model, Vec::new())),
+            "dtype": model.map(|model| model.precision.to_string()),
+            "preprocessing": model.map(|model| &model.preprocessing),
             "training": seen,
             "world": self.world,
             "templates": self.templates,
@@ -156,8 +153,7 @@ impl<'a> Plan<'a> {
             "units": units,
             "cause": cause,
             "map": map,
-        });
-        Ok(plan)
+        }))
     }
 
     /// Holds it in the folder of `work`.
@@ -289,6 +285,29 @@ impl<'a> Plan<'a> {
         };
         Ok((answered, Some(verdict)))
     }
+}
+
+/// How many images there are, and hashes of their names, their files and captions, and their labels.
+fn hashes(source: &FolderSource) -> Result<Value> {
+    let (mut names, mut files) = (blake3::Hasher::new(), blake3::Hasher::new());
+    let mut add = |path: &Path| -> Result<()> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        files.update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
+        Ok(())
+    };
+    for (row, name) in source.filenames.iter().enumerate() {
+        names.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+        add(&source.path(row))?;
+    }
+    let captions = ["captions.csv", "metadata.csv"].map(|name| source.folder.join(name));
+    let others = captions.iter().filter(|path| path.is_file()).chain(source.masks.iter().flatten());
+    others.map(PathBuf::as_path).try_for_each(&mut add)?;
+    Ok(json!({
+        "count": source.filenames.len(),
+        "names_hash": names.finalize().to_hex().to_string(),
+        "files_hash": files.finalize().to_hex().to_string(),
+        "labels_hash": source.labels.as_ref().map(|labels| blake3::hash(&labels.bytes).to_hex().to_string()),
+    }))
 }
 
 /// The images in `folder`, which have labels.

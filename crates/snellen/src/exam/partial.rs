@@ -38,6 +38,8 @@ pub(super) enum Partial {
 pub(super) struct Kept {
     out: PathBuf,
     folder: PathBuf,
+    /// Whether it goes on with an earlier one.
+    resumed: bool,
     _claim: Claim,
 }
 
@@ -54,10 +56,11 @@ impl Partial {
     ///
     /// # Errors
     /// When there is something at `out`, an unfinished exam where none may be or none where one has to be, or one of another plan.
-    pub(super) fn begin(out: &Path, plan: &Value, unfinished: Unfinished) -> Result<Begun> {
+    pub(super) fn begin(out: &Path, plan: impl FnOnce() -> Result<Value>, unfinished: Unfinished) -> Result<Begun> {
         if unfinished == Unfinished::Discard {
             return StagedDir::begin(out).map(|staged| Begun::Open(Self::Discarded(staged)));
         }
+        let plan = &plan()?;
         let claim = Claim::on(out)?;
         let folder = beside(out);
         let (there, resume) = (folder.symlink_metadata().is_ok(), unfinished == Unfinished::Resume);
@@ -76,6 +79,9 @@ impl Partial {
                 return refused("no unfinished exam: go on with it (exam --resume), or remove it to start anew", "one");
             }
             (false, true) => return refused("an unfinished exam to go on with", "none"),
+            (true, true) if !folder.symlink_metadata().is_ok_and(|it| it.is_dir()) => {
+                return refused("the folder of an unfinished exam", "a file or a link");
+            }
             _ => {}
         }
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
@@ -89,9 +95,10 @@ impl Partial {
         } else {
             write_file(&folder.join(PLAN), &json(plan)?)?;
         }
-        let this = Kept { out: out.to_owned(), folder, _claim: claim };
+        let this = Kept { out: out.to_owned(), folder, resumed: there, _claim: claim };
         for folder in [this.folder.join(EXAM), this.folder.join(PARTS)] {
             fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+            unclaim(&folder)?;
         }
         Ok(Begun::Open(Self::Kept(this)))
     }
@@ -123,16 +130,18 @@ impl Partial {
     {
         let Self::Kept(kept) = self else { return make() };
         let file = kept.folder.join(PARTS).join(format!("{name}.json"));
-        let whole = fs::metadata(&file).is_ok_and(|file| file.len() <= MAX_BYTES);
-        let known = whole.then(|| fs::read(&file).ok()).flatten();
-        if let Some(known) = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        let small = fs::metadata(&file).is_ok_and(|file| file.len() <= MAX_BYTES);
+        let bytes = small.then(|| fs::read(&file).ok()).flatten().unwrap_or_default();
+        // A line with the hash of what follows, and of whose it is: what is damaged, or another's, is made anew.
+        let whole = bytes.split_at_checked(HASH).filter(|(hash, json)| *hash == line(name, json).as_bytes());
+        if let Some(known) = whole.and_then(|(_, json)| serde_json::from_slice(json).ok()) {
             return Ok(known);
         }
         let made = make()?;
         let json = serde_json::to_vec(&made).map_err(|source| Error::malformed(file.display(), source))?;
         // What would not come back as it is, with a number that is not finite say, is made anew.
         if serde_json::from_slice::<T>(&json).is_ok_and(|back| back == made) {
-            write_file(&file, &json)?;
+            write_file(&file, &[line(name, &json).as_bytes(), &json].concat())?;
         }
         Ok(made)
     }
@@ -179,9 +188,9 @@ impl Partial {
             };
         };
         let holds = |name: &str| fs::read_dir(kept.folder.join(name)).is_ok_and(|mut files| files.next().is_some());
-        // What is refused is so again, but for a picture that can be mended while the others are recorded.
+        // What is refused is so again, but for a picture that can be mended while the others are recorded. What was there stays.
         let refused = error.is_bad_input() && !beside(&kept.folder.join(EXAM).join(RUN)).exists();
-        if refused || !(holds(PARTS) || holds(EXAM)) {
+        if !kept.resumed && (refused || !(holds(PARTS) || holds(EXAM))) {
             // That it ended is what has to be said, not that tidying up failed.
             let _ = fs::remove_dir_all(&kept.folder);
             return error;
@@ -193,6 +202,30 @@ impl Partial {
             error => Error::Unfinished { source: Box::new(error), kept },
         }
     }
+}
+
+/// Bytes of the line that a part's file begins with.
+const HASH: usize = 65;
+
+/// That line, of the part called `name`.
+fn line(name: &str, json: &[u8]) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes()).update(json);
+    format!("{}\n", hash.finalize().to_hex())
+}
+
+/// Removes claims of a process that was killed, in `folder` and the folders in it. Who has a claim on the exam is alone there.
+fn unclaim(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+        let path = entry.map_err(Error::io(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with('.') && name.ends_with(".claim") && path.is_file() {
+            fs::remove_file(&path).map_err(Error::io(&path))?;
+        } else if path.is_dir() && !path.is_symlink() && !name.ends_with(".zarr") {
+            unclaim(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Where the unfinished exam of `out` stands.
