@@ -126,11 +126,13 @@ fn an_exam_of_other_pictures_is_not_gone_on_with() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!home.path("out").exists());
+    // Left by the kill; it goes with whoever comes next.
+    fs::remove_file(home.path(".out.claim")).unwrap();
     let resume = format!("{exam} --resume");
     for file in ["images/000005.png", "captions.csv"] {
         let (path, other) = (home.path(&format!("scenes/{file}")), home.path("scenes/images/000007.png"));
         let own = fs::read(&path).unwrap();
-        let changed = if file.ends_with(".png") { fs::read(other).unwrap() } else { [&own[..], b"\n"].concat() };
+        let changed = if file.starts_with("images") { fs::read(other).unwrap() } else { [&own[..], b"\n"].concat() };
         fs::write(&path, changed).unwrap();
         home.refuse(&resume, &["out.partial/plan.json: `images.files_hash`: expected"]);
         fs::write(&path, own).unwrap();

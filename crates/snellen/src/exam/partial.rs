@@ -218,10 +218,11 @@ fn line(name: &str, json: &[u8]) -> String {
 fn unclaim(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') && name.ends_with(".claim") && path.is_file() {
+        let ends_in = |end: &str| path.extension().is_some_and(|found| found == end);
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if hidden && ends_in("claim") && path.is_file() {
             fs::remove_file(&path).map_err(Error::io(&path))?;
-        } else if path.is_dir() && !path.is_symlink() && !name.ends_with(".zarr") {
+        } else if path.is_dir() && !path.is_symlink() && !ends_in("zarr") {
             unclaim(&path)?;
         }
     }
