@@ -4,7 +4,8 @@ use crate::subject::Subject;
 use crate::terminal::{self, Bars};
 use clap::Args;
 use serde_json::{Value, json};
-use snellen::exam::{Cache, ExamConfig, QUESTIONS, Question, beside, examine, questions};
+use snellen::exam::{Cache, ExamConfig, QUESTIONS, Question, examine, questions};
+use snellen::output;
 use snellen::record::{LabelsFrom, RunManifest, Unfinished};
 use snellen::report::verdict::{Cell, CellAnswer, Verdict};
 use snellen::report::{Rate, Report};
@@ -88,7 +89,7 @@ pub fn run(args: Exam) -> Result<()> {
         None => free("snellen-exam"),
     };
     // One that ended after it had appeared is tidied up.
-    if out.symlink_metadata().is_ok() && !(args.resume && is_there(&beside(&out))) {
+    if out.symlink_metadata().is_ok() && !(args.resume && is_there(&output::unfinished(&out))) {
         return Err(Error::Exists { path: out });
     }
     let mut config = match (args.quick, args.full) {
@@ -180,14 +181,14 @@ fn numbered(name: &str) -> impl Iterator<Item = PathBuf> {
 
 /// The first of these names that no exam has, finished or not.
 fn free(name: &str) -> PathBuf {
-    let taken = |path: &PathBuf| is_there(path) || is_there(&beside(path));
+    let taken = |path: &PathBuf| is_there(path) || is_there(&output::unfinished(path));
     numbered(name).find(|path| !taken(path)).unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// The first of these names that an unfinished exam has.
 fn unfinished(name: &str) -> Result<PathBuf> {
-    let mut first = numbered(name).take_while(|path| is_there(path) || is_there(&beside(path)));
-    let found = first.find(|path| is_there(&beside(path)));
+    let mut first = numbered(name).take_while(|path| is_there(path) || is_there(&output::unfinished(path)));
+    let found = first.find(|path| is_there(&output::unfinished(path)));
     let none =
         || Error::mismatch(format!("{name}.partial"), "an unfinished exam to go on with (--out names it)", "none");
     found.ok_or_else(none)

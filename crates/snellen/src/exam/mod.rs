@@ -30,7 +30,6 @@ pub use cache::Cache;
 pub use config::ExamConfig;
 pub use examine::{examine, verdict};
 pub use examinee::Examinee;
-pub use partial::beside;
 pub use pictures::Pictures;
 pub use question::{QUESTIONS, Question, questions};
 pub use sitting::Sitting;

@@ -5,18 +5,16 @@
 //! on from: parts appear whole or not at all, and the recording in `exam/` goes on by itself. Who works in it has a [`Claim`] on the
 //! exam's folder.
 
-use crate::output::{Claim, StagedDir, durable, fault, in_folder, sweep, write_file};
-use crate::record::Unfinished;
+use crate::output::{self, Claim, StagedDir, durable, fault, in_folder, sweep, write_file};
+use crate::record::{Unfinished, plan};
 use crate::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-const PLAN: &str = "plan.json";
 const EXAM: &str = "exam";
 const PARTS: &str = "parts";
 
@@ -60,16 +58,18 @@ impl Partial {
         if unfinished == Unfinished::Discard {
             return StagedDir::begin(out).map(|staged| Begun::Open(Self::Discarded(staged)));
         }
-        let plan = &plan()?;
+        let own = &plan()?;
         let claim = Claim::on(out)?;
-        let folder = beside(out);
-        let (there, resume) = (folder.symlink_metadata().is_ok(), unfinished == Unfinished::Resume);
-        if out.symlink_metadata().is_ok() {
+        let folder = output::unfinished(out);
+        let (there, resume) = (is_there(&folder), unfinished == Unfinished::Resume);
+        if is_there(out) {
             // Ended after it had appeared.
             if !(resume && there) || folder.join(EXAM).exists() {
                 return Err(Error::Exists { path: out.to_owned() });
             }
-            check(&folder, plan)?;
+            if is_there(&folder.join(plan::FILE)) {
+                plan::check(&folder, own)?;
+            }
             remove(&folder)?;
             return Ok(Begun::Done);
         }
@@ -87,13 +87,13 @@ impl Partial {
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         durable::folder(durable::parent(&folder))?;
         sweep(&folder)?;
-        if folder.join(PLAN).symlink_metadata().is_ok() {
-            check(&folder, plan)?;
+        if is_there(&folder.join(plan::FILE)) {
+            plan::check(&folder, own)?;
         } else if fs::read_dir(&folder).map_err(Error::io(&folder))?.next().is_some() {
             // One that ended before its plan was there has nothing else.
-            return refused(&format!("an unfinished exam, with {PLAN}"), "none");
+            return refused(&format!("an unfinished exam, with {}", plan::FILE), "none");
         } else {
-            write_file(&folder.join(PLAN), &json(plan)?)?;
+            plan::write(&folder, own)?;
         }
         let this = Kept { out: out.to_owned(), folder, resumed: there, _claim: claim };
         for folder in [this.folder.join(EXAM), this.folder.join(PARTS)] {
@@ -148,10 +148,9 @@ impl Partial {
 
     /// How a recording in the exam's folder that is to appear at `run` is begun: gone on with where there is some of it.
     pub(super) fn recording(&self, run: &Path) -> Unfinished {
-        let there = |path: &Path| path.symlink_metadata().is_ok();
         match self {
             Self::Discarded(_) => Unfinished::Discard,
-            Self::Kept(_) if there(run) || there(&beside(run)) => Unfinished::Resume,
+            Self::Kept(_) if is_there(run) || is_there(&output::unfinished(run)) => Unfinished::Resume,
             Self::Kept(_) => Unfinished::Keep,
         }
     }
@@ -165,7 +164,7 @@ impl Partial {
         let exam = kept.folder.join(EXAM);
         durable::tree(&exam)?;
         fault::point(&kept.out)?;
-        if kept.out.symlink_metadata().is_ok() {
+        if is_there(&kept.out) {
             return Err(Error::Exists { path: kept.out });
         }
         fs::rename(&exam, &kept.out).map_err(Error::io(&kept.out))?;
@@ -189,7 +188,7 @@ impl Partial {
         };
         let holds = |name: &str| fs::read_dir(kept.folder.join(name)).is_ok_and(|mut files| files.next().is_some());
         // What is refused is so again, but for a picture that can be mended while the others are recorded. What was there stays.
-        let refused = error.is_bad_input() && !beside(&kept.folder.join(EXAM).join(RUN)).exists();
+        let refused = error.is_bad_input() && !output::unfinished(&kept.folder.join(EXAM).join(RUN)).exists();
         if !kept.resumed && (refused || !(holds(PARTS) || holds(EXAM))) {
             // That it ended is what has to be said, not that tidying up failed.
             let _ = fs::remove_dir_all(&kept.folder);
@@ -202,6 +201,10 @@ impl Partial {
             error => Error::Unfinished { source: Box::new(error), kept },
         }
     }
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// Bytes of the line that a part's file begins with.
@@ -229,36 +232,16 @@ fn unclaim(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where the unfinished exam of `out` stands.
-pub fn beside(out: &Path) -> PathBuf {
-    let mut name = OsString::from(out.file_name().unwrap_or_default());
-    name.push(".partial");
-    out.with_file_name(name)
-}
-
-fn json(plan: &Value) -> Result<Vec<u8>> {
-    let mut json = serde_json::to_vec_pretty(plan).map_err(|source| Error::malformed(PLAN, source))?;
-    json.push(b'\n');
-    Ok(json)
-}
-
-/// Compares `plan` with that in `folder`, and names the first field that differs.
-fn check(folder: &Path, plan: &Value) -> Result<()> {
-    let path = folder.join(PLAN);
-    let bytes = fs::read(&path).map_err(Error::io(&path))?;
-    let there: Value = serde_json::from_slice(&bytes).map_err(|source| Error::malformed(path.display(), source))?;
-    let here: Value = serde_json::from_slice(&json(plan)?).map_err(|source| Error::malformed(PLAN, source))?;
-    match crate::record::difference(&there, &here, "") {
-        None => Ok(()),
-        Some((key, there, here)) => Err(Error::mismatch(format!("{}: `{key}`", path.display()), there, here)),
-    }
-}
-
 /// Removes what an exam that is finished leaves, its plan last.
 fn remove(folder: &Path) -> Result<()> {
     let parts = folder.join(PARTS);
     if parts.exists() {
         fs::remove_dir_all(&parts).map_err(Error::io(&parts))?;
+    }
+    fault::point(folder)?;
+    let plan = folder.join(plan::FILE);
+    if plan.exists() {
+        fs::remove_file(&plan).map_err(Error::io(&plan))?;
     }
     fault::point(folder)?;
     fs::remove_dir_all(folder).map_err(Error::io(folder))

@@ -10,8 +10,16 @@ pub use claim::Claim;
 pub(crate) use temporary::{in_folder, sweep};
 
 use crate::{Error, Result};
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+
+/// Where what is to appear at `out`, and is gone on with when it ended early, stands until it is whole: `<out>.partial`.
+pub fn unfinished(out: &Path) -> PathBuf {
+    let mut name = OsString::from(out.file_name().unwrap_or_default());
+    name.push(".partial");
+    out.with_file_name(name)
+}
 
 /// Writes `bytes` to `path`, replacing what is there in one step. Once it returns, no power cut takes them back.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -9,9 +9,8 @@ use super::journal::Journal;
 use super::plan::{self, Plan};
 use super::run;
 use super::{ACTIVATIONS, Layout, StoreWriter};
-use crate::output::{durable, fault, sweep};
+use crate::output::{self, durable, fault, sweep};
 use crate::{Error, Result};
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +53,7 @@ impl Partial {
     /// When there is something at `out`, an unfinished recording where none may be or none where one has to be, or one of
     /// another plan.
     pub fn begin(out: &Path, plan: &Plan, unfinished: Unfinished) -> Result<Option<Self>> {
-        let folder = beside(out);
+        let folder = output::unfinished(out);
         let resumed = folder.symlink_metadata().is_ok();
         if out.symlink_metadata().is_ok() {
             // Ended after the run had appeared.
@@ -161,13 +160,6 @@ impl Partial {
             error => Error::Unfinished { source: Box::new(error), kept },
         }
     }
-}
-
-/// Where the unfinished recording of `out` stands.
-fn beside(out: &Path) -> PathBuf {
-    let mut name = OsString::from(out.file_name().unwrap_or_default());
-    name.push(".partial");
-    out.with_file_name(name)
 }
 
 /// Removes what a recording that is finished leaves, its plan last.

@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// The file's name in the folder of an unfinished recording.
-pub(super) const FILE: &str = "plan.json";
+pub(crate) const FILE: &str = "plan.json";
 
 /// The `schema` that is written and gone on from.
 const SCHEMA: u32 = 1;
@@ -90,14 +90,12 @@ impl Plan {
     }
 
     fn json(&self) -> Result<Vec<u8>> {
-        let mut json = serde_json::to_vec_pretty(self).map_err(|source| Error::malformed(FILE, source))?;
-        json.push(b'\n');
-        Ok(json)
+        pretty(self)
     }
 
     /// Writes it into `folder`.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        write_file(&folder.join(FILE), &self.json()?)
+        write(folder, self)
     }
 
     /// Compares it with that in `folder`.
@@ -105,20 +103,39 @@ impl Plan {
     /// # Errors
     /// Names the first field that differs.
     pub fn check(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(FILE);
-        let bytes = read_bytes(&path, MAX_BYTES)?;
-        let malformed = |source| Error::malformed(path.display(), source);
-        let there: Value = serde_json::from_slice(&bytes).map_err(malformed)?;
-        let here: Value = serde_json::from_slice(&self.json()?).map_err(malformed)?;
-        match difference(&there, &here, "") {
-            None => Ok(()),
-            Some((key, there, here)) => Err(Error::mismatch(format!("{}: `{key}`", path.display()), there, here)),
-        }
+        check(folder, self)
+    }
+}
+
+fn pretty(plan: &impl Serialize) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(plan).map_err(|source| Error::malformed(FILE, source))?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// Writes `plan`, of a recording or of what else goes on after it ended early, into `folder`.
+pub(crate) fn write(folder: &Path, plan: &impl Serialize) -> Result<()> {
+    write_file(&folder.join(FILE), &pretty(plan)?)
+}
+
+/// Compares `plan` with that in `folder`.
+///
+/// # Errors
+/// Names the first field that differs.
+pub(crate) fn check(folder: &Path, plan: &impl Serialize) -> Result<()> {
+    let path = folder.join(FILE);
+    let bytes = read_bytes(&path, MAX_BYTES)?;
+    let malformed = |source| Error::malformed(path.display(), source);
+    let there: Value = serde_json::from_slice(&bytes).map_err(malformed)?;
+    let here: Value = serde_json::from_slice(&pretty(plan)?).map_err(malformed)?;
+    match difference(&there, &here, "") {
+        None => Ok(()),
+        Some((key, there, here)) => Err(Error::mismatch(format!("{}: `{key}`", path.display()), there, here)),
     }
 }
 
 /// Where two values differ first: the key, and either value there.
-pub(crate) fn difference(a: &Value, b: &Value, key: &str) -> Option<(String, String, String)> {
+pub(super) fn difference(a: &Value, b: &Value, key: &str) -> Option<(String, String, String)> {
     if a == b {
         return None;
     }
