@@ -128,6 +128,8 @@ fn an_exam_of_other_pictures_is_not_gone_on_with() {
     assert!(!home.path("out").exists());
     // Left by the kill; it goes with whoever comes next.
     fs::remove_file(home.path(".out.claim")).unwrap();
+    // As what was being written is; what is refused leaves that too.
+    fs::write(home.path("out.partial/exam/.concepts.parquet.partial-a1B2c3"), "PAR1").unwrap();
     let resume = format!("{exam} --resume");
     for file in ["images/000005.png", "captions.csv"] {
         let (path, other) = (home.path(&format!("scenes/{file}")), home.path("scenes/images/000007.png"));

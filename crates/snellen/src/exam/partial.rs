@@ -86,13 +86,17 @@ impl Partial {
         }
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         durable::folder(durable::parent(&folder))?;
-        sweep(&folder)?;
-        if is_there(&folder.join(plan::FILE)) {
+        // What is refused is left as it is, a killed process' temporary files too.
+        let planned = is_there(&folder.join(plan::FILE));
+        if planned {
             plan::check(&folder, own)?;
-        } else if fs::read_dir(&folder).map_err(Error::io(&folder))?.next().is_some() {
+        }
+        sweep(&folder)?;
+        if !planned && fs::read_dir(&folder).map_err(Error::io(&folder))?.next().is_some() {
             // One that ended before its plan was there has nothing else.
             return refused(&format!("an unfinished exam, with {}", plan::FILE), "none");
-        } else {
+        }
+        if !planned {
             plan::write(&folder, own)?;
         }
         let this = Kept { out: out.to_owned(), folder, resumed: there, _claim: claim };
