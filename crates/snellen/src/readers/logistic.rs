@@ -208,3 +208,35 @@ pub(super) fn read(
     }
     Ok(super::Reading { probabilities, strength: Some(c), gradient: Some(found.gradient / train.len() as f64) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read in the span of few rows is the minimum over all components, which scikit-learn's answers hold.
+    #[test]
+    fn few_rows_of_many_units_are_read_as_all_components_are() -> Result<()> {
+        let (rows, units, classes) = (60, 90, 3);
+        let mut rng = random::stream(3, "rows", 0);
+        let value = |at: usize, noise: f64| noise + f64::from(u8::from(at % units == at / units % classes)) * 3.0 + 1.0;
+        let values = (0..rows * units).map(|at| value(at, random::normal(&mut rng)) as f32).collect();
+        let matrix = Matrix::new(rows, units, values)?;
+        let task = Task::new(classes, (0..rows).map(|i| Some(i % classes)).collect(), (0..rows as u64).collect())?;
+        let (train, asked): (Vec<usize>, Vec<usize>) = ((0..30).collect(), (30..rows).collect());
+        let prepared = Prepared::new("rows", &matrix)?;
+        assert!(prepared.components() > train.len());
+        let found = read(&prepared, &task, &train, &asked, (&[1.0], 5), 1)?;
+        let fit = fit_logistic(&matrix, &task, &train, 1.0 / prepared.scale().powi(2))?;
+        for (row, found) in asked.iter().zip(found.probabilities.chunks(classes)) {
+            let output = |k: usize| {
+                let products = fit.weights[k].iter().zip(matrix.row(*row)).map(|(w, x)| w * f64::from(*x));
+                fit.constants[k] + products.sum::<f64>()
+            };
+            let mut expected: Vec<f64> = (0..classes).map(output).collect();
+            softmax(&mut expected, &[], 0);
+            let apart = expected.iter().zip(found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart < 1e-5, "row {row}: {expected:?}, {found:?}");
+        }
+        Ok(())
+    }
+}
