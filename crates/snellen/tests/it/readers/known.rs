@@ -2,7 +2,7 @@
 
 use super::matrix;
 use serde_json::Value;
-use snellen::readers::{Prepared, Task, fit_logistic, fit_ridge, validate_logistic};
+use snellen::readers::{ComparedPairs, Prepared, Task, fit_logistic, fit_ridge, tell_pairs, validate_logistic};
 use std::path::Path;
 
 fn fixture() -> Value {
@@ -109,5 +109,20 @@ fn ridge_leaves_clusters_out_as_fits_without_them_do() {
         assert_eq!(fit.best as u64, case["best"].as_u64().unwrap());
         assert!(apart(&fit.weights, &table(&case["weights"])) < 1e-8);
         assert!(apart(&[fit.constants], &[floats(&case["constants"])]) < 1e-8);
+    }
+}
+
+#[test]
+fn forms_of_pairs_have_the_answers_of_scikit_learn() {
+    for case in fixture()["pairs"].as_array().unwrap() {
+        let compared = |of: &Value| -> ComparedPairs {
+            let rows = counts(of);
+            ComparedPairs { same: [rows[0], rows[1]], other: [rows[2], rows[3]] }
+        };
+        let compared: Vec<ComparedPairs> = case["compared"].as_array().unwrap().iter().map(compared).collect();
+        let clusters: Vec<u64> = counts(&case["clusters"]).into_iter().map(|cluster| cluster as u64).collect();
+        let said = tell_pairs(&matrix(&table(&case["x"])), &compared, &clusters).unwrap();
+        let far = apart(&[said], &[floats(&case["said"])]);
+        assert!(far < 1e-9, "{far:e} apart");
     }
 }
