@@ -3,7 +3,7 @@
 use crate::{signals, terminal};
 use clap::Args;
 use snellen::lab::Event;
-use snellen::lab::ward::{self, Bed, Kind, NAMED, called};
+use snellen::lab::ward::{self, Bed, Kind, NAMED, Stem, called};
 use snellen::measure::Confidence;
 use snellen::output::Claim;
 use snellen::{Error, Result};
@@ -18,7 +18,10 @@ pub struct Ward {
     /// Patients of each kind, of seeds 1 to N: those that DIR lacks are bred, some minutes each; those that DIR holds where not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=999))]
     seeds: Option<u16>,
-    /// Folder of the patients, each in KIND-SEED
+    /// How many stems (sizes of the towers) they have: plain, fine and wide, the first N of these
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "seeds", value_parser = clap::value_parser!(u8).range(1..=3))]
+    stems: u8,
+    /// Folder of the patients, each in KIND-SEED, or KIND-STEM-SEED of other stems than the plain one
     #[arg(long, value_name = "DIR", default_value = "snellen-ward")]
     dir: PathBuf,
     /// Folder for ward.parquet and ward.html; DIR where not given
@@ -50,14 +53,15 @@ pub fn run(args: &Ward) -> Result<()> {
     for bed in &beds {
         let mut observe = |bed: &Bed, event: &Event| {
             if let Event::Evaluated(evaluation) = event {
-                terminal::complain(format!("{}-{}: step {}\n", bed.kind.name(), bed.seed, evaluation.step));
+                terminal::complain(format!("{}: step {}\n", bed.name(), evaluation.step));
             }
         };
         bed.fill(&mut observe, &signals::Listening)?;
         let patient = bed.examine(args.seed)?;
         if !args.json {
             let mark = if patient.right { "" } else { "  <- wrong" };
-            terminal::say(format!("{:<14} {:>3}  {}{mark}", bed.kind.name(), bed.seed, called(patient.named)))?;
+            let (kind, stem) = (bed.kind.name(), bed.stem.name());
+            terminal::say(format!("{kind:<14} {stem:<6}{:>3}  {}{mark}", bed.seed, called(patient.named)))?;
         }
         patients.push(patient);
     }
@@ -74,7 +78,10 @@ pub fn run(args: &Ward) -> Result<()> {
         .patients
         .iter()
         .filter(|p| !p.right)
-        .map(|p| format!("{}-{} named {}", p.kind.name(), p.seed, called(p.named)))
+        .map(|p| {
+            let bed = Bed::new(&args.dir, p.kind, p.stem, p.seed);
+            format!("{} named {}", bed.name(), called(p.named))
+        })
         .collect();
     if args.strict && !wrong.is_empty() {
         return Err(Error::mismatch("ward", "every patient named right", wrong.join(", ")));
@@ -85,9 +92,11 @@ pub fn run(args: &Ward) -> Result<()> {
 /// Who is to lie there, or lies there.
 fn beds(args: &Ward, kinds: &[Kind]) -> Result<Vec<Bed>> {
     if let Some(seeds) = args.seeds {
-        let of = |kind: &Kind| (1..=u64::from(seeds)).map(|seed| Bed::new(&args.dir, *kind, seed)).collect::<Vec<_>>();
         std::fs::create_dir_all(&args.dir).map_err(Error::io(&args.dir))?;
-        return Ok(kinds.iter().flat_map(of).collect());
+        let stems = &Stem::ALL[..usize::from(args.stems)];
+        let each = kinds.iter().flat_map(|kind| stems.iter().map(|stem| (*kind, *stem)));
+        let of = |(kind, stem)| (1..=u64::from(seeds)).map(move |seed| Bed::new(&args.dir, kind, stem, seed));
+        return Ok(each.flat_map(of).collect());
     }
     let (beds, others) = Bed::all(&args.dir, kinds)?;
     if let Some((path, why)) = others.first().filter(|_| args.strict) {

@@ -3,8 +3,8 @@
 use crate::lab::recipe;
 use snellen::Error;
 use snellen::engine::Tape;
-use snellen::lab::ward::{Bed, Kind, Patient, Ward};
-use snellen::lab::{Operation, Origin, TrainConfig, operate, train};
+use snellen::lab::ward::{Bed, Kind, Patient, Stem, Ward};
+use snellen::lab::{Operation, Origin, Recipe, TrainConfig, operate, train};
 use snellen::measure::Confidence;
 use snellen::model::Model;
 use snellen::report::verdict::{Failure, Verdict};
@@ -101,29 +101,52 @@ fn a_bed_with_another_in_it_is_refused() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("healthy-3");
     train(&recipe(), &TrainConfig { seed: 3, resume: false }, &folder, &mut |_| (), &()).unwrap();
-    for other in ["blurred-2", "healthy-x", "memoriser-01", ".hidden", "blurred-3.partial"] {
+    let fine = Bed::new(parent.path(), Kind::Healthy, Stem::Fine, 3);
+    train(&recipe(), &TrainConfig { seed: 3, resume: false }, &fine.folder, &mut |_| (), &()).unwrap();
+    for other in ["blurred-2", "healthy-plain-2", "healthy-x", "memoriser-01", ".hidden", "blurred-3.partial"] {
         std::fs::create_dir(parent.path().join(other)).unwrap();
     }
     std::fs::write(parent.path().join("ward.html"), "").unwrap();
     let (beds, others) = Bed::all(parent.path(), &Kind::ALL).unwrap();
-    assert_eq!(beds, [Bed::new(parent.path(), Kind::Healthy, 3)]);
+    assert_eq!(beds, [Bed::new(parent.path(), Kind::Healthy, Stem::Plain, 3), fine]);
+    assert_eq!(beds.iter().map(Bed::name).collect::<Vec<_>>(), ["healthy-3", "healthy-fine-3"]);
     let named = |(path, why): &(PathBuf, String)| format!("{} {why}", path.file_name().unwrap().to_string_lossy());
-    let no_name = "its name is no KIND-SEED";
+    let no_name = "its name is no KIND-SEED or KIND-STEM-SEED";
     let all = others.iter().map(named).collect::<Vec<_>>();
     assert_eq!(
         all,
         [
             "blurred-2 no model.safetensors in it".to_owned(),
+            // The plain stem's name is left out.
+            format!("healthy-plain-2 {no_name}"),
             format!("healthy-x {no_name}"),
             format!("memoriser-01 {no_name}")
         ]
     );
-    assert_eq!(Bed::all(parent.path(), &[Kind::Memoriser]).unwrap().1.len(), 2);
-    let refused = beds[0].fill(&mut |_, _| (), &()).unwrap_err();
-    assert!(refused.is_bad_input() && refused.to_string().contains("`healthy`"), "{refused}");
+    assert_eq!(Bed::all(parent.path(), &[Kind::Memoriser]).unwrap().1.len(), 3);
+    for (bed, stem) in beds.iter().zip(["stem plain", "stem fine"]) {
+        let refused = bed.fill(&mut |_, _| (), &()).unwrap_err();
+        assert!(refused.is_bad_input() && refused.to_string().contains("`healthy`"), "{refused}");
+        assert!(refused.to_string().contains(stem), "{refused}");
+    }
     // So small an embedding has no direction to spare.
     let turned = operate(&folder, Operation::Turn, 1, &parent.path().join("turned")).unwrap_err();
     assert!(turned.is_bad_input() && turned.to_string().contains("no attribute takes"), "{turned}");
+}
+
+#[test]
+fn stems_are_sizes_that_recipes_can_have() {
+    for name in ["healthy", "memoriser"] {
+        let plain = Recipe::named_or_read(name).unwrap();
+        let stems = Stem::ALL.map(|stem| stem.of(plain.clone()));
+        assert_eq!(stems[0], plain);
+        for stem in &stems {
+            let text = toml::to_string(stem).unwrap();
+            assert_eq!(&Recipe::parse(&text, "stem").unwrap(), stem);
+            assert!(stem.scenes == plain.scenes && stem.training == plain.training && stem.world == plain.world);
+        }
+        assert!(stems[1].model != plain.model && stems[2].model != plain.model && stems[1].model != stems[2].model);
+    }
 }
 
 #[test]
@@ -131,7 +154,8 @@ fn a_ward_counts_what_was_named() {
     let patient = |kind: Kind, named: Option<Failure>| Patient {
         kind,
         seed: 1,
-        stem: "<small>".to_owned(),
+        stem: Stem::Wide,
+        sizes: "<small>".to_owned(),
         named,
         right: named == kind.failure(),
         verdict: Verdict { rows: Vec::new(), failure: named, sentence: "a < b".to_owned() },
@@ -153,6 +177,7 @@ fn a_ward_counts_what_was_named() {
     ward.write(folder.path()).unwrap();
     let page = std::fs::read_to_string(folder.path().join("ward.html")).unwrap();
     assert!(page.contains("a &lt; b") && !page.contains("a < b"), "{page}");
+    assert!(page.contains("wide (&lt;small&gt;)"), "{page}");
     assert!(folder.path().join("ward.parquet").is_file());
     assert!(Ward::of(Vec::new(), Confidence::new(0.95).unwrap()).unwrap_err().is_bad_input());
 }

@@ -4,9 +4,11 @@
 //! is not told what a patient was trained on, only which world to show. What it names is held against what was bred.
 
 mod page;
+mod stem;
 mod table;
 
 pub use page::NAMED;
+pub use stem::Stem;
 
 use super::surgery::{Operation, operate};
 use super::train::{MODEL, Origin, TrainConfig, train};
@@ -113,11 +115,13 @@ impl FromStr for Kind {
     }
 }
 
-/// A patient's bed: the folder `DIR/KIND-SEED`.
+/// A patient's bed: the folder `DIR/KIND-SEED`, or of another stem than the plain one `DIR/KIND-STEM-SEED`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bed {
     /// Its kind.
     pub kind: Kind,
+    /// Its sizes.
+    pub stem: Stem,
     /// Of its training, or of the operation and the healthy one's training.
     pub seed: u64,
     /// Where it lies.
@@ -125,12 +129,23 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// The one of `kind` and `seed` in `dir`.
-    pub fn new(dir: &Path, kind: Kind, seed: u64) -> Self {
-        Self { kind, seed, folder: dir.join(format!("{}-{seed}", kind.name())) }
+    /// The one of `kind`, `stem` and `seed` in `dir`.
+    pub fn new(dir: &Path, kind: Kind, stem: Stem, seed: u64) -> Self {
+        let of = if stem == Stem::Plain { String::new() } else { format!("-{}", stem.name()) };
+        Self { kind, stem, seed, folder: dir.join(format!("{}{of}-{seed}", kind.name())) }
     }
 
-    /// Those of `kinds` that `dir` holds, by kind and seed; and the folders that hold nobody, with why. Folders that begin with a dot or
+    /// The name of its folder.
+    pub fn name(&self) -> String {
+        self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Its recipe, in its sizes.
+    fn recipe(&self, name: &str) -> Result<Recipe> {
+        Recipe::named_or_read(name).map(|recipe| self.stem.of(recipe))
+    }
+
+    /// Those of `kinds` that `dir` holds, by kind, stem and seed; and the folders that hold nobody, with why. Folders that begin with a dot or
     /// end in `.partial` are no beds.
     ///
     /// # Errors
@@ -140,18 +155,21 @@ impl Bed {
         for entry in std::fs::read_dir(dir).map_err(Error::io(dir))? {
             let entry = entry.map_err(Error::io(dir))?;
             let (name, folder) = (entry.file_name(), entry.path());
-            let of = |kind: &Kind| name.to_str()?.strip_prefix(kind.name())?.strip_prefix('-')?.parse::<u64>().ok();
-            let bed = Kind::ALL.iter().find_map(|kind| Some(Self::new(dir, *kind, of(kind)?)));
+            let of = |kind: Kind, stem: Stem| -> Option<Self> {
+                let (_, seed) = name.to_str()?.rsplit_once('-')?;
+                Some(Self::new(dir, kind, stem, seed.parse().ok()?)).filter(|bed| bed.folder == folder)
+            };
+            let bed = Kind::ALL.iter().find_map(|kind| Stem::ALL.iter().find_map(|stem| of(*kind, *stem)));
             let hidden = name.to_str().is_some_and(|name| name.starts_with('.') || name.ends_with(".partial"));
-            match bed.filter(|bed| bed.folder == folder) {
+            match bed {
                 Some(bed) if !kinds.contains(&bed.kind) => {}
                 Some(bed) if bed.folder.join(MODEL).is_file() => found.push(bed),
                 Some(_) => empty.push((folder, format!("no {MODEL} in it"))),
                 None if hidden || !folder.is_dir() => {}
-                None => empty.push((folder, "its name is no KIND-SEED".to_owned())),
+                None => empty.push((folder, "its name is no KIND-SEED or KIND-STEM-SEED".to_owned())),
             }
         }
-        found.sort_by_key(|bed| (bed.kind, bed.seed));
+        found.sort_by_key(|bed| (bed.kind, bed.stem, bed.seed));
         empty.sort();
         Ok((found, empty))
     }
@@ -167,12 +185,12 @@ impl Bed {
         match self.kind.made() {
             Made::Trained(recipe) => {
                 let config = TrainConfig { seed: self.seed, resume: self.folder.is_dir() };
-                let recipe = Recipe::named_or_read(recipe)?;
-                train(&recipe, &config, &self.folder, &mut |event| observe(self, event), progress).map(drop)
+                train(&self.recipe(recipe)?, &config, &self.folder, &mut |event| observe(self, event), progress)
+                    .map(drop)
             }
             Made::Operated(operation) => {
                 let dir = self.folder.parent().unwrap_or(Path::new("."));
-                let healthy = Self::new(dir, Kind::Healthy, self.seed);
+                let healthy = Self::new(dir, Kind::Healthy, self.stem, self.seed);
                 healthy.fill(observe, progress)?;
                 operate(&healthy.folder, operation, self.seed, &self.folder)
             }
@@ -185,11 +203,12 @@ impl Bed {
             Made::Trained(recipe) => (recipe, None),
             Made::Operated(operation) => ("healthy", Some(operation)),
         };
-        let expected = Origin { seed: self.seed, operation, recipe: Recipe::named_or_read(recipe)? };
+        let expected = Origin { seed: self.seed, operation, recipe: self.recipe(recipe)? };
         if Origin::read(&self.folder)?.as_ref() == Some(&expected) {
             return Ok(());
         }
-        let wanted = format!("a model by the recipe `{recipe}`, seed {}, as this kind is made", self.seed);
+        let stem = self.stem.name();
+        let wanted = format!("a model by the recipe `{recipe}`, stem {stem}, seed {}, as this kind is made", self.seed);
         Err(Error::mismatch(self.folder.display(), wanted, "another"))
     }
 
@@ -205,12 +224,12 @@ impl Bed {
         let config = ExamConfig { world, questions: Vec::new(), ..ExamConfig::standard(seed)? };
         let verdict = verdict(&model, None, &config, &())?;
         let (vision, text) = (&model.config.vision, model.config.text()?);
-        let stem = format!(
+        let sizes = format!(
             "{}/{}, {} wide, {} + {} layers",
             vision.image, vision.patch, vision.tower.width, vision.tower.layers, text.tower.layers
         );
         let (kind, seed, right) = (self.kind, self.seed, verdict.failure == self.kind.failure());
-        Ok(Patient { kind, seed, stem, named: verdict.failure, right, verdict })
+        Ok(Patient { kind, seed, stem: self.stem, sizes, named: verdict.failure, right, verdict })
     }
 }
 
@@ -221,8 +240,10 @@ pub struct Patient {
     pub kind: Kind,
     /// Its seed.
     pub seed: u64,
-    /// Its sizes.
-    pub stem: String,
+    /// Its sizes, by name.
+    pub stem: Stem,
+    /// The same in words: pixels and those of a patch, width, layers of both towers.
+    pub sizes: String,
     /// The failure that the verdict names.
     pub named: Option<Failure>,
     /// Whether that is what was bred.

@@ -58,13 +58,15 @@ fn html(ward: &Ward) -> std::result::Result<String, std::fmt::Error> {
         }
         page.push_str("</tr>");
     }
-    page.push_str("</table><h2>Patients</h2><table><tr><th>bred</th><th>seed</th><th>named</th><th>in words</th></tr>");
+    page.push_str("</table><h2>Patients</h2><table><tr><th>bred</th><th>stem</th><th>seed</th><th>named</th><th>in words</th></tr>");
     for patient in &ward.patients {
         let class = if patient.right { "right" } else { "wrong" };
         write!(
             page,
-            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"{class}\">{}</td><td>{}</td></tr>",
+            "<tr><td>{}</td><td>{} ({})</td><td class=\"n\">{}</td><td class=\"{class}\">{}</td><td>{}</td></tr>",
             patient.kind.name(),
+            patient.stem.name(),
+            escaped(&patient.sizes),
             patient.seed,
             called(patient.named),
             escaped(&patient.verdict.sentence)

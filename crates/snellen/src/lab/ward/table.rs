@@ -1,4 +1,4 @@
-//! `ward.parquet`: a row a patient: `kind` (what was bred), `seed`, `stem` (its sizes), `named` (what the exam calls it: `healthy` where no link
+//! `ward.parquet`: a row a patient: `kind` (what was bred), `seed`, `stem` (its sizes, by name), `named` (what the exam calls it: `healthy` where no link
 //! fails), `right`.
 
 use super::{Ward, called};
@@ -12,7 +12,7 @@ pub(super) fn write(ward: &Ward, path: &Path) -> Result<()> {
         vec![
             Column::text("kind", rows.clone().map(|row| row.kind.name())),
             Column::count("seed", rows.clone().map(|row| row.seed as usize)),
-            Column::text("stem", rows.clone().map(|row| &row.stem)),
+            Column::text("stem", rows.clone().map(|row| row.stem.name())),
             Column::text("named", rows.clone().map(|row| called(row.named))),
             Column::flag("right", rows.map(|row| row.right)),
         ]
