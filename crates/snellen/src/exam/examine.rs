@@ -162,7 +162,7 @@ impl<'a> Plan<'a> {
         let (asked, verdict) = self.ask(Some(work), stages)?;
         let model = self.examinee.model().filter(|_| config.units);
         let measured = model.map(|model| self.measure(model, work, stages)).transpose()?;
-        let cause = measured.as_ref().map(|measured| work.part("cause", || self.cause(measured.model, &at, stages)));
+        let cause = measured.as_ref().map(|measured| work.part("cause", || self.cause(measured, &at, stages)));
         let cause = cause.transpose()?.flatten();
         let maps = measured.as_ref().map(|measured| self.map(measured.model, stages)).transpose()?.flatten();
         let stage = stages.begin("report");

@@ -5,14 +5,16 @@ use super::examine::Plan;
 use super::partial::{Partial, RUN};
 use super::spatial;
 use crate::intervene::trace::{Direction, PartKind, TowerMap, TraceConfig, trace};
-use crate::intervene::{Against, Cost, MeasuredUnits, superposition_cost};
+use crate::intervene::{Activations, Against, Cost, MeasuredUnits, superposition_cost};
+use crate::measure::Matrix;
 use crate::measure::encodes::Criterion;
 use crate::measure::pairs_table::SitePairs;
 use crate::measure::table::UnitConcepts;
 use crate::model::{self, Model, Point, Site, Tower, UntrainedKind};
 use crate::progress::{Progress, Stages};
 use crate::record::{
-    ArrayId, FolderSource, LabelsFrom, RecordConfig, RunManifest, Texts, TokenPolicy, Unfinished, record, record_texts,
+    ACTIVATIONS, ActivationStore, ArrayId, FolderSource, LabelsFrom, RecordConfig, RunManifest, Texts, TokenPolicy,
+    Unfinished, record, record_texts,
 };
 use crate::report::Units;
 use crate::scene::folder::write_folder;
@@ -57,7 +59,7 @@ impl<'a> Plan<'a> {
         };
         let run = at.join(RUN);
         let recording = RecordConfig { unfinished: work.recording(&run), ..self.recording() };
-        let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: config.confidence, seed: config.seed };
+        let criterion = self.criterion();
         let manifest = record(model, &source, &recording, &run, stages.begin("recording activations").as_ref())?;
         let unread = self.captions(model, work, stages)?;
         let controls = self.controls(model, (&source, &manifest), &criterion, work, stages)?;
@@ -97,6 +99,11 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// How units are measured.
+    fn criterion(&self) -> Criterion {
+        Criterion { q: 0.05, min_effect: 0.3, confidence: self.config.confidence, seed: self.config.seed }
+    }
+
     fn recording(&self) -> RecordConfig {
         RecordConfig {
             sites: self.config.sites.clone(),
@@ -112,10 +119,11 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether the units that concepts share help or hinder binding, by what was measured of them in the folder `at`.
-    pub(super) fn cause(&self, model: &Model, at: &Path, stages: &dyn Stages) -> Result<Option<Cost>> {
+    pub(super) fn cause(&self, measured: &Measured<'_>, at: &Path, stages: &dyn Stages) -> Result<Option<Cost>> {
         let Some(config) = self.config.cause.filter(|_| self.examinee.has_texts()) else { return Ok(None) };
         let stage = stages.begin("ablating shared units");
-        let tables = UnitConcepts::read(&at.join("run").join("unit_concepts.parquet"))?;
+        let run = at.join(RUN);
+        let tables = UnitConcepts::read(&run.join("unit_concepts.parquet"))?;
         let hidden = |name: &str| -> Option<Site> {
             let ArrayId { site, basis, .. } = name.parse().ok()?;
             (basis.is_none() && matches!(site.point, Point::Block(..))).then_some(site)
@@ -131,7 +139,16 @@ impl<'a> Plan<'a> {
             progress: stage.as_ref(),
         };
         let known: Vec<_> = known.collect();
-        superposition_cost(model, (&self.world, &self.templates), &known, config, against).map(Some)
+        let store = ActivationStore::open(&run.join(ACTIVATIONS))?;
+        let of = |site: Site| {
+            let (shape, values) = store.read(&ArrayId { site, basis: None, policy: self.config.tokens })?;
+            Matrix::new(shape[0], values.len() / shape[0].max(1), values)
+        };
+        let criterion = self.criterion();
+        let seen =
+            measured.source.labels.as_ref().map(|labels| Activations { labels: &labels.table, criterion, of: &of });
+        let shown = (&self.world, self.templates.as_slice());
+        superposition_cost(measured.model, shown, &known, seen.as_ref(), config, against).map(Some)
     }
 
     /// Where a binding is carried; `None` where it isn't asked or twins can't be traced.

@@ -7,7 +7,7 @@ use crate::engine::Tape;
 use crate::measure::encodes::{Criterion, UnitConcept, encodes};
 use crate::measure::factorial::{Rule, UnitClass, decompose_in_blocks};
 use crate::measure::terms::Terms;
-use crate::measure::{Confidence, Design, Matrix};
+use crate::measure::{Design, Matrix};
 use crate::model::{ActivationMut, Hook, Model, Site, Tower};
 use crate::scene::caption::{Wording, caption};
 use crate::scene::generate::{independent, most_objects};
@@ -52,7 +52,7 @@ impl MeasuredUnits {
         let names: Vec<String> = (0..scenes.len()).map(|i| format!("{i}.png")).collect();
         let labels = LabelTable::from_scenes(&world, &scenes, &names)?;
         let matrix = means(model, &world, site, head, &scenes)?;
-        let criterion = Criterion { q: 0.05, min_effect: 0.3, confidence: Confidence::new(0.95)?, seed };
+        let criterion = Criterion::standard(seed)?;
         let design = Design::from_labels(&labels)?;
         let cells = encodes(&matrix, &design, &criterion)?.cells;
         let terms = Terms::of(&labels)?;

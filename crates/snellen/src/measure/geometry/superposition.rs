@@ -213,14 +213,35 @@ impl Superposition {
         SiteProducts { of: self, gram: Gram::new(self.rows.clone()), overlaps }
     }
 
-    fn finish(&self, gram: Gram, overlaps: Option<SiteOverlaps<'_>>) -> Result<SiteGeometry> {
-        let units = gram.units();
-        let products = gram.finish();
+    /// How far each concept moves the linear reader of each other at a site of the activations `x`, `[read, moved by]`: what
+    /// [`PairGeometry::interference_ab`] is of every pair, without what else [`measure`](Self::measure) gives.
+    ///
+    /// # Errors
+    /// When its images are not those of the labels, or products are too large to be decomposed.
+    pub fn interference(&self, x: &Matrix) -> Result<Vec<Vec<Option<Interval>>>> {
+        let mut site = self.site(x.units(), false);
+        site.add(x)?;
+        let (within, between) = self.parts(&site.gram.finish());
+        let halves = self.decode(&within, between.as_ref())?.halves;
+        let confidence = self.criterion.confidence;
+        let moves = |a, b| interference(&halves, [a, b], &self.factors, &self.used, confidence);
+        let concepts = self.design.concepts().len();
+        Ok((0..concepts).map(|a| (0..concepts).map(|b| moves(a, b)).collect()).collect())
+    }
+
+    /// The inner products of the images of each half, and of those of the first with those of the second.
+    fn parts(&self, products: &Mat<f64>) -> ([Mat<f64>; 2], Mat<f64>) {
         let part = |a: usize, b: usize| {
             let [a, b] = [a, b].map(|half| &self.halves[half].images);
             Mat::from_fn(a.len(), b.len(), |i, j| products[(a[i], b[j])])
         };
-        let (within, between) = ([part(0, 0), part(1, 1)], part(0, 1));
+        ([part(0, 0), part(1, 1)], part(0, 1))
+    }
+
+    fn finish(&self, gram: Gram, overlaps: Option<SiteOverlaps<'_>>) -> Result<SiteGeometry> {
+        let units = gram.units();
+        let products = gram.finish();
+        let (within, between) = self.parts(&products);
         let decode = || self.decode(&within, between.as_ref());
         let spectrum = || self.spectrum(&products, units);
         let (read, spectrum) = rayon::join(decode, spectrum);

@@ -34,6 +34,13 @@ pub struct Criterion {
     pub seed: u64,
 }
 
+impl Criterion {
+    /// As exams have it: q of at most .05, an effect of .3, intervals of 95 %.
+    pub fn standard(seed: u64) -> Result<Self> {
+        Ok(Self { q: 0.05, min_effect: 0.3, confidence: Confidence::new(0.95)?, seed })
+    }
+}
+
 /// One unit against one concept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UnitConcept {

@@ -36,7 +36,7 @@ fn margin(estimate: f64, half: f64) -> CleanMargin {
 
 /// The answer where the model binds, and its words.
 fn of(effects: &[Effect]) -> (CostAnswer, String) {
-    answer(effects, &margin(1.5, 0.4), CONFIG)
+    answer(effects, &margin(1.5, 0.4), 0, CONFIG)
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn it_hinders_only_where_the_margin_rises_beyond_random_sets() {
     assert!(words.starts_with(HINDERS) && words.contains("blocks.2.mlp.hook_post (+0.50 [+0.30, +0.70]"), "{words}");
     assert!(words.contains("q = 0.040") && words.contains("100 random sets"), "{words}");
     // Also where there is no binding yet: what hinders it may be why.
-    assert_eq!(answer(&[effect(0.5, 0.2, 0.0, 0.04)], &margin(0.1, 0.4), CONFIG).0, CostAnswer::Hinders);
+    assert_eq!(answer(&[effect(0.5, 0.2, 0.0, 0.04)], &margin(0.1, 0.4), 0, CONFIG).0, CostAnswer::Hinders);
     let others = [
         ("not beyond chance", effect(0.5, 0.2, 0.0, 0.06)),
         ("not for certain", effect(0.5, 0.6, 0.0, 0.01)),
@@ -75,10 +75,31 @@ fn they_carry_it_only_where_the_margin_falls_beyond_random_sets() {
 }
 
 #[test]
+fn a_direction_that_is_projected_out_may_hinder_and_carries_nothing() {
+    let still = effect(0.0, 0.05, 0.0, 0.9);
+    let without = |estimate: f64, q: f64| Effect {
+        set: "shape=circle and color=red".to_owned(),
+        edit: "project-out:color=red".to_owned(),
+        ..effect(estimate, 0.2, 0.0, q)
+    };
+    let (said, words) = of(&[still.clone(), without(0.5, 0.04)]);
+    assert_eq!(said, CostAnswer::Hinders);
+    let place = "color=red projected out of the units of shape=circle and color=red (+0.50 [+0.30, +0.70]";
+    assert!(words.contains(place) && words.contains("random directions"), "{words}");
+    // What is lost with a concept is that concept; and what units do is asked of units.
+    for other in [without(-0.5, 0.01), without(0.5, 0.06)] {
+        assert_eq!(of(&[still.clone(), other]).0, CostAnswer::NoMore);
+    }
+}
+
+#[test]
 fn no_more_than_others_is_said_of_small_effects_alone() {
     let (said, words) = of(&[effect(0.05, 0.1, 0.0, 0.6), effect(-0.32, 0.1, -0.3, 0.9)]);
     assert_eq!(said, CostAnswer::NoMore);
     assert!(words.contains("no more for binding than others") && words.contains("within 0.2 spreads"), "{words}");
+    // Of the 30 that are shared 9 at each of two sites were compared.
+    let few = answer(&[effect(0.05, 0.1, 0.0, 0.6), effect(-0.32, 0.1, -0.3, 0.9)], &margin(1.5, 0.4), 30, CONFIG).1;
+    assert!(few.starts_with(&words) && few.contains("Of the 30 shared units at these sites 18 have"), "{few}");
     let (said, words) = of(&[effect(0.05, 0.1, 0.0, 0.6), effect(0.1, 0.3, 0.0, 0.6)]);
     assert_eq!(said, CostAnswer::CantTell);
     assert!(words.contains("can't be told from 24 twins"), "{words}");
@@ -88,14 +109,14 @@ fn no_more_than_others_is_said_of_small_effects_alone() {
 fn where_nothing_is_bound_there_is_nothing_to_restore() {
     let still = [effect(0.0, 0.05, 0.0, 0.9)];
     for unbound in [margin(0.2, 0.3), margin(-1.0, 0.3)] {
-        let (said, words) = answer(&still, &unbound, CONFIG);
+        let (said, words) = answer(&still, &unbound, 0, CONFIG);
         assert_eq!(said, CostAnswer::NothingToRestore);
         assert!(words.contains("Nothing to restore") && words.contains("is not shown"), "{words}");
     }
-    assert_ne!(answer(&still, &margin(0.5, 0.3), CONFIG).0, CostAnswer::NothingToRestore);
+    assert_ne!(answer(&still, &margin(0.5, 0.3), 0, CONFIG).0, CostAnswer::NothingToRestore);
     // A tower that is blind to order: its margins are rounding, of which no effect is shown.
     let attribute = Effect { target: "attribute:color".to_owned(), ..effect(0.5, 0.2, 0.0, 0.01) };
-    assert_eq!(answer(&[attribute], &margin(0.5, 0.3), CONFIG).0, CostAnswer::NothingToRestore);
+    assert_eq!(answer(&[attribute], &margin(0.5, 0.3), 0, CONFIG).0, CostAnswer::NothingToRestore);
 }
 
 /// What is said of the first five units in networks of which the others are these.
@@ -104,7 +125,7 @@ fn said(first: Kind, others: &[Kind], seeds: u64) -> Vec<CostAnswer> {
         let kinds: Vec<Kind> = [first; 5].into_iter().chain(others.iter().copied()).chain([Kind::Else; 60]).collect();
         let planted = Planted::new(&kinds, seed);
         let effects = ablated(&planted, (0..5).collect(), seed);
-        answer(&effects.rows, &clean(&planted), CONFIG).0
+        answer(&effects.rows, &clean(&planted), 5, CONFIG).0
     };
     (0..seeds).map(of).collect()
 }
