@@ -79,10 +79,10 @@ pub fn run(args: &Calibrate) -> Result<()> {
     drop(bar);
     let confidence = Confidence::new(0.95)?;
     let bar = bars.begin("shared units");
-    let pairs = pair_power(&labels, args.units as usize, ratio, 2.0, args.seed, confidence)?;
+    let pairs = pair_power(&labels, args.units as usize, ratio, 2.0, args.seed, confidence, bar.as_ref())?;
     drop(bar);
     let bar = bars.begin("directions");
-    let sites = site_biases(&labels, ratio, args.seed, confidence)?;
+    let sites = site_biases(&labels, ratio, args.seed, confidence, bar.as_ref())?;
     drop(bar);
     let json = serde_json::json!({ "phantoms": found, "sites": sites, "pairs": pairs });
     let json = serde_json::to_string_pretty(&json).map_err(|e| Error::malformed("json", e))?;

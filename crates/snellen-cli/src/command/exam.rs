@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use snellen::exam::{Cache, ExamConfig, QUESTIONS, Question, examine, questions};
 use snellen::output;
 use snellen::record::{LabelsFrom, RunManifest, Unfinished};
-use snellen::report::verdict::{Cell, CellAnswer, Verdict};
+use snellen::report::verdict::{Cell, CellAnswer, Failure, Verdict};
 use snellen::report::{Rate, Report};
 use snellen::{Error, Result};
 use std::io::IsTerminal;
@@ -215,7 +215,24 @@ fn chart(verdict: &Verdict) -> Result<()> {
         let cells = row.cells.each().map(|(_, cell)| format!("{:>12}", answer(cell))).concat();
         terminal::say(format!("{:<18}{cells}", row.content.replace("color", "colour")))?;
     }
-    terminal::say(format!("\n{}", verdict.sentence))
+    terminal::say("")?;
+    if let Some(failure) = verdict.failure {
+        terminal::say(format!("Failure: {}.", said(failure)))?;
+    }
+    terminal::say(&verdict.sentence)
+}
+
+/// What a failure is called in words.
+fn said(failure: Failure) -> &'static str {
+    match failure {
+        Failure::NotSeen => "not seen",
+        Failure::Absent => "absent",
+        Failure::Entangled => "entangled",
+        Failure::Text => "text",
+        Failure::Mismatched => "mismatched",
+        Failure::Memorised => "memorised",
+        Failure::CantTell => "can't be told",
+    }
 }
 
 /// Columns of the names of rates.
@@ -238,11 +255,15 @@ fn summarise(report: &Report, out: &Path) -> Result<()> {
     let world = report.world.as_ref().map_or(String::new(), |name| format!(", in the world `{name}`"));
     terminal::say(format!("Eye exam of {}{world}", report.name))?;
     report.verdict.as_ref().map_or(Ok(()), chart)?;
-    for question in &report.questions {
+    for question in report.questions.iter().filter(|question| question.left_out.is_none()) {
         terminal::say(format!("\n{}: {}", question.title, question.purpose))?;
-        question.left_out.iter().try_for_each(|why| terminal::say(format!("  left out: {why}")))?;
         question.left_out_parts.iter().try_for_each(|part| terminal::say(format!("  left out: {part}")))?;
         question.rates.iter().try_for_each(|named| line(&format!("  {}", named.title), &named.rate))?;
+    }
+    let unasked = report.questions.iter().filter_map(|question| Some((question, question.left_out.as_ref()?)));
+    for (k, (question, why)) in unasked.enumerate() {
+        let head = if k == 0 { "\nnot asked:\n" } else { "" };
+        terminal::say(format!("{head}  {}: {why}", question.title))?;
     }
     terminal::say("")?;
     let said = usize::from(report.verdict.is_some());

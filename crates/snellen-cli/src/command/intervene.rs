@@ -112,22 +112,27 @@ fn made(of: &Loaded, args: &Intervene) -> Result<Intervention> {
 fn summarise(found: &Intervention, args: &Intervene) -> Result<()> {
     let ends = |lo: f64, hi: f64| format!("[{:.2}, {:.2}]", hundredths(lo), hundredths(hi));
     let range = |of: &Interval| format!("{:>5.2} {:>14}", hundredths(of.estimate), ends(of.lo, of.hi));
-    terminal::say(format!("{}\n{} twins, {} random sets beside each", found.edit, found.twins, args.draws))?;
+    let world = found.world.as_ref().map_or(String::new(), |name| format!(" of the world `{name}`"));
+    terminal::say(format!("{}\n{} twins{world}, {} random sets beside each", found.edit, found.twins, args.draws))?;
     terminal::say("Margins, and what the edit changes of them, in spreads between twins\n")?;
     for clean in &found.clean {
         terminal::say(format!("  clean {:<19} {}", short(&clean.target), range(&clean.margin)))?;
     }
+    // Of small effects two digits would show nothing.
+    let largest = found.effects.iter().flat_map(|e| [e.effect.lo, e.effect.hi, e.null.lo, e.null.hi]).fold(0.0, size);
+    let (by, named) = if largest < SMALL { (1000.0, "effect in 1/1000") } else { (1.0, "effect") };
+    let scaled = |of: &Interval| Interval { estimate: by * of.estimate, lo: by * of.lo, hi: by * of.hi };
     terminal::say(format!(
         "\n{:>5} {:<17} {:>20} {:>14} {:>5} {:>5} {:>7}",
-        "units", "target", "effect", "random sets", "p", "q", "changed"
+        "units", "target", named, "random sets", "p", "q", "changed"
     ))?;
     for effect in &found.effects {
         terminal::say(format!(
             "{:>5} {:<17} {:>20} {:>14} {:>5.3} {:>5.3} {:>7}",
             effect.size,
             short(&effect.target),
-            range(&effect.effect),
-            ends(effect.null.lo, effect.null.hi),
+            range(&scaled(&effect.effect)),
+            ends(by * effect.null.lo, by * effect.null.hi),
             effect.p,
             effect.q,
             effect.changed
@@ -136,6 +141,14 @@ fn summarise(found: &Intervention, args: &Intervene) -> Result<()> {
     found.effects.iter().try_for_each(patched)?;
     found.left_out.iter().for_each(|left| terminal::note(format!("not shown: {left}")));
     args.out.as_ref().map_or(Ok(()), |out| terminal::say(format!("\n{}", out.join("cause.parquet").display())))
+}
+
+/// Where all ends of intervals lie within this, effects are said in thousandths.
+const SMALL: f64 = 0.05;
+
+/// The larger of `most` and the size of `x`.
+fn size(most: f64, x: f64) -> f64 {
+    most.max(x.abs())
 }
 
 /// The name of a target in a column.

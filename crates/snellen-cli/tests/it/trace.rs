@@ -17,7 +17,10 @@ fn a_map_is_printed_and_written() {
     let written = ["map/trace.json", "map/trace.parquet", "map/trace.svg"];
     assert!(written.iter().all(|file| home.names().iter().any(|name| name == file)), "{:?}", home.names());
     let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].starts_with("vision tower, 24 twins: clean values into the corrupt twin"), "{said}");
+    assert!(
+        lines[0].starts_with("vision tower, 24 twins of the world `toy`: clean values into the corrupt twin"),
+        "{said}"
+    );
     assert!(lines.iter().any(|line| line.starts_with("text tower, ")), "{said}");
     for part in ["resid_post", "attn_out", "mlp_out"] {
         assert_eq!(lines.iter().filter(|line| **line == part).count(), 2, "{said}");

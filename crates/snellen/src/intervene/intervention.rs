@@ -54,6 +54,9 @@ impl CleanMargin {
 pub struct Intervention {
     /// The edit, as it is written.
     pub edit: String,
+    /// The world that was shown, where it comes with the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub world: Option<String>,
     /// The number of twins.
     pub twins: usize,
     /// What it is measured against.
@@ -97,6 +100,7 @@ pub fn intervene(model: &Model, edit: &Edit, shown: Shown<'_>, against: Against<
     let clean = clean.filter_map(|(target, margins)| CleanMargin::of(target, margins, against));
     Ok(Intervention {
         edit: edit.to_string(),
+        world: shown.world.name().map(str::to_owned),
         twins: shown.twins,
         clean: clean.collect(),
         effects: found.rows,

@@ -9,6 +9,7 @@ use crate::measure::proportion::Proportion;
 use crate::measure::superposition::{SiteGeometry, Superposition};
 use crate::measure::terms::Terms;
 use crate::measure::{Confidence, Design, Interval, Matrix, normal};
+use crate::progress::Progress;
 use crate::scene::labels::LabelTable;
 use crate::{Error, Result, random};
 use faer::Mat;
@@ -159,7 +160,13 @@ pub(super) fn unit_biases(
 ///
 /// # Errors
 /// When the labels have too few images.
-pub fn site_biases(labels: &LabelTable, ratio: f64, seed: u64, confidence: Confidence) -> Result<Vec<Bias>> {
+pub fn site_biases(
+    labels: &LabelTable,
+    ratio: f64,
+    seed: u64,
+    confidence: Confidence,
+    progress: &dyn Progress,
+) -> Result<Vec<Bias>> {
     let [
         mut cosine,
         mut alike,
@@ -178,6 +185,7 @@ pub fn site_biases(labels: &LabelTable, ratio: f64, seed: u64, confidence: Confi
         .step_by(3)
         .collect();
     for site in 0..SITES {
+        on(progress, site, SITES)?;
         let seed = random::seed(seed, "calibration: site", site);
         let criterion = Criterion { q: FOUND, min_effect: 0.3, confidence, seed };
         let Some(together) = Superposition::of(labels, &criterion)? else {
@@ -241,11 +249,13 @@ pub fn pair_power(
     excess: f64,
     seed: u64,
     confidence: Confidence,
+    progress: &dyn Progress,
 ) -> Result<PairPower> {
     let design = Design::from_labels(labels)?;
     let factors = labels.concept_factors();
     let (mut planted, mut found, mut others, mut wrong) = (0, 0, 0, 0);
     for site in 0..SHARED_SITES {
+        on(progress, site, SHARED_SITES)?;
         let seed = random::seed(seed, "calibration: shared units", site);
         let criterion = Criterion { q: FOUND, min_effect: 0.3, confidence, seed };
         let of = shared_site(labels, units, ratio, excess, seed)?;
@@ -264,6 +274,15 @@ pub fn pair_power(
     let share =
         |hits: usize, all: usize| (all > 0).then(|| Proportion::wilson(hits as f64, all, confidence)).transpose();
     Ok(PairPower { excess, power: share(found, planted)?, false_alarms: share(wrong, others)? })
+}
+
+/// Says that `site` of `sites` comes next; whether it may.
+fn on(progress: &dyn Progress, site: u64, sites: u64) -> Result<()> {
+    progress.advance(site as usize, sites as usize);
+    if progress.is_cancelled() {
+        return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
+    }
+    Ok(())
 }
 
 /// What can be known of a planted site.

@@ -46,6 +46,23 @@ pub struct RecordConfig {
     pub bases: Vec<BasisSites>,
 }
 
+impl RecordConfig {
+    /// Of `sites`, tokens reduced by their mean: 32 images a forward, all of the run, without edits; what ends early is kept.
+    pub fn new(sites: &[&str]) -> Self {
+        Self {
+            sites: sites.iter().map(|site| (*site).to_owned()).collect(),
+            policies: vec![TokenPolicy::Mean],
+            batch: 32,
+            seed: 0,
+            part: None,
+            unfinished: Unfinished::Keep,
+            skip_bad: false,
+            edits: Vec::new(),
+            bases: Vec::new(),
+        }
+    }
+}
+
 /// Runs the images of `source` through `model` and writes the new run folder `out`.
 ///
 /// While it runs, everything is in the folder `<out>.partial`, which becomes `out` in the end. If it ends early,

@@ -93,7 +93,7 @@ pub(crate) fn environment() -> Environment<'static> {
     page.set_trim_blocks(true);
     page.set_lstrip_blocks(true);
     page.add_filter("percent", |x: f64| format!("{:.1} %", x * 100.0));
-    page.add_filter("share", |x: f64| format!("{:.2}", x * 100.0));
+    page.add_filter("share", |x: f64| format!("{:.1}", x * 100.0));
     page.add_filter("fixed", |x: f64, digits: usize| format!("{x:.digits$}"));
     // Of an interval: nothing where it has no end.
     page.add_filter("ends", |x: Option<f64>, digits: Option<usize>| {

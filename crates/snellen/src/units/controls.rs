@@ -52,7 +52,12 @@ fn site(name: &str, sites: &[&SiteUnits], confidence: Confidence) -> Option<Site
         let values = sites.iter().map(|site| site.together.as_ref().and_then(of));
         Spread::of(&values.collect::<Option<Vec<f64>>>()?, confidence)
     };
+    // Of what could be explained at most all is.
+    let shares =
+        |of: &dyn Fn(&Together) -> Option<f64>| numbers(of).map(|spread| Spread { hi: spread.hi.min(1.0), ..spread });
     let concepts = sites.first()?.encoding.per_concept.len();
+    let decodable: Option<Vec<usize>> =
+        sites.iter().map(|site| site.together.as_ref().map(|of| of.decodable)).collect();
     let class = |class: UnitClass| {
         let spread = counts(&|site| site.classes.get(&class).copied().unwrap_or(0));
         spread.map(|spread| (class, spread))
@@ -63,10 +68,10 @@ fn site(name: &str, sites: &[&SiteUnits], confidence: Confidence) -> Option<Site
         encoding: counts(&|site| site.encoding.any)?,
         per_concept: (0..concepts).filter_map(|c| counts(&|site| site.encoding.per_concept[c])).collect(),
         classes: UnitClass::ALL.into_iter().filter_map(class).collect(),
-        decodable: numbers(&|of| Some(of.decodable as f64)),
+        decodable: decodable.and_then(|counts| Spread::of_counts(&counts, concepts, confidence)),
         participation_ratio: numbers(&|of| of.participation_ratio),
-        linear_r2: numbers(&|of| of.linear_r2.map(|share| share.estimate)),
-        conjunction_gain: numbers(&|of| of.conjunction_gain.map(|share| share.estimate)),
+        linear_r2: shares(&|of| of.linear_r2.map(|share| share.estimate)),
+        conjunction_gain: shares(&|of| of.conjunction_gain.map(|share| share.estimate)),
     })
 }
 

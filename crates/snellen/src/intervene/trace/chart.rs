@@ -11,6 +11,14 @@ const CELL: usize = 5;
 /// Strongest entries that are listed.
 const LISTED: usize = 8;
 
+/// What is said where there is no such entry.
+pub(super) const NONE: &str = "no patch can be told from the same of another scene (q < .05)";
+
+/// In which world twins are, for a terminal.
+pub(super) fn shown(world: Option<&str>) -> String {
+    world.map_or(String::new(), |name| format!(" of the world `{name}`"))
+}
+
 impl TowerMap {
     /// Layers (rows) x token groups (columns) for each part, then layers x heads for each group whose heads do something, then the
     /// strongest entries with their intervals.
@@ -26,7 +34,7 @@ impl TowerMap {
         let heads = self.entries.iter().filter(|entry| matches!(entry.part, Part::Head(_)));
         let groups = self.groups(|entry| matches!(entry.part, Part::Head(_)) && entry.beyond_null());
         if heads.clone().next().is_some() && groups.is_empty() {
-            lines.extend([String::new(), "heads: none does more or less than its null".to_owned()]);
+            lines.extend([String::new(), "heads: none can be told from another scene's".to_owned()]);
         }
         let count =
             heads.filter_map(|entry| if let Part::Head(head) = entry.part { Some(head + 1) } else { None }).max();
@@ -50,7 +58,7 @@ impl TowerMap {
             super::Direction::Noise => ("corrupt values into the clean twin", "lose"),
         };
         let mut lines = vec![
-            format!("{} tower, {} twins: {what}", self.tower, self.twins),
+            format!("{} tower, {} twins{}: {what}", self.tower, self.twins, shown(self.world)),
             format!(
                 "margin in spreads between twins: clean {:+.2}, corrupt {:+.2}",
                 self.clean.estimate, self.corrupt.estimate
@@ -58,7 +66,7 @@ impl TowerMap {
             format!("{verb} to {undone}: {:+.2} [{:+.2}, {:+.2}]", self.total.estimate, self.total.lo, self.total.hi),
         ];
         let unit = if self.restorable { "percent of that" } else { "hundredths of a spread" };
-        lines.push(format!("cells: {unit}; . not beyond another scene's (q >= .05),"));
+        lines.push(format!("cells: {unit}; . can't be told from another scene's (q >= .05),"));
         lines.push("x cannot matter, = the same in both twins, _ no such tokens".to_owned());
         if !self.refused.is_empty() {
             lines.push(format!("{} twins are left out: {}", self.refused.len(), self.refused[0]));
@@ -93,16 +101,26 @@ impl TowerMap {
         lines
     }
 
-    fn strongest(&self) -> Vec<String> {
+    /// Entries that can be told from their null, the furthest from it first.
+    pub(super) fn furthest(&self) -> Vec<&Entry> {
         let mut beyond: Vec<&Entry> = self.entries.iter().filter(|entry| entry.beyond_null()).collect();
-        let size = |entry: &Entry| entry.effect.map_or(0.0, |effect| effect.estimate.abs());
-        beyond.sort_by(|a, b| size(b).total_cmp(&size(a)));
+        let far = |entry: &Entry| {
+            let null = entry.null.map_or(0.0, |null| null.estimate);
+            entry.effect.map_or(0.0, |effect| (effect.estimate - null).abs())
+        };
+        beyond.sort_by(|a, b| far(b).total_cmp(&far(a)));
+        beyond
+    }
+
+    fn strongest(&self) -> Vec<String> {
+        let beyond = self.furthest();
         if beyond.is_empty() {
-            return vec![String::new(), "no patch does more or less than its null (q < .05)".to_owned()];
+            return vec![String::new(), NONE.to_owned()];
         }
         let mut lines = vec![
             String::new(),
-            format!("{:<28}{:>7}  {:<17}{:>6}{:>9}", "strongest (spreads)", "", "interval", "null", "q"),
+            "furthest from what another scene's values do, in spreads".to_owned(),
+            format!("{:<28}{:>7}  {:<17}{:>7}{:>9}", "", "effect", "interval", "another", "q"),
         ];
         for entry in beyond.into_iter().take(LISTED) {
             let name = format!("layer {} {} {}", entry.layer, entry.part, entry.group);
@@ -110,7 +128,7 @@ impl TowerMap {
             let null = entry.null.map_or(String::new(), |null| format!("{:+.2}", null.estimate));
             let q = entry.q.map_or(String::new(), |q| format!("{q:.1e}"));
             let interval = format!("[{:+.2}, {:+.2}]", effect.lo, effect.hi);
-            lines.push(format!("{name:<28}{:>+7.2}  {interval:<17}{null:>6}{q:>9}", effect.estimate));
+            lines.push(format!("{name:<28}{:>+7.2}  {interval:<17}{null:>7}{q:>9}", effect.estimate));
         }
         lines
     }

@@ -21,6 +21,9 @@ pub(super) const FEWEST: usize = 4;
 pub struct TowerMap {
     /// Which tower.
     pub tower: &'static str,
+    /// The world that was shown, where it comes with the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub world: Option<&'static str>,
     /// Which of the twins is patched.
     pub direction: Direction,
     /// Its blocks.
@@ -114,6 +117,7 @@ impl TowerMap {
         let (clean, corrupt) = (interval(&swept.clean)?, interval(&swept.corrupt)?);
         Ok(Self {
             tower: name,
+            world: None,
             direction,
             layers,
             twins: n,

@@ -75,7 +75,7 @@ pub struct TraceConfig {
 /// When the model or the world has no such thing, a group is empty in every twin, no captions of twins are of equal length (of the text
 /// tower), and [`Error::Interrupted`](crate::Error::Interrupted).
 pub fn trace(model: &Model, config: &TraceConfig, stages: &dyn Stages) -> Result<Vec<TowerMap>> {
-    let twins = Twins::draw(&config.world, config.twins, config.seed)?;
+    let (twins, world) = (Twins::draw(&config.world, config.twins, config.seed)?, config.world.name());
     let one = |tower: &Tower| {
         let progress = stages.begin(if *tower == Tower::Vision { "patching images" } else { "patching captions" });
         let mut found: Option<Swept> = None;
@@ -101,7 +101,8 @@ pub fn trace(model: &Model, config: &TraceConfig, stages: &dyn Stages) -> Result
         })?;
         let layers = pairs::shape(&model.config, *tower)?.layers;
         let swept = found.ok_or_else(|| crate::Error::mismatch("trace", "twins", "none"))?;
-        TowerMap::of(&swept, (*tower, layers, config.direction), refused, (config.confidence, config.seed))
+        let map = TowerMap::of(&swept, (*tower, layers, config.direction), refused, (config.confidence, config.seed))?;
+        Ok(TowerMap { world, ..map })
     };
     config.towers.iter().map(one).collect()
 }
@@ -129,7 +130,7 @@ impl Progress for Further<'_> {
 /// # Errors
 /// As [`trace`].
 pub fn trace_units(model: &Model, config: &TraceConfig, top: usize, stages: &dyn Stages) -> Result<Vec<UnitMap>> {
-    let twins = Twins::draw(&config.world, config.twins, config.seed)?;
+    let (twins, world) = (Twins::draw(&config.world, config.twins, config.seed)?, config.world.name());
     let one = |tower: &Tower| {
         let (towers, direction) = (&model.towers, config.direction);
         let mut estimates: Vec<Estimate> = Vec::new();
@@ -169,7 +170,9 @@ pub fn trace_units(model: &Model, config: &TraceConfig, top: usize, stages: &dyn
             }
             Ok(())
         })?;
-        UnitMap::of((&estimates, &chosen, &patched), &margins, (*tower, direction), refused, config.confidence)
+        let found = (estimates.as_slice(), chosen.as_slice(), patched.as_slice());
+        let map = UnitMap::of(found, &margins, (*tower, direction), refused, config.confidence)?;
+        Ok(UnitMap { world, ..map })
     };
     config.towers.iter().map(one).collect()
 }

@@ -1,6 +1,6 @@
 //! The map as a picture: plain SVG, with every cell's numbers as its title.
 
-use super::chart::percent;
+use super::chart::{NONE, percent};
 use super::map::{CANNOT_MATTER, EMPTY, Entry, TowerMap};
 use super::{Direction, Part};
 use crate::intervene::Tokens as Group;
@@ -77,11 +77,12 @@ fn draw_tower(tower: &TowerMap, mut top: usize, out: &mut String) -> usize {
     text(out, (MARGIN, top + 34), "fill=\"#555\"", &said);
     let unit = if tower.restorable { "percent of that" } else { "hundredths of a spread" };
     let key = format!(
-        "Cells: {unit}; layers from below. Faint ones do no more or less than another scene's values (q >= .05), \
-         crossed ones cannot matter or are empty. Hover for numbers."
+        "Cells: {unit}; layers from below. Faint ones can't be told from what another scene's values do (q >= .05), crossed ones cannot \
+         matter or are empty."
     );
     text(out, (MARGIN, top + 50), "fill=\"#555\"", &key);
-    top += 64;
+    text(out, (MARGIN, top + 68), "", &finding(tower));
+    top += 82;
     let (mut left, mut tallest) = (MARGIN, 0);
     for panel in panels(tower) {
         if left > MARGIN && left + panel.width() > MARGIN + WIDE {
@@ -92,6 +93,27 @@ fn draw_tower(tower: &TowerMap, mut top: usize, out: &mut String) -> usize {
         tallest = tallest.max(panel.height());
     }
     top + tallest + 2 * MARGIN
+}
+
+/// What the map shows, in a sentence.
+fn finding(tower: &TowerMap) -> String {
+    let furthest = tower.furthest();
+    let Some((entry, effect, null)) = furthest.first().and_then(|entry| Some((entry, entry.effect?, entry.null?)))
+    else {
+        let (first, rest) = NONE.split_at(1);
+        return format!("{}{rest}.", first.to_uppercase());
+    };
+    format!(
+        "Furthest of {} that can be told from another scene's: layer {} {} {}, {:+.2} [{:+.2}, {:+.2}] spreads (another scene's {:+.2}).",
+        furthest.len(),
+        entry.layer,
+        entry.part,
+        entry.group,
+        effect.estimate,
+        effect.lo,
+        effect.hi,
+        null.estimate
+    )
 }
 
 fn panels(tower: &TowerMap) -> Vec<Panel<'_>> {

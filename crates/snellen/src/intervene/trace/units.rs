@@ -1,6 +1,7 @@
 //! Which units may carry a binding: all of them estimated, the strongest and some others patched exactly, and what may have been missed.
 
 use super::Direction;
+use super::chart::shown;
 use super::effect::{deviation, mean};
 use super::exact::Exact;
 use super::map::FEWEST;
@@ -33,6 +34,9 @@ pub enum Chosen {
 pub struct UnitMap {
     /// Which tower.
     pub tower: &'static str,
+    /// The world that was shown, where it comes with the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub world: Option<&'static str>,
     /// Which of the twins is patched.
     pub direction: Direction,
     /// Twins that were patched.
@@ -137,13 +141,13 @@ impl UnitMap {
         }
         let families = [Family::Units, Family::QueriesAndKeys].map(|family| FamilyMap::of(family, &nodes, confidence));
         let tower = if tower == Tower::Vision { "vision" } else { "text" };
-        Ok(Self { tower, direction, twins: n, refused, spread, families: families.into(), nodes })
+        Ok(Self { tower, world: None, direction, twins: n, refused, spread, families: families.into(), nodes })
     }
 
     /// What was found, for a terminal.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines =
-            vec![format!("{} tower, {} twins ({}), effects in spreads", self.tower, self.twins, self.direction)];
+        let (tower, twins, world) = (self.tower, self.twins, shown(self.world));
+        let mut lines = vec![format!("{tower} tower, {twins} twins{world} ({}), effects in spreads", self.direction)];
         if !self.refused.is_empty() {
             lines.push(format!("{} twins are left out: {}", self.refused.len(), self.refused[0]));
         }

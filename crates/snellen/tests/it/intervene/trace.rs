@@ -414,7 +414,7 @@ fn many_twins_are_traced_as_few_are() {
     let swept = sweep(&model.towers, &model.config, &pairs, &plan, &()).unwrap();
     let map = TowerMap::of(&swept, (Tower::Vision, 2, config.direction), Vec::new(), (config.confidence, config.seed))
         .unwrap();
-    assert_eq!(found, [map]);
+    assert_eq!(found, [TowerMap { world: Some("toy"), ..map }]);
 
     let units = trace_units(&model, &config, 3, &()).unwrap();
     let estimates = screen(&model.towers, &model.config, &pairs, config.direction, &()).unwrap();
