@@ -49,6 +49,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The same of a step of an image processor of `transformers`, which leaves out what is `null`.
+    pub(super) fn step(&self, key: &str, default: Option<bool>) -> Result<bool> {
+        if self.map.get(key).is_some_and(Value::is_null) { Ok(false) } else { self.flag(key, default) }
+    }
+
+    /// Refuses `null` at `keys`, which a step that is taken needs: the class's default holds only where there is no such key.
+    pub(super) fn not_null(&self, keys: &[&str]) -> Result<()> {
+        match keys.iter().find(|key| self.map.get(**key).is_some_and(Value::is_null)) {
+            Some(key) => Err(Error::mismatch(self.at(key), "a value, or no such key", "null")),
+            None => Ok(()),
+        }
+    }
+
     /// A text.
     pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
         let text = |value: &'a Value| value.as_str().ok_or_else(|| Error::mismatch(self.at(key), "a text", value));

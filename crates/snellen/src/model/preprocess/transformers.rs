@@ -1,7 +1,8 @@
 //! `preprocessor_config.json`: the image processors of `transformers` 5.23.
 //!
 //! A file need not say what its class takes for granted, and older ones do not: then the class's default holds, and where
-//! no class is named the key is missing. A key that might change the result and is not known is an error.
+//! no class is named the key is missing. A step that is `null` is left out. A class takes no notice of keys that it does not know; where
+//! none is named, a key that is not known is an error.
 //!
 //! Of processors that make several pictures out of one, this makes the one that shows the whole: the first of LLaVA-NeXT,
 //! the last of Idefics3 and SmolVLM. Tiles are not made.
@@ -139,9 +140,13 @@ impl Preprocessing {
         let fields = Fields::new(json, place)?;
         let class = class(&fields)?;
         let steps = class.map_or(Steps::Plain, |class| class.steps);
-        fields.only(|key| KNOWN.contains(&key) || INERT.contains(&key) || own(steps).contains(&key))?;
+        if class.is_none() {
+            fields.only(|key| KNOWN.contains(&key) || INERT.contains(&key) || own(steps).contains(&key))?;
+        }
         let on = class.map(|_| true);
-        let (do_rescale, do_normalize) = (fields.flag("do_rescale", on)?, fields.flag("do_normalize", on)?);
+        let (do_rescale, do_normalize) = (fields.step("do_rescale", on)?, fields.step("do_normalize", on)?);
+        fields.not_null(if do_rescale { &["rescale_factor"] } else { &[] })?;
+        fields.not_null(if do_normalize { &["image_mean", "image_std"] } else { &[] })?;
         let rescale = if do_rescale { fields.factor("rescale_factor", class.map(|_| 1.0 / 255.0))? } else { 1.0 };
         let mean = || fields.triple("image_mean", false, class.map(|class| class.mean));
         let std = || fields.triple("image_std", true, class.map(|class| class.std));
@@ -234,7 +239,7 @@ fn own(steps: Steps) -> &'static [&'static str] {
 /// The resizes and the crop.
 fn geometry(fields: &Fields<'_>, class: Option<&Class>) -> Result<(Vec<Resize>, Option<Crop>)> {
     let steps = class.map_or(Steps::Plain, |class| class.steps);
-    let do_resize = fields.flag("do_resize", class.map(|_| true))?;
+    let do_resize = fields.step("do_resize", class.map(|_| true))?;
     let mut resize = Vec::new();
     if steps == Steps::Patches {
         if !do_resize {
@@ -246,6 +251,7 @@ fn geometry(fields: &Fields<'_>, class: Option<&Class>) -> Result<(Vec<Resize>, 
         resize::check([side * side, most]).map_err(|source| Error::malformed(fields.at("max_num_patches"), source))?;
         return Ok((vec![Resize::Patches { side, most }], None));
     }
+    fields.not_null(if do_resize { &["size", "resample"] } else { &[] })?;
     if do_resize || steps == Steps::LlavaNext {
         resize.push(match size(fields, class)? {
             Size::Shortest(edge) if steps == Steps::LlavaNext => Resize::Squash([edge; 2]),
@@ -272,9 +278,10 @@ fn geometry(fields: &Fields<'_>, class: Option<&Class>) -> Result<(Vec<Resize>, 
         resize.push(Resize::Squash([tile; 2]));
         return Ok((resize, None));
     }
-    if !fields.flag("do_center_crop", class.map(|class| class.crop))? {
+    if !fields.step("do_center_crop", class.map(|class| class.crop))? {
         return Ok((resize, None));
     }
+    fields.not_null(&["crop_size"])?;
     let size = match fields.get("crop_size") {
         None => fields.need("crop_size", class.filter(|class| class.crop).map(|_| [224; 2]))?,
         Some(value @ Value::Number(_)) => [fields.length("crop_size", value)?; 2],

@@ -12,7 +12,9 @@ fn what_could_change_the_result_and_is_not_known_is_named() {
         parse(&json)
     };
     assert!(clip("processor_class", json!("CLIPProcessor")).is_ok());
-    assert_refused(clip("do_shear", json!(true)), &["`do_shear`", "preprocessor_config.json"]);
+    // A class takes no notice of what it does not know; of no class nothing can be said.
+    assert_eq!(clip("use_fast", json!(true)).unwrap(), clip("do_shear", json!(true)).unwrap());
+    assert_refused(parse(&json!({"do_shear": true})), &["`do_shear`", "preprocessor_config.json"]);
     assert_refused(
         clip("image_processor_type", json!("Qwen2VLImageProcessor")),
         &["`image_processor_type`", "Qwen2VL"],
@@ -46,6 +48,26 @@ fn what_could_change_the_result_and_is_not_known_is_named() {
         assert_refused(clip("rescale_factor", factor), &["`rescale_factor`"]);
     }
     assert_refused(parse(&json!([1])), &["an object"]);
+}
+
+/// As transformers 5.23 has it (`AutoImageProcessor`, each key of a whole file set to null): steps are left out, and what a step needs is
+/// not its class's default.
+#[test]
+fn what_is_null_is_left_out_and_not_the_default() {
+    let with = |key: &str| {
+        let mut json = json!({"image_processor_type": "CLIPImageProcessor", "size": 32, "crop_size": 32});
+        json[key] = Value::Null;
+        parse(&json)
+    };
+    assert_eq!(with("do_rescale").unwrap().rescale, 1.0);
+    assert!(!with("do_normalize").unwrap().normalise);
+    assert_eq!((with("do_resize").unwrap().resize.len(), with("do_resize").unwrap().crop.is_some()), (0, true));
+    assert_refused(with("do_center_crop"), &["square", "any size"]);
+    for key in ["size", "resample", "crop_size", "rescale_factor", "image_mean", "image_std"] {
+        assert_refused(with(key), &[&format!("`{key}`"), "a value, or no such key, got null"]);
+    }
+    let siglip = json!({"image_processor_type": "SiglipImageProcessor", "do_center_crop": null, "crop_size": null});
+    assert!(parse(&siglip).unwrap().crop.is_none());
 }
 
 #[test]
