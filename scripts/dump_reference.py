@@ -173,12 +173,24 @@ def make_inputs(reference: Reference, images: int, seed: int, captions: list[str
 # --- Everything ---------------------------------------------------------------------
 
 
+# What transformers and open_clip call weights.
+WEIGHTS = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"]
+OPEN_CLIP_WEIGHTS = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+
+
 def choose_library(model: str) -> str:
-    if "model_type" in read_json(find_file(model, "config.json")):
+    def has(names: list[str]) -> bool:
+        return any(find_file(model, name) is not None for name in names)
+
+    config = read_json(find_file(model, "config.json"))
+    open_clip = find_file(model, "open_clip_config.json") is not None
+    # timm's, as transformers' wrapper writes it, or without its weights: then open_clip's pair is what is read.
+    other = config.get("model_type") == "timm_wrapper" or (has(OPEN_CLIP_WEIGHTS) and not has(WEIGHTS))
+    if "model_type" in config and not (open_clip and other):
         return "transformers"
-    if find_file(model, "open_clip_config.json") is not None:
+    if open_clip:
         return "open_clip"
-    if "architecture" in read_json(find_file(model, "config.json")):
+    if "architecture" in config:
         return "timm"
     if openai_file(model) is not None:
         return "openai"

@@ -52,15 +52,27 @@ def hash_weights(model: str) -> dict[str, str]:
     return {}
 
 
-def read_tensors(model: str, prefixes: list[str]) -> dict[str, Tensor]:
-    """The tensors with one of the prefixes, the first that any has, and without it, in float32."""
+def tensor_names(model: str) -> dict[str, str]:
+    """The file of each tensor, by name; empty where there are no safetensors."""
     index = read_json(find_file(model, "model.safetensors.index.json")).get("weight_map")
-    if index is None:
-        path = find_file(model, "model.safetensors")
-        if path is None:
-            raise Refusal(f"{model} has neither model.safetensors nor model.safetensors.index.json")
+    path = find_file(model, "model.safetensors") if index is None else None
+    if path is not None:
         with safe_open(path, "pt") as file:
             index = dict.fromkeys(file.keys(), "model.safetensors")
+    return index or {}
+
+
+def has_tensors(model: str, parts: list[str]) -> bool:
+    """Whether the name of some tensor has one of `parts` in it; taken to be so where names can't be read."""
+    names = tensor_names(model)
+    return not names or any(part in name for name in names for part in parts)
+
+
+def read_tensors(model: str, prefixes: list[str]) -> dict[str, Tensor]:
+    """The tensors with one of the prefixes, the first that any has, and without it, in float32."""
+    index = tensor_names(model)
+    if not index:
+        raise Refusal(f"{model} has neither model.safetensors nor model.safetensors.index.json")
     for prefix in prefixes:
         names = [name for name in index if name.startswith(prefix)]
         if names:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from reference.checkpoint import find_file, random_clip_ids, read_json, read_tensors
+from reference.checkpoint import find_file, has_tensors, random_clip_ids, read_json, read_tensors
 from reference.recording import Attention, Block, Head, Mlp, Reference, Refusal, Tower, patch_mask, torch_attention
 
 
@@ -415,6 +415,12 @@ def load_transformers(model: str, backend: str | None = None) -> Reference:
         return loaded.eval()
 
     text, noise = None, None
+    # Classifiers, and towers saved with the whole configuration, have no text tower.
+    alone = model_type in ("clip", "metaclip_2", "siglip", "siglip2") and not has_tensors(model, ["text_model."])
+    if alone:
+        model_type, config = f"{model_type}_vision_model", config.vision_config
+        if has_tensors(model, ["visual_projection."]):
+            architectures = ["CLIPVisionModelWithProjection", "MetaClip2VisionModelWithProjection"]
     if model_type in ("clip", "metaclip_2"):
         loaded = load(transformers.CLIPModel if model_type == "clip" else transformers.MetaClip2Model)
         vision, text = clip_vision_tower(loaded.vision_model, loaded.visual_projection), clip_text_tower(loaded)
