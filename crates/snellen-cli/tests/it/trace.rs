@@ -18,7 +18,7 @@ fn a_map_is_printed_and_written() {
     assert!(written.iter().all(|file| home.names().iter().any(|name| name == file)), "{:?}", home.names());
     let lines: Vec<&str> = said.lines().collect();
     assert!(
-        lines[0].starts_with("vision tower, 24 twins of the world `toy`: clean values into the corrupt twin"),
+        lines[0].starts_with("vision tower, 24 twins of the world `hard`: clean values into the corrupt twin"),
         "{said}"
     );
     assert!(lines.iter().any(|line| line.starts_with("text tower, ")), "{said}");

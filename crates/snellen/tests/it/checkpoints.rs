@@ -220,6 +220,17 @@ fn a_vision_tower_loads_by_the_configuration_of_the_whole() {
             assert_eq!(embed(&model), own(family), "{architecture}");
         }
     }
+    // A classifier whose text section is of another width than its pictures: nothing of it is read.
+    let home = Home::of("siglip");
+    let config = fs::read_to_string(home.path("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["architectures"] = serde_json::json!(["SiglipForImageClassification"]);
+    config["text_config"]["hidden_size"] = serde_json::json!(16);
+    config["text_config"].as_object_mut().unwrap().remove("projection_size");
+    home.write("config.json", &config.to_string());
+    home.weights(|w| w.0.retain(|tensor| tensor.0.starts_with("vision_model.")));
+    let model = home.load();
+    assert_eq!((embed(&model), model.config.left_alone.keys), (own("siglip"), vec!["text_config".to_owned()]));
     // A class that ends with a projection has one.
     let home = Home::of("clip_bf16");
     let config = fs::read_to_string(home.path("config.json")).unwrap();
@@ -377,7 +388,8 @@ fn open_clip_uses_its_own_pair() {
     let timm =
         r#"{"architecture": "vit_base_patch32_clip_224", "num_classes": 512, "pretrained_cfg": {"tag": "openai"}}"#;
     let expected = own("open_clip");
-    for config in [timm, "{}", "[]"] {
+    let wrapped = &timm.replacen('{', r#"{"model_type": "timm_wrapper", "#, 1);
+    for config in [timm, wrapped, "{}", "[]"] {
         let home = Home::of("open_clip");
         home.write("config.json", config);
         assert_eq!(embed(&home.load()), expected, "{config}");

@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 /// Keys that `transformers` writes into files of any class, and that have no effect on the forward: not worth a word.
 pub(super) const INERT: &[&str] = &[
+    // Since 5.0; what earlier releases pruned is in the shapes of the weights.
+    "pruned_heads",
     "_attn_implementation",
     "_attn_implementation_autoset",
     "_attn_implementation_internal",
@@ -99,12 +101,7 @@ pub(super) const TOWER: [&str; 6] =
 
 /// Keys that `transformers` turns into other maths, for every class, and the one value of each that it does not.
 pub(super) fn neutral() -> Vec<(&'static str, Value)> {
-    vec![
-        ("compression_config", Value::Null),
-        ("per_layer_config", json!({})),
-        ("pruned_heads", json!({})),
-        ("quantization_config", Value::Null),
-    ]
+    vec![("compression_config", Value::Null), ("per_layer_config", json!({})), ("quantization_config", Value::Null)]
 }
 
 /// The same of a vision tower.

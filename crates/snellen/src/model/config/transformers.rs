@@ -141,6 +141,11 @@ fn pooling(text: &Section, early: bool) -> Result<TextPooling> {
     }
 }
 
+/// Whether this is the name of a class that classifies images.
+fn is_classifier(architecture: &Value) -> bool {
+    architecture.as_str().is_some_and(|name| name.ends_with("ForImageClassification"))
+}
+
 /// SigLIP, or SigLIP 2 NaFlex; `kinds` are the types of whole, text and vision tower.
 fn siglip(top: &Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<ModelConfig> {
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
@@ -165,6 +170,13 @@ fn siglip(top: &Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<ModelC
         kept_positions: None,
     };
     if top.find("text_config").is_some() && vision.embedding() != Some(text.projection) {
+        // Of a classifier its own class makes the vision tower alone, whatever is said of texts.
+        let names = |value: &Value| value.as_array().is_some_and(|all| all.iter().any(is_classifier));
+        if top.find("architectures").is_some_and(names) {
+            left_alone.keys.push("text_config".to_owned());
+            let layout = Layout::Transformers { inside: false };
+            return Ok(ModelConfig { left_alone, ..alone(kind, layout, vision, assumed) });
+        }
         let (expected, got) = (format!("the vision tower's width ({})", vision.tower.width), text.projection);
         return Err(Error::mismatch(format!("{}: text_config: `projection_size`", top.place), expected, got));
     }

@@ -161,7 +161,8 @@ impl Format {
     /// Whose a `config.json` is; with another configuration `beside` it may be nobody's.
     fn of_config(json: &Value, beside: bool) -> Option<Self> {
         let says = |key: &str| json.get(key).is_some_and(Value::is_string);
-        if !says("model_type") && says("architecture") {
+        let of_timm = json.get("model_type").is_none_or(|kind| !kind.is_string() || kind == "timm_wrapper");
+        if of_timm && says("architecture") {
             return Some(Self::Timm);
         }
         (says("model_type") || !beside).then_some(Self::Transformers)

@@ -82,6 +82,12 @@ const KNOWN: [Known; 17] = [
     Known(b"RIFF", "a WebP picture or another RIFF file", ALONE),
 ];
 
+/// Whether `head` reads as text, such as a page that a server sent in place of a file; names in a tar end in zeros.
+fn is_text(head: &[u8]) -> bool {
+    let readable = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
+    !head.is_empty() && head.iter().all(readable) && head.is_ascii()
+}
+
 impl Format {
     /// What a file that begins with `head` is; `None` of what isn't known.
     pub fn of(head: &[u8]) -> Option<Self> {
@@ -95,7 +101,9 @@ impl Format {
             _ => {}
         }
         let known = KNOWN.iter().find(|Known(magic, ..)| head.starts_with(magic));
-        known.map(|Known(_, name, help)| Self::Other { name, help })
+        let known = known.map(|Known(_, name, help)| Self::Other { name, help });
+        known.or(is_text(head)
+            .then_some(Self::Other { name: "text", help: "look into it: it may say why it is not the file" }))
     }
 
     /// What the file at `path` is.

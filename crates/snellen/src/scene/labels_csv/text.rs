@@ -15,7 +15,7 @@ pub(crate) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>> {
         let (pairs, odd) = rest.as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().map(|pair| of(*pair)).collect();
         let text = String::from_utf16(&units).ok().filter(|_| odd.is_empty());
-        text.map(Cow::Owned)
+        text.map(|text| without_hint(Cow::Owned(text)))
             .ok_or_else(|| Error::mismatch(name, "text in UTF-16, as its first bytes say", "other bytes"))
     };
     match bytes {
@@ -24,12 +24,20 @@ pub(crate) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>> {
         _ => {}
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|source| {
+    let text = std::str::from_utf8(bytes).map_err(|source| {
         let at = source.valid_up_to();
         let place = format!("{name}:{}", 1 + line_ends(&bytes[..at]));
         let got = format!("byte {:#04x}, as in Latin-1 or Windows-1252", bytes[at]);
         Error::mismatch(place, "text in UTF-8 (a spreadsheet saves it as `CSV UTF-8`)", got)
-    })
+    })?;
+    Ok(without_hint(Cow::Borrowed(text)))
+}
+
+/// `text` with an empty first line in place of one by which spreadsheets tell the separator, such as `sep=;`.
+fn without_hint(text: Cow<'_, str>) -> Cow<'_, str> {
+    let end = text.find(['\r', '\n']).unwrap_or(text.len());
+    let hint = text[..end].trim_matches('"').strip_prefix("sep=").is_some_and(|rest| rest.chars().count() == 1);
+    if hint { Cow::Owned(text[end..].to_owned()) } else { text }
 }
 
 /// The first separator by which `is_name` holds for a field of the header of `text`; a comma where it does for none.

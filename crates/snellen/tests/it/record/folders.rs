@@ -142,6 +142,10 @@ fn what_is_not_read_is_called_what_it_is() {
     file("data-00000-of-00001.arrow", b"\xff\xff\xff\xff", &["an Arrow stream"]);
     file("a.png", b"\x89PNG", &["a PNG picture: give the folder"]);
     file("x.parquet", b"version https://git-lfs.github.com", &["a pointer of Git LFS"]);
+    for name in ["x.tar", "x.tar.gz", "x.parquet"] {
+        fs::write(home.path().join(name), "<!DOCTYPE html>\n<html>404 Not Found</html>\n").unwrap();
+        assert_says(open_source(&home.path().join(name), &plain()), &[name, "text: look into it"]);
+    }
     let saved = home.path().join("saved");
     write(&saved, &["data-00000-of-00001.arrow", "state.json", "dataset_info.json"]);
     assert_says(
