@@ -124,7 +124,7 @@ fn preprocessing_that_is_not_told_or_does_not_fit() {
     let home = home();
     let refuse = |edit: &dyn Fn(&mut Value), says: &[&str]| refuse_json(&home, "preprocessor_config.json", edit, says);
     refuse(&|c| c["image_processor_type"] = json!("OtherImageProcessor"), &["`image_processor_type`", "`Other"]);
-    refuse(&|c| c["do_shear"] = json!(true), &["`do_shear`: expected only keys", "got true"]);
+    refuse(&|c| c["rescale_factor"] = json!(null), &["`rescale_factor`: expected a value, or no such key", "got null"]);
     refuse(&|c| c["crop_size"] = json!(32), &["24 x 24 pixels", "got 32 x 32"]);
     refuse(&|c| c["do_center_crop"] = json!(false), &["square", "got any size"]);
     refuse(&|c| c["size"] = json!({"shortest_edge": 1_u64 << 40}), &["`size`", "got 1099511627776"]);
