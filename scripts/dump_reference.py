@@ -14,7 +14,8 @@ such as `*resid_post,image_embeds`, separated by commas.
 
 The library is timm where config.json has an `architecture` and nothing lies
 beside it, open_clip where there is an open_clip_config.json and no
-config.json with a model_type or a .pt alone, and transformers otherwise.
+config.json with a model_type (one that is timm's wrapper's or has no weights
+doesn't count) or a .pt alone, and transformers otherwise.
 
 What is read
     transformers: `clip`, `metaclip_2`, `siglip`, `siglip2` (NaFlex), each with

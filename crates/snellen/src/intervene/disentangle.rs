@@ -4,11 +4,14 @@
 use super::known::MeasuredUnits;
 use crate::measure::encodes::Criterion;
 use crate::measure::superposition::Superposition;
-use crate::measure::{Design, Interval, Matrix};
+use crate::measure::{Confidence, Design, Interval, Matrix};
 use crate::model::Site;
 use crate::scene::labels::LabelTable;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+
+/// Units that two concepts have to share: among fewer, random directions are hardly any others.
+const FEWEST: usize = 4;
 
 /// Activations on which units were measured.
 pub struct Activations<'a> {
@@ -46,14 +49,13 @@ pub(super) struct Direction {
 }
 
 /// Of the pairs of values of two of the factors `said` that share units of `site`, the one with the strongest interference; `None` where no pair
-/// shares any or no interference stands out of its interval.
+/// shares enough or no interference stands out of its interval. As it is the largest of many, intervals hold for all of them at once.
 pub(super) fn strongest(
     site: Site,
     known: &MeasuredUnits,
     said: &[&str],
     seen: &Activations<'_>,
 ) -> Result<Option<Direction>> {
-    let Some(superposition) = Superposition::of(seen.labels, &seen.criterion)? else { return Ok(None) };
     let (x, design) = ((seen.of)(site)?, Design::from_labels(seen.labels)?);
     let encoded = known.encoded();
     if x.units() != encoded.len() || design.concepts() != known.concepts() {
@@ -67,18 +69,24 @@ pub(super) fn strongest(
         (0..encoded.len()).filter(|unit| encoded[*unit].contains(&a) && encoded[*unit].contains(&b)).collect()
     };
     let said = |concept: usize| said.contains(&concepts[concept].factor.as_str());
-    let before = superposition.interference(&x)?;
-    let mut best: Option<(Interval, usize, usize)> = None;
-    for (a, row) in before.iter().enumerate().filter(|(a, _)| said(*a)) {
-        for (b, moved) in row.iter().enumerate().filter(|(b, _)| said(*b) && concepts[*b].factor != concepts[a].factor)
-        {
-            let Some(moved) = moved.filter(|moved| moved.lo > 0.0 || moved.hi < 0.0) else { continue };
-            let further = best.is_none_or(|(most, ..)| moved.estimate.abs() > most.estimate.abs());
-            if further && !sharing(a, b).is_empty() {
-                best = Some((moved, a, b));
-            }
-        }
+    let pairs: Vec<[usize; 2]> = (0..concepts.len())
+        .flat_map(|a| (0..concepts.len()).map(move |b| [a, b]))
+        .filter(|[a, b]| said(*a) && said(*b) && concepts[*a].factor != concepts[*b].factor)
+        .filter(|[a, b]| sharing(*a, *b).len() >= FEWEST)
+        .collect();
+    if pairs.is_empty() {
+        return Ok(None);
     }
+    let level = 1.0 - (1.0 - seen.criterion.confidence.level()) / pairs.len() as f64;
+    let criterion = Criterion { confidence: Confidence::new(level)?, ..seen.criterion };
+    let Some(superposition) = Superposition::of(seen.labels, &criterion)? else { return Ok(None) };
+    let before = superposition.interference(&x)?;
+    let stands_out = |[a, b]: [usize; 2]| {
+        let moved = before[a][b].filter(|moved| moved.lo > 0.0 || moved.hi < 0.0)?;
+        Some((moved, a, b))
+    };
+    let size = |moved: &Interval| moved.estimate.abs();
+    let best = pairs.into_iter().filter_map(stands_out).max_by(|x, y| size(&x.0).total_cmp(&size(&y.0)));
     let Some((before, a, b)) = best else { return Ok(None) };
     let units = sharing(a, b);
     let direction = difference(&x, &design, b, &units);
@@ -157,8 +165,8 @@ mod tests {
                 // Nearly along one line, so that noise keeps a reader from taking red out; not quite, so that some of the circle is left
                 // without it.
                 let signal = match unit {
-                    0 => 2.0 * holds(circle) + share * holds(red),
-                    1 => 2.0 * holds(circle) + 1.3 * share * holds(red),
+                    0 | 1 => 2.0 * holds(circle) + share * holds(red),
+                    2 | 3 => 2.0 * holds(circle) + 1.3 * share * holds(red),
                     _ => 0.0,
                 };
                 values.push((signal + 0.8 * random::normal(rng)) as f32);
@@ -176,9 +184,9 @@ mod tests {
     #[test]
     fn what_shared_units_mix_is_told_apart_without_a_direction() -> Result<()> {
         let found = planted(2.0)?.ok_or_else(|| Error::mismatch("planted", "a direction", "none"))?;
-        assert_eq!(found.units, [0, 1]);
+        assert_eq!(found.units, [0, 1, 2, 3]);
         let length = found.values.iter().map(|value| value * value).sum::<f32>();
-        assert!((length - 1.0).abs() < 1e-5 && found.values[2..].iter().all(|value| value.abs() <= 0.0));
+        assert!((length - 1.0).abs() < 1e-5 && found.values[4..].iter().all(|value| value.abs() <= 0.0));
         let pair = [found.found.read.as_str(), found.found.moved_by.as_str()];
         assert!(pair == ["shape=circle", "color=red"] || pair == ["color=red", "shape=circle"], "{pair:?}");
         let after = found.found.after.map_or(f64::NAN, |after| after.estimate.abs());
