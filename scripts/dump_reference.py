@@ -185,9 +185,12 @@ def choose_library(model: str) -> str:
 
     config = read_json(find_file(model, "config.json"))
     open_clip = find_file(model, "open_clip_config.json") is not None
-    # timm's, as transformers' wrapper writes it, or without its weights: then open_clip's pair is what is read.
-    other = config.get("model_type") == "timm_wrapper" or (has(OPEN_CLIP_WEIGHTS) and not has(WEIGHTS))
-    if "model_type" in config and not (open_clip and other):
+
+    def nobodys() -> bool:
+        """timm's, as transformers' wrapper writes it, or without its weights. Files that are asked for are fetched: the likely ones first."""
+        return config.get("model_type") == "timm_wrapper" or (not has(WEIGHTS) and has(OPEN_CLIP_WEIGHTS))
+
+    if "model_type" in config and not (open_clip and nobodys()):
         return "transformers"
     if open_clip:
         return "open_clip"
