@@ -49,12 +49,9 @@ fn site(name: &str, sites: &[&SiteUnits], confidence: Confidence) -> Option<Site
         Spread::of_counts(&sites.iter().map(|site| of(site)).collect::<Vec<_>>(), units, confidence)
     };
     let numbers = |of: &dyn Fn(&Together) -> Option<f64>| {
-        let values = sites.iter().map(|site| site.together.as_ref().and_then(of));
-        Spread::of(&values.collect::<Option<Vec<f64>>>()?, confidence)
+        sites.iter().map(|site| site.together.as_ref().and_then(of)).collect::<Option<Vec<f64>>>()
     };
-    // Of what could be explained at most all is.
-    let shares =
-        |of: &dyn Fn(&Together) -> Option<f64>| numbers(of).map(|spread| Spread { hi: spread.hi.min(1.0), ..spread });
+    let shares = |of: &dyn Fn(&Together) -> Option<f64>| Spread::of_shares(&numbers(of)?, confidence);
     let concepts = sites.first()?.encoding.per_concept.len();
     let decodable: Option<Vec<usize>> =
         sites.iter().map(|site| site.together.as_ref().map(|of| of.decodable)).collect();
@@ -69,7 +66,7 @@ fn site(name: &str, sites: &[&SiteUnits], confidence: Confidence) -> Option<Site
         per_concept: (0..concepts).filter_map(|c| counts(&|site| site.encoding.per_concept[c])).collect(),
         classes: UnitClass::ALL.into_iter().filter_map(class).collect(),
         decodable: decodable.and_then(|counts| Spread::of_counts(&counts, concepts, confidence)),
-        participation_ratio: numbers(&|of| of.participation_ratio),
+        participation_ratio: numbers(&|of| of.participation_ratio).and_then(|values| Spread::of(&values, confidence)),
         linear_r2: shares(&|of| of.linear_r2.map(|share| share.estimate)),
         conjunction_gain: shares(&|of| of.conjunction_gain.map(|share| share.estimate)),
     })

@@ -38,6 +38,11 @@ impl Spread {
         Self::at_least(values, 0.0, confidence)
     }
 
+    /// Of shares of what could be explained: at most all of it is; cross-validated ones may lie below 0.
+    pub fn of_shares(values: &[f64], confidence: Confidence) -> Option<Self> {
+        Self::of(values, confidence).map(|spread| Self { hi: spread.hi.min(1.0), ..spread })
+    }
+
     /// Of counts out of `total`. They vary at least as counts of independent draws do, and by at least 1: where few models agree by chance,
     /// that says little.
     pub fn of_counts(values: &[usize], total: usize, confidence: Confidence) -> Option<Self> {

@@ -3,11 +3,11 @@
 use crate::families::load;
 use snellen::engine::{Precision, Tape, Tensor};
 use snellen::intervene::trace::{
-    CANNOT_MATTER, Direction, EMPTY, Input, Node, Pairs, Part, PartKind, Plan, SAME, TowerMap, TraceConfig, Twins,
-    exact, screen, sweep, trace as trace_model, trace_units, write_trace,
+    CANNOT_MATTER, Direction, EMPTY, Entry, Input, Node, Pairs, Part, PartKind, Plan, SAME, TowerMap, TraceConfig,
+    Twins, exact, picture, screen, sweep, trace as trace_model, trace_units, write_trace,
 };
 use snellen::intervene::{Change, Donors, Prepared, TokenMap, Tokens as Group};
-use snellen::measure::Confidence;
+use snellen::measure::{Confidence, Interval};
 use snellen::model::checkpoint::Parameters;
 use snellen::model::tokenizer::Tokens;
 use snellen::model::{ActivationMut, Hook, LoadConfig, Model, ModelConfig, Pixels, Site, Tower, Towers};
@@ -431,4 +431,47 @@ fn many_twins_are_traced_as_few_are() {
         assert!((node.effect.unwrap().estimate - expected).abs() < 1e-12, "layer {} {}", node.layer, node.node);
         assert_eq!(node.changed, exact.changed);
     }
+}
+
+#[test]
+fn what_is_furthest_from_another_scene_is_said_first() {
+    let interval = |estimate: f64| Interval { estimate, lo: estimate - 0.05, hi: estimate + 0.05 };
+    let entry = |layer: usize, effect: f64, null: f64, q: f64| Entry {
+        layer,
+        part: Part::ResidPost,
+        group: Group::All,
+        twins: 9,
+        effect: Some(interval(effect)),
+        null: Some(interval(null)),
+        p: Some(q),
+        q: Some(q),
+        share: None,
+        changed: 1,
+        note: None,
+    };
+    let map = |entries: Vec<Entry>| TowerMap {
+        tower: "vision",
+        world: None,
+        direction: Direction::Denoise,
+        layers: 3,
+        twins: 9,
+        refused: Vec::new(),
+        spread: 0.1,
+        clean: interval(0.4),
+        corrupt: interval(-0.4),
+        total: interval(0.8),
+        restorable: true,
+        entries,
+    };
+    // The largest effect is nearly what another scene's values do; that of layer 2 may be chance.
+    let all = vec![entry(0, 0.8, 0.7, 0.01), entry(1, 0.02, -0.5, 0.01), entry(2, 0.9, 0.0, 0.2)];
+    let lines = map(all.clone()).lines();
+    let listed: Vec<&String> = lines.iter().filter(|line| line.starts_with("layer ") && line.contains("e-2")).collect();
+    assert!(listed.len() == 2 && listed[0].starts_with("layer 1") && listed[1].starts_with("layer 0"), "{lines:?}");
+    let drawn = picture(&[map(all)]);
+    let said = "Furthest of 2 that can be told from another scene's: layer 1 resid_post all, +0.02";
+    assert!(drawn.contains(said), "{drawn}");
+    let none = map(vec![entry(0, 0.8, 0.7, 0.2)]);
+    assert!(none.lines().iter().any(|line| line.starts_with("no patch can be told")), "{:?}", none.lines());
+    assert!(picture(&[none]).contains("No patch can be told from the same of another scene"));
 }

@@ -209,6 +209,8 @@ fn one_more_model_would_lie_where_scipy_says() {
     assert!(same.lo < 25.0 && same.hi > 55.0, "{same:?}");
     let none = Spread::of_counts(&[0, 0, 0], 100, confidence(0.95)).unwrap();
     assert!(none.lo == 0.0 && none.hi > 3.0, "{none:?}");
+    let [number, share] = [Spread::of, Spread::of_shares].map(|of| of(&[0.5, 0.9, 0.7], confidence(0.95)).unwrap());
+    assert!(number.hi > 1.0 && share.hi == 1.0 && share.lo == number.lo && share.mean == number.mean, "{share:?}");
     assert_eq!(Spread::of(&[], confidence(0.95)), None);
     assert!(Spread::of(&[1.0], confidence(0.95)).unwrap().hi.is_infinite());
 }
