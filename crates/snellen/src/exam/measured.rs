@@ -9,7 +9,7 @@ use crate::intervene::{Activations, Against, Cost, MeasuredUnits, superposition_
 use crate::measure::Matrix;
 use crate::measure::encodes::Criterion;
 use crate::measure::pairs_table::SitePairs;
-use crate::measure::table::UnitConcepts;
+use crate::measure::unit_concepts_table::UnitConcepts;
 use crate::model::{self, Model, Point, Site, Tower, UntrainedKind};
 use crate::progress::{Progress, Stages};
 use crate::record::{

@@ -21,7 +21,7 @@ pub use statistics::interval::Interval;
 pub use statistics::normal::Confidence;
 pub use statistics::{auroc, correlation, fdr, label_permutation, least_squares, normal, proportion, spread};
 pub(crate) use tables::columns;
-pub use tables::{concepts_table, control, mark, pairs_table, sites_table, table, units_table, writer};
+pub use tables::{concepts_table, control, mark, pairs_table, sites_table, unit_concepts_table, units_table, writer};
 
 use geometry::{dimension, directions, factorisation, gram, half, interference, probes};
 use statistics::{auroc_interval, permutation, rank_test, ranks};

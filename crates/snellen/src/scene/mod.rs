@@ -10,8 +10,8 @@ mod canvas;
 pub mod caption;
 mod check;
 mod combinations;
+mod concept;
 mod coverage;
-mod factor;
 mod file;
 pub mod foils;
 pub mod folder;
@@ -35,7 +35,7 @@ pub use background::Background;
 pub use canvas::{Canvas, MAX_SIDE};
 pub use check::MAX_NAME;
 pub use combinations::{Combination, Combinations};
-pub use factor::{Concept, Factor};
+pub use concept::{Concept, Factor};
 #[cfg(feature = "lab")]
 pub(crate) use file::toml_error;
 pub use file::{MAX_WORLD_BYTES, NamedWorld, WORLDS};

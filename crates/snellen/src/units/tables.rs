@@ -6,7 +6,7 @@ use crate::measure::mark::TableSet;
 use crate::measure::pairs_table::{PairRows, SitePairs};
 use crate::measure::sites_table::{SiteRow, SiteRows};
 use crate::measure::superposition::ConceptGeometry;
-use crate::measure::table::{CellRows, UnitConcepts, names};
+use crate::measure::unit_concepts_table::{CellRows, UnitConcepts, names};
 use crate::measure::units_table::{UnitRow, UnitRows};
 use crate::measure::writer::{Table, TableWriter};
 use crate::report::Units;

@@ -6,7 +6,7 @@ use snellen::exam::question::{Answer, Answers, Asked};
 use snellen::exam::questions::{Binding, Recognition};
 use snellen::exam::{ExamConfig, Examinee, Question, Sitting, examine};
 use snellen::measure::encodes::Criterion;
-use snellen::measure::table::UnitConcepts;
+use snellen::measure::unit_concepts_table::UnitConcepts;
 use snellen::measure::{Confidence, Matrix};
 use snellen::model::Model;
 use snellen::record::{

@@ -14,7 +14,7 @@ mod proportion;
 mod spatial;
 mod stream;
 mod superposition;
-mod table;
+mod unit_concepts_table;
 
 use rand::{Rng, RngExt};
 use serde_json::Value;

@@ -6,6 +6,6 @@ pub mod control;
 pub mod mark;
 pub mod pairs_table;
 pub mod sites_table;
-pub mod table;
+pub mod unit_concepts_table;
 pub mod units_table;
 pub mod writer;

@@ -2,7 +2,7 @@ use super::concepts;
 use snellen::measure::encodes::{Chosen, Criterion, HeldOut, Partial, UnitConcept};
 use snellen::measure::lift::Lift;
 use snellen::measure::mark::{self, Mark, TableSet};
-use snellen::measure::table::UnitConcepts;
+use snellen::measure::unit_concepts_table::UnitConcepts;
 use snellen::measure::{Confidence, Matrix};
 use snellen::scene::Concept;
 use snellen::scene::labels_csv::parse_labels;
