@@ -57,11 +57,6 @@ fn whole_file_system(root: &Path) -> Result<bool> {
     }
 }
 
-/// The same where the files are durable already.
-pub(crate) fn folders(root: &Path) -> Result<()> {
-    below(root)?.0.par_iter().try_for_each(|path| folder(path))
-}
-
 /// The folders and the files in `root`, `root` itself among them.
 fn below(root: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut folders, mut files) = (vec![root.to_owned()], Vec::new());

@@ -34,6 +34,14 @@ pub(crate) fn write_part(path: &Path, bytes: &[u8]) -> Result<()> {
     staged.publish()
 }
 
+/// The same of a file that is written anew whenever its folder is gone on with: until the folder is durable a power cut may leave any part
+/// of it.
+pub(crate) fn write_again(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut staged = StagedFile::begin(path)?;
+    fault::write_all(path, staged.file.as_file_mut(), bytes)?;
+    staged.place()
+}
+
 /// A file under construction, of which no power cut leaves a part: gone when dropped, renamed into place by [`StagedFile::publish`].
 pub(crate) struct StagedFile {
     file: tempfile::NamedTempFile,
@@ -55,9 +63,13 @@ impl StagedFile {
 
     /// Puts it in its place, where it replaces what is there.
     pub(crate) fn publish(self) -> Result<()> {
+        self.file.as_file().sync_all().map_err(Error::io(&self.path))?;
+        self.place()
+    }
+
+    fn place(self) -> Result<()> {
         let Self { file, path } = self;
         make_readable(file.path())?;
-        file.as_file().sync_all().map_err(Error::io(&path))?;
         file.persist(&path).map_err(|e| Error::io(&path)(e.error))?;
         fault::point(&path)
     }

@@ -123,7 +123,7 @@ impl Partial {
 
     /// Lets the run folder appear.
     pub fn publish(self) -> Result<()> {
-        durable::folders(&self.run())?;
+        durable::tree(&self.run())?;
         fault::point(&self.out)?;
         if self.out.symlink_metadata().is_ok() {
             return Err(Error::Exists { path: self.out });

@@ -216,7 +216,8 @@ impl Pending {
             durable::folder(durable::parent(&self.folder))?;
         }
         let waiting = &mut self.arrays[array];
-        let bytes: Vec<u8> = waiting.held.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut bytes = vec![0; waiting.held.len() * VALUE];
+        bytes.as_chunks_mut().0.iter_mut().zip(&waiting.held).for_each(|(to, value)| *to = value.to_le_bytes());
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let mut file = file.map_err(Error::io(&path))?;
         // What a write that failed left behind them is not theirs.

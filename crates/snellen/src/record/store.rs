@@ -8,7 +8,7 @@ use super::ArrayId;
 use super::layout::{Layout, root_attributes};
 use super::pending::Pending;
 use super::reader::ActivationStore;
-use crate::output::write_part;
+use crate::output::{write_again, write_part};
 use crate::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -292,5 +292,5 @@ fn write_metadata(folder: &Path, metadata: &impl Serialize) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let path = folder.join("zarr.json");
     let json = serde_json::to_vec_pretty(metadata).map_err(|source| Error::malformed(path.display(), source))?;
-    write_part(&path, &json)
+    write_again(&path, &json)
 }

@@ -11,21 +11,14 @@
 //! images. k95 is the smallest number of principal components that hold 95 % of the variance; it does depend on it.
 
 use crate::measure::half::Half;
-use faer::{Mat, MatRef};
+use faer::Mat;
 
-/// The participation ratio; `None` where nothing varies. `within` are the inner products of each half, `between` those across.
-pub(in crate::measure) fn participation_ratio(
-    halves: &[Half; 2],
-    within: [&Mat<f64>; 2],
-    between: MatRef<'_, f64>,
-) -> Option<f64> {
+/// The participation ratio; `None` where nothing varies. `x` are the activations of each half, `[image, column]`.
+pub(in crate::measure) fn participation_ratio(halves: &[Half; 2], x: &[Mat<f64>; 2]) -> Option<f64> {
     let free = [0, 1].map(|h: usize| (halves[h].images.len() - halves[h].count.rank()) as f64);
-    let trace = |h: usize| {
-        let left = halves[h].beyond_count(within[h].clone());
-        let left = halves[h].beyond_count(left.transpose().to_owned());
-        (0..left.nrows()).map(|i| left[(i, i)]).sum::<f64>() / free[h]
-    };
-    let across = halves[1].beyond_count(halves[0].beyond_count(between.to_owned()).transpose().to_owned());
+    let left = [0, 1].map(|h: usize| halves[h].beyond_count(x[h].clone()));
+    let trace = |h: usize| left[h].squared_norm_l2() / free[h];
+    let across = &left[0] * left[1].transpose();
     let square = across.squared_norm_l2() / (free[0] * free[1]);
     let ratio = trace(0) * trace(1) / square;
     (free.iter().all(|free| *free > 0.0) && ratio.is_finite()).then_some(ratio)

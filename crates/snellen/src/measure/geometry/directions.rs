@@ -22,7 +22,7 @@
 
 use crate::measure::half::Half;
 use crate::measure::{Confidence, Interval};
-use faer::{Mat, MatRef};
+use faer::Mat;
 
 /// A direction has cosines where its squared length is this many of its standard errors above 0.
 const RESOLVED: f64 = 3.0;
@@ -40,9 +40,11 @@ pub(in crate::measure) struct Directions {
 }
 
 impl Directions {
-    /// Of two halves, `between` being the inner products `[image of the first, image of the second]`.
-    pub(in crate::measure) fn of([a, b]: &[Half; 2], between: MatRef<'_, f64>) -> Self {
-        let (towards_b, towards_a) = (between * b.map.transpose(), between.transpose() * a.map.transpose());
+    /// Of two halves with the activations `x`, `[image, column]`.
+    pub(in crate::measure) fn of([a, b]: &[Half; 2], x: &[Mat<f64>; 2]) -> Self {
+        let [of_a, of_b] = [a, b].map(|half| &half.map);
+        let towards_b = &x[0] * (x[1].transpose() * of_b.transpose());
+        let towards_a = &x[1] * (x[0].transpose() * of_a.transpose());
         let crossed = &a.map * &towards_b;
         let (concepts, n, all) = (crossed.nrows(), a.images.len(), a.images.len() + b.images.len());
         let [left_a, left_b] = [a.residual(towards_b), b.residual(towards_a)];

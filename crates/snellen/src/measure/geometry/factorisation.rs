@@ -12,7 +12,7 @@
 use crate::measure::Confidence;
 use crate::measure::Interval;
 use crate::measure::terms::{Space, Terms};
-use faer::{Mat, MatRef};
+use faer::MatRef;
 
 /// The parts of a site, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,27 +26,26 @@ pub(in crate::measure) struct Factorisation {
 }
 
 /// Per image the squared length of what is left of it by a regression on the others.
-fn left_out(space: &Space, products: MatRef<'_, f64>) -> Vec<f64> {
+fn left_out(space: &Space, x: MatRef<'_, f64>) -> Vec<f64> {
     let basis = &space.basis;
-    let along = products * basis;
+    let along = x * (x.transpose() * basis);
     let core = basis.transpose() * &along;
     let fitted = basis * core;
     let of = |i: usize| {
         let left: f64 = (0..basis.ncols()).map(|k| (fitted[(i, k)] - 2.0 * along[(i, k)]) * basis[(i, k)]).sum();
         let slack = space.slack[i];
-        if slack > 1e-9 { (products[(i, i)] + left).max(0.0) / (slack * slack) } else { 0.0 }
+        if slack > 1e-9 { (x.row(i).squared_norm_l2() + left).max(0.0) / (slack * slack) } else { 0.0 }
     };
-    (0..products.nrows()).map(of).collect()
+    (0..x.nrows()).map(of).collect()
 }
 
-/// Of the inner products `[image, image]` of a site; `None` where nothing varies.
+/// Of the activations `x` of a site, `[image, column]`; `None` where nothing varies.
 pub(in crate::measure) fn factorisation(
-    products: &Mat<f64>,
+    x: MatRef<'_, f64>,
     terms: &Terms,
     confidence: Confidence,
 ) -> Option<Factorisation> {
-    let products = products.as_ref();
-    let all = left_out(&terms.constant, products);
+    let all = left_out(&terms.constant, x);
     let total: f64 = all.iter().sum();
     if total.is_nan() || total <= 0.0 {
         return None;
@@ -59,9 +58,9 @@ pub(in crate::measure) fn factorisation(
         let error = ((0..all.len()).map(square).sum::<f64>() * n / (n - 1.0)).sqrt() / total;
         Interval::normal(estimate, error, confidence)
     };
-    let (count, main) = (left_out(&terms.count, products), left_out(&terms.main, products));
+    let (count, main) = (left_out(&terms.count, x), left_out(&terms.main, x));
     let gains = terms.with.iter().filter_map(|pair| {
-        let with = left_out(pair.space.as_ref()?, products);
+        let with = left_out(pair.space.as_ref()?, x);
         Some((share(&main, &with), pair.factors))
     });
     Some(Factorisation {

@@ -12,7 +12,7 @@ use crate::measure::directions::Directions;
 use crate::measure::encodes::Criterion;
 use crate::measure::factorisation::factorisation;
 use crate::measure::fdr::benjamini_hochberg;
-use crate::measure::gram::Gram;
+use crate::measure::gram::{Components, Gram, Images, eigenvalues};
 use crate::measure::half::Half;
 use crate::measure::interference::{Factors, Probed, interference};
 use crate::measure::overlap::{Overlap, Overlaps, SiteOverlaps};
@@ -21,7 +21,7 @@ use crate::measure::terms::{FEWEST, LEAST, Terms};
 use crate::measure::{Design, Matrix};
 use crate::scene::labels::LabelTable;
 use crate::{Error, Result, random};
-use faer::{Mat, MatRef, Side};
+use faer::Mat;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -210,7 +210,7 @@ impl Superposition {
     /// A site of `units` units, of which none was added yet; with `pairs` or without what is said of pairs of concepts, which takes longest.
     pub(crate) fn site(&self, units: usize, pairs: bool) -> SiteProducts<'_> {
         let overlaps = pairs.then(|| self.overlaps.site(units));
-        SiteProducts { of: self, gram: Gram::new(self.rows.clone()), overlaps }
+        SiteProducts { of: self, gram: Gram::new(self.rows.clone(), units), overlaps }
     }
 
     /// How far each concept moves the linear reader of each other at a site of the activations `x`, `[read, moved by]`: what
@@ -221,40 +221,33 @@ impl Superposition {
     pub fn interference(&self, x: &Matrix) -> Result<Vec<Vec<Option<Interval>>>> {
         let mut site = self.site(x.units(), false);
         site.add(x)?;
-        let (within, between) = self.parts(&site.gram.finish());
-        let halves = self.decode(&within, between.as_ref())?.halves;
+        let halves = self.decode(&self.parts(&site.gram.finish()?.x))?.halves;
         let confidence = self.criterion.confidence;
         let moves = |a, b| interference(&halves, [a, b], &self.factors, &self.used, confidence);
         let concepts = self.design.concepts().len();
         Ok((0..concepts).map(|a| (0..concepts).map(|b| moves(a, b)).collect()).collect())
     }
 
-    /// The inner products of the images of each half, and of those of the first with those of the second.
-    fn parts(&self, products: &Mat<f64>) -> ([Mat<f64>; 2], Mat<f64>) {
-        let part = |a: usize, b: usize| {
-            let [a, b] = [a, b].map(|half| &self.halves[half].images);
-            Mat::from_fn(a.len(), b.len(), |i, j| products[(a[i], b[j])])
-        };
-        ([part(0, 0), part(1, 1)], part(0, 1))
+    /// The activations `x` of the images of each half.
+    fn parts(&self, x: &Mat<f64>) -> [Mat<f64>; 2] {
+        let part = |half: &Half| Mat::from_fn(half.images.len(), x.ncols(), |i, j| x[(half.images[i], j)]);
+        self.halves.each_ref().map(part)
     }
 
     fn finish(&self, gram: Gram, overlaps: Option<SiteOverlaps<'_>>) -> Result<SiteGeometry> {
-        let units = gram.units();
-        let products = gram.finish();
-        let (within, between) = self.parts(&products);
-        let decode = || self.decode(&within, between.as_ref());
-        let spectrum = || self.spectrum(&products, units);
-        let (read, spectrum) = rayon::join(decode, spectrum);
+        let Images { x, components } = gram.finish()?;
+        let parts = self.parts(&x);
+        let (read, spectrum) = rayon::join(|| self.decode(&parts), || self.spectrum(&x, &components));
         let Readers { probes, halves } = read?;
         let moves = |pair| interference(&halves, pair, &self.factors, &self.used, self.criterion.confidence);
         let Spectrum { scaled, white, k95 } = spectrum?;
         let concepts = self.design.concepts().len();
         let pairs: Vec<[usize; 2]> = (0..concepts).flat_map(|a| (a + 1..concepts).map(move |b| [a, b])).collect();
         let overlaps = overlaps.map(|overlaps| overlaps.finish(&scaled, &pairs)).unwrap_or_default();
-        let directions = Directions::of(&self.halves, between.as_ref());
-        let ratio = participation_ratio(&self.halves, [&within[0], &within[1]], between.as_ref());
+        let directions = Directions::of(&self.halves, &parts);
+        let ratio = participation_ratio(&self.halves, &parts);
         let confidence = self.criterion.confidence;
-        let linear = factorisation(&products, &self.terms, confidence);
+        let linear = factorisation(x.as_ref(), &self.terms, confidence);
         let gain = linear.as_ref().and_then(|linear| linear.gain);
         let of_concept = |(f, probe): (usize, &Probe)| {
             let other = |g: &usize| self.factors.of[*g] != self.factors.of[f];
@@ -286,7 +279,7 @@ impl Superposition {
             decodable_by_chance: probes[1].iter().filter(|probe| probe.decodable).count(),
             count_r2: linear.as_ref().map(|linear| linear.count),
             linear_r2: linear.as_ref().map(|linear| linear.linear),
-            linear_r2_white: factorisation(&white, &self.terms, confidence).map(|white| white.linear),
+            linear_r2_white: factorisation(white.as_ref(), &self.terms, confidence).map(|white| white.linear),
             conjunction_gain: gain.map(|(gain, _)| gain),
             conjunction_factors: gain.map(|(_, pair)| pair.map(|f| self.factors.names[f].clone())),
         };
@@ -297,7 +290,7 @@ impl Superposition {
         })
     }
 
-    fn decode(&self, within: &[Mat<f64>; 2], between: MatRef<'_, f64>) -> Result<Readers<'_>> {
+    fn decode(&self, x: &[Mat<f64>; 2]) -> Result<Readers<'_>> {
         let concepts = self.design.concepts().len();
         let flag = |yes: bool| f64::from(u8::from(yes));
         let present = |half: usize, designs: &[&Design]| {
@@ -308,9 +301,8 @@ impl Superposition {
         };
         let both = [&self.design, &self.permuted];
         let asked = |half: usize| {
-            let across = if half == 1 { between.transpose() } else { between };
             let trained = 1 - half;
-            probe_scores(&self.halves[trained], present(trained, &both), within[trained].clone(), across)
+            probe_scores(&self.halves[trained], present(trained, &both), &x[trained], &x[half])
         };
         let (first, second) = rayon::join(|| asked(0), || asked(1));
         let scores = [first?, second?];
@@ -346,22 +338,15 @@ impl Superposition {
         Ok(Readers { probes: [judged(0)?, judged(1)?], halves })
     }
 
-    fn spectrum(&self, products: &Mat<f64>, units: usize) -> Result<Spectrum> {
-        let failed = |_| Error::mismatch("activations", "inner products that can be decomposed", "others");
-        let eigen = products.self_adjoint_eigen(Side::Lower).map_err(failed)?;
-        let (u, values) = (eigen.U(), eigen.S().column_vector());
-        let n = products.nrows();
-        // Ascending, as eigenvalues come.
-        let kept = (0..n).filter(|k| values[*k] > RANK * values[n - 1]).count().min(units);
-        let scaled = Mat::from_fn(n, kept, |i, k| u[(i, n - kept + k)] * values[n - kept + k].max(0.0).sqrt());
-        let all: Vec<f64> = values.iter().copied().collect();
-        let white = u.subcols(n - leading(&all, 0.95).unwrap_or(0), leading(&all, 0.95).unwrap_or(0));
-        let white = white * white.transpose();
+    fn spectrum(&self, x: &Mat<f64>, components: &Components) -> Result<Spectrum> {
+        let Components { u, values } = components;
+        let least = RANK * values.last().copied().unwrap_or_default();
+        let scaled = components.scaled(values.iter().filter(|value| **value > least).count());
+        let leading_count = leading(values, 0.95).unwrap_or(0);
+        let white = u.subcols(values.len() - leading_count, leading_count).to_owned();
         let count = &self.terms.count.basis;
-        let left = |m: Mat<f64>| &m - count * (count.transpose() * &m);
-        let beyond = left(left(products.clone()).transpose().to_owned());
-        let values = beyond.self_adjoint_eigenvalues(Side::Lower).map_err(failed)?;
-        Ok(Spectrum { scaled, white, k95: leading(&values, 0.95) })
+        let beyond = x - count * (count.transpose() * x);
+        Ok(Spectrum { scaled, white, k95: leading(&eigenvalues(beyond.as_ref())?, 0.95) })
     }
 }
 
@@ -403,7 +388,7 @@ impl SiteProducts<'_> {
 struct Spectrum {
     /// `[image, component]`, each as long as its deviation.
     scaled: Mat<f64>,
-    /// The inner products of images when the leading components are equally long.
+    /// The leading components, `[image, component]`, equally long.
     white: Mat<f64>,
     k95: Option<usize>,
 }
