@@ -54,10 +54,10 @@ impl Stages for Bars {
 }
 
 /// How often a recording makes durable what it has done.
-const KEPT_EVERY: Duration = Duration::from_secs(5);
+const KEPT_EVERY: Duration = Duration::from_secs(10);
 
 /// The most of the time that may go into that: one part of so many.
-const KEEPING: u32 = 20;
+const KEEPING: u32 = 100;
 
 /// The bar of one stage; gone when it ends. When something was kept last, and how long until it is again.
 struct Bar(ProgressBar, Cell<(Instant, Duration)>);

@@ -30,14 +30,21 @@ pub(crate) fn folder(folder: &Path) -> Result<()> {
 
 /// Makes durable all that is in `root`, however deep, and `root` itself.
 pub(crate) fn tree(root: &Path) -> Result<()> {
-    let (folders, files) = below(root)?;
+    let (folders, of) = below(root)?;
+    if !files(root, &of)? {
+        folders.par_iter().try_for_each(|path| folder(path))?;
+    }
+    Ok(())
+}
+
+/// Makes durable what is in `files`, all of the file system of `root`; whether also the folders there.
+pub(crate) fn files(root: &Path, files: &[PathBuf]) -> Result<bool> {
     // One by one they would take longer than what they hold took to make.
     if files.len() > MANY && whole_file_system(root)? {
-        return Ok(());
+        return Ok(true);
     }
     let sync = |path: &PathBuf| File::open(path).and_then(|file| file.sync_all()).map_err(Error::io(path));
-    files.par_iter().try_for_each(sync)?;
-    folders.par_iter().try_for_each(|path| folder(path))
+    files.par_iter().try_for_each(sync).map(|()| false)
 }
 
 /// Makes durable all of the file system that `root` is on; whether it can be asked for that.

@@ -157,16 +157,17 @@ impl Pending {
         if self.arrays.iter().all(|of| of.held.is_empty() && of.filed == of.kept) {
             return Ok(());
         }
+        let mut files = Vec::new();
         for array in 0..self.arrays.len() {
             if !self.arrays[array].held.is_empty() {
                 self.file(array)?;
             }
             let Waiting { first, filed, kept, .. } = &self.arrays[array];
             if filed > kept {
-                let path = self.path(array, *first);
-                File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io(&path))?;
+                files.push(self.path(array, *first));
             }
         }
+        durable::files(&self.folder, &files)?;
         let kept =
             |of: &Waiting| Kept { first: of.first, values: of.filed, hash: of.hash.finalize().to_hex().to_string() };
         let checkpoint = Checkpoint { schema: SCHEMA, arrays: self.arrays.iter().map(kept).collect() };
