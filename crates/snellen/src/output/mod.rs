@@ -42,6 +42,31 @@ pub(crate) fn write_again(path: &Path, bytes: &[u8]) -> Result<()> {
     staged.place()
 }
 
+/// A file that is written beside its place, and not yet durable; gone when dropped, put in its place by [`place_all`].
+pub(crate) struct Written {
+    at: tempfile::TempPath,
+    path: PathBuf,
+}
+
+/// Writes the file that is to appear at `path` beside it.
+pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> Result<Written> {
+    let mut staged = StagedFile::begin(path)?;
+    fault::write_all(path, staged.file.as_file_mut(), bytes)?;
+    make_readable(staged.file.path())?;
+    Ok(Written { at: staged.file.into_temp_path(), path: staged.path })
+}
+
+/// Makes durable what was `written` in `root`, all of it at once, and puts each in its place, in order.
+pub(crate) fn place_all(root: &Path, written: Vec<Written>) -> Result<()> {
+    let files: Vec<PathBuf> = written.iter().map(|file| file.at.to_path_buf()).collect();
+    durable::files(root, &files)?;
+    for Written { at, path } in written {
+        at.persist(&path).map_err(|e| Error::io(&path)(e.error))?;
+        fault::point(&path)?;
+    }
+    Ok(())
+}
+
 /// A file under construction, of which no power cut leaves a part: gone when dropped, renamed into place by [`StagedFile::publish`].
 pub(crate) struct StagedFile {
     file: tempfile::NamedTempFile,

@@ -34,6 +34,8 @@ pub(super) struct Pending {
     arrays: Vec<Waiting>,
     /// Values in memory, over all arrays.
     held: usize,
+    /// Files of rows that wait no longer.
+    over: Vec<PathBuf>,
 }
 
 #[derive(Clone, Default)]
@@ -66,9 +68,13 @@ struct Kept {
 impl Pending {
     /// Nothing yet for each of `arrays` arrays; files are to be in `folder`, where nothing is left from before.
     pub fn begin(folder: &Path, arrays: usize) -> Result<Self> {
-        let pending = Self { folder: folder.to_owned(), arrays: vec![Waiting::default(); arrays], held: 0 };
+        let pending = Self::none(folder, arrays);
         pending.clear()?;
         Ok(pending)
+    }
+
+    fn none(folder: &Path, arrays: usize) -> Self {
+        Self { folder: folder.to_owned(), arrays: vec![Waiting::default(); arrays], held: 0, over: Vec::new() }
     }
 
     /// What the last checkpoint in `folder` kept, for arrays the first of whose rows that wait are `first`; an array of which it kept
@@ -78,7 +84,7 @@ impl Pending {
         let checkpoint: Option<Checkpoint> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let known = checkpoint.filter(|of| of.schema == SCHEMA && of.arrays.len() == first.len());
         let Some(Checkpoint { arrays, .. }) = known else { return Self::begin(folder, first.len()) };
-        let mut pending = Self { folder: folder.to_owned(), arrays: vec![Waiting::default(); first.len()], held: 0 };
+        let mut pending = Self::none(folder, first.len());
         for (array, (kept, first)) in arrays.iter().zip(first).enumerate() {
             let file = pending.path(array, *first);
             let hash = (kept.first == *first && kept.values > 0).then(|| hash(&file, kept.values)).flatten();
@@ -90,7 +96,7 @@ impl Pending {
             pending.arrays[array] =
                 Waiting { first: *first, filed: kept.values, hash, kept: kept.values, held: Vec::new() };
         }
-        pending.tidy()?;
+        pending.remove_others()?;
         Ok(pending)
     }
 
@@ -141,15 +147,19 @@ impl Pending {
         Ok(values)
     }
 
-    /// Says that the values of an array that wait are in a shard.
-    pub fn forget(&mut self, array: usize) -> Result<()> {
+    /// Says that the values of an array that wait are in a shard. Their file stays until [`tidy`](Self::tidy): the shard may not be in its
+    /// place yet.
+    pub fn forget(&mut self, array: usize) {
         let Waiting { first, filed, held, .. } = std::mem::take(&mut self.arrays[array]);
         self.held -= held.len();
-        if filed == 0 {
-            return Ok(());
+        if filed > 0 {
+            self.over.push(self.path(array, first));
         }
-        let path = self.path(array, first);
-        fs::remove_file(&path).map_err(Error::io(&path))
+    }
+
+    /// Removes the files of values that wait no longer.
+    pub fn tidy(&mut self) -> Result<()> {
+        self.over.drain(..).try_for_each(|path| fs::remove_file(&path).map_err(Error::io(&path)))
     }
 
     /// Makes durable all that waits.
@@ -192,7 +202,7 @@ impl Pending {
     }
 
     /// Removes files of rows that don't wait.
-    fn tidy(&self) -> Result<()> {
+    fn remove_others(&self) -> Result<()> {
         let waits = |array: &usize| self.arrays[*array].filed > 0;
         let known: Vec<PathBuf> =
             (0..self.arrays.len()).filter(waits).map(|array| self.path(array, self.arrays[array].first)).collect();
@@ -270,9 +280,12 @@ mod tests {
             let of = |k: usize| (2 * k + array) * piece;
             let expected = (0..10).flat_map(|k| (0..piece).map(move |i| (of(k) + i) as f32));
             assert!(pending.all(array, 0).unwrap().into_iter().eq(expected));
-            pending.forget(array).unwrap();
+            pending.forget(array);
             assert_eq!(pending.values(array), 0);
         }
+        assert!(folder.read_dir().unwrap().count() > 0, "shards may not be in their places");
+        pending.tidy().unwrap();
+        assert_eq!(folder.read_dir().unwrap().count(), 0);
         assert_eq!(pending.held, 0);
         pending.remove().unwrap();
         assert!(!folder.exists());

@@ -265,7 +265,8 @@ impl Stages<'_> {
         let maps = || Ok(maps_of_images(&self.model.config, names.len(), &pixels.grids));
         edits.run(&self.model.config, &maps, &mut recorder, &mut |hook| {
             self.model.towers.observe_images(tape, &pixels, hook)
-        })
+        })?;
+        store.place()
     }
 
     /// Writes what stands beside the activations.

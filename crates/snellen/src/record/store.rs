@@ -1,6 +1,7 @@
 //! Activations to disk: `activations.zarr`, filled row by row. What it looks like is in [`layout`](super::layout).
 //!
-//! A shard is written beside its place, made durable and renamed, so one that stands under its name is whole. What an
+//! A shard is written beside its place, made durable and renamed, together with those of other arrays that were full at the same time, so
+//! one that stands under its name is whole. What an
 //! interrupted recording left is found by that, and by what the last checkpoint kept of rows that wait for their shard;
 //! [`StoreWriter::resume`] goes on behind it.
 
@@ -8,7 +9,7 @@ use super::ArrayId;
 use super::layout::{Layout, root_attributes};
 use super::pending::Pending;
 use super::reader::ActivationStore;
-use crate::output::{write_again, write_part};
+use crate::output::{Written, place_all, write_again, write_beside};
 use crate::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -26,6 +27,8 @@ pub struct StoreWriter {
     folder: PathBuf,
     arrays: BTreeMap<ArrayId, ArrayWriter>,
     pending: Pending,
+    /// Shards that are not in their places yet.
+    written: Vec<Written>,
 }
 
 struct ArrayWriter {
@@ -33,7 +36,10 @@ struct ArrayWriter {
     array: Array<FilesystemStore>,
     /// Its number among the arrays.
     number: usize,
+    /// Shards that were written,
     shards: usize,
+    /// and those of them that are in their places.
+    placed: usize,
     /// Rows that were taken.
     rows: usize,
     /// Rows to come that an earlier writer has written already.
@@ -57,10 +63,11 @@ impl StoreWriter {
         let mut first = vec![0; arrays.len()];
         for array in arrays.values_mut() {
             array.shards = array.whole_shards(folder, &reader)?;
+            array.placed = array.shards;
             first[array.number] = array.written();
         }
         let pending = Pending::resume(&folder.with_extension("pending"), &first)?;
-        let mut writer = Self { folder: folder.to_owned(), arrays, pending };
+        let mut writer = Self { folder: folder.to_owned(), arrays, pending, written: Vec::new() };
         let first = writer.first_missing_row();
         writer.start_at(first)?;
         Ok(writer)
@@ -68,7 +75,8 @@ impl StoreWriter {
 
     fn open(folder: &Path, layouts: Vec<Layout>) -> Result<Self> {
         let pending = Pending::begin(&folder.with_extension("pending"), layouts.len())?;
-        Ok(Self { folder: folder.to_owned(), arrays: begin_arrays(folder, layouts)?, pending })
+        let arrays = begin_arrays(folder, layouts)?;
+        Ok(Self { folder: folder.to_owned(), arrays, pending, written: Vec::new() })
     }
 
     /// The first row that a writer that goes on does not find in all arrays: in whole shards, or kept by a checkpoint.
@@ -82,7 +90,21 @@ impl StoreWriter {
     /// # Errors
     /// When the system refuses.
     pub fn checkpoint(&mut self) -> Result<()> {
+        self.place()?;
         self.pending.checkpoint()
+    }
+
+    /// Makes durable the shards that were full, of all arrays at once, and puts them in their places. Asked after every batch: until then,
+    /// and should nobody ask until the store [ends](Self::finish), they are lost with the process.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn place(&mut self) -> Result<()> {
+        if !self.written.is_empty() {
+            place_all(&self.folder, std::mem::take(&mut self.written))?;
+            self.arrays.values_mut().for_each(|array| array.placed = array.shards);
+        }
+        self.pending.tidy()
     }
 
     /// Whether some array writes a shard when the next `rows` rows are appended.
@@ -103,12 +125,12 @@ impl StoreWriter {
         for array in self.arrays.values_mut() {
             array.rows = row;
             array.known = array.found(&self.pending).saturating_sub(row);
-            array.write_rest(&self.folder, &mut self.pending)?;
+            array.write_rest(&self.folder, &mut self.pending, &mut self.written)?;
         }
-        Ok(())
+        self.place()
     }
 
-    /// Adds rows to the array `id`; full shards are written.
+    /// Adds rows to the array `id`; full shards are written, beside their [places](Self::place).
     ///
     /// # Errors
     /// When there is no such array, `values` are no whole rows or more than it has, or the system refuses.
@@ -133,17 +155,17 @@ impl StoreWriter {
             let (now, later) = values.split_at(values.len().min(shard - there));
             values = later;
             if now.len() == shard {
-                writer.write(&self.folder, now)?;
+                self.written.push(writer.write(&self.folder, now)?);
             } else if there + now.len() == shard {
                 let mut whole = self.pending.all(writer.number, now.len())?;
                 whole.extend_from_slice(now);
-                writer.write(&self.folder, &whole)?;
-                self.pending.forget(writer.number)?;
+                self.written.push(writer.write(&self.folder, &whole)?);
+                self.pending.forget(writer.number);
             } else {
                 self.pending.extend(writer.number, writer.written(), now)?;
             }
         }
-        writer.write_rest(&self.folder, &mut self.pending)
+        writer.write_rest(&self.folder, &mut self.pending, &mut self.written)
     }
 
     /// Says that there are no more than `images` rows, all of which were appended: fewer than the layouts foresaw, or as many.
@@ -156,16 +178,17 @@ impl StoreWriter {
                 let place = format!("{}: `{}`", self.folder.display(), writer.layout.path());
                 return Err(Error::mismatch(place, format!("{images} rows"), writer.rows));
             }
-            writer.shorten(&self.folder, &self.pending)?;
+            let last = writer.shorten(&self.folder, &self.pending)?;
+            self.written.extend(last);
         }
-        Ok(())
+        self.place()
     }
 
     /// Ends the store.
     ///
     /// # Errors
     /// When an array has not got all of its rows, or the system refuses.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(mut self) -> Result<()> {
         for writer in self.arrays.values() {
             let images = writer.layout.shape[0];
             if writer.rows != images {
@@ -173,6 +196,7 @@ impl StoreWriter {
                 return Err(Error::mismatch(place, format!("{images} rows"), writer.rows));
             }
         }
+        self.place()?;
         self.pending.remove()
     }
 }
@@ -180,24 +204,30 @@ impl StoreWriter {
 impl ArrayWriter {
     /// Rows in whole shards.
     fn written(&self) -> usize {
-        (self.shards * self.layout.rows_per_chunk_and_shard().1).min(self.layout.shape[0])
+        self.in_shards(self.shards)
+    }
+
+    fn in_shards(&self, shards: usize) -> usize {
+        (shards * self.layout.rows_per_chunk_and_shard().1).min(self.layout.shape[0])
     }
 
     /// Rows that a writer that goes on finds.
     fn found(&self, pending: &Pending) -> usize {
-        self.written() + pending.kept(self.number) / self.layout.row().max(1)
+        let kept = if self.placed == self.shards { pending.kept(self.number) } else { 0 };
+        self.in_shards(self.placed) + kept / self.layout.row().max(1)
     }
 
     /// Writes the last shard, where all rows are there and it is not full.
-    fn write_rest(&mut self, folder: &Path, pending: &mut Pending) -> Result<()> {
+    fn write_rest(&mut self, folder: &Path, pending: &mut Pending, written: &mut Vec<Written>) -> Result<()> {
         if self.rows != self.layout.shape[0] || pending.values(self.number) == 0 {
             return Ok(());
         }
         let shard = self.layout.rows_per_chunk_and_shard().1 * self.layout.row();
         let mut rest = pending.all(self.number, shard - pending.values(self.number))?;
         rest.resize(shard, f32::NAN);
-        self.write(folder, &rest)?;
-        pending.forget(self.number)
+        written.push(self.write(folder, &rest)?);
+        pending.forget(self.number);
+        Ok(())
     }
 
     fn path(&self, folder: &Path, shard: usize) -> PathBuf {
@@ -207,7 +237,7 @@ impl ArrayWriter {
     }
 
     /// Writes the next shard; `values` are all of its rows, what it lacks filled with NaN.
-    fn write(&mut self, folder: &Path, values: &[f32]) -> Result<()> {
+    fn write(&mut self, folder: &Path, values: &[f32]) -> Result<Written> {
         let path = self.path(folder, self.shards);
         let (data_type, fill) = (self.array.data_type(), self.array.fill_value());
         let at = vec![0; self.layout.shape.len()];
@@ -218,25 +248,25 @@ impl ArrayWriter {
         let encoded = encoded.map_err(|source| Error::malformed(path.display(), source))?;
         let parent = path.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        write_part(&path, &encoded)?;
+        let written = write_beside(&path, &encoded)?;
         self.shards += 1;
-        Ok(())
+        Ok(written)
     }
 
     /// Makes of the array one of the rows that it has, fewer than were foreseen. Shards that are full are as they would be had
     /// that been known: only where there is none, all rows wait, is a shard smaller. Rows that wait stay, should the recording go on.
-    fn shorten(&mut self, folder: &Path, pending: &Pending) -> Result<()> {
+    fn shorten(&mut self, folder: &Path, pending: &Pending) -> Result<Option<Written>> {
         self.layout.shape[0] = self.rows;
         let store = FilesystemStore::new(folder).map_err(|source| Error::malformed(folder.display(), source))?;
         self.array = self.layout.array(Arc::new(store))?;
         write_metadata(&folder.join(self.layout.path()), &Layout::metadata(&self.array))?;
-        if pending.values(self.number) > 0 {
-            let shard = self.layout.rows_per_chunk_and_shard().1 * self.layout.row();
-            let mut rest = pending.all(self.number, shard.saturating_sub(pending.values(self.number)))?;
-            rest.resize(shard, f32::NAN);
-            self.write(folder, &rest)?;
+        if pending.values(self.number) == 0 {
+            return Ok(None);
         }
-        Ok(())
+        let shard = self.layout.rows_per_chunk_and_shard().1 * self.layout.row();
+        let mut rest = pending.all(self.number, shard.saturating_sub(pending.values(self.number)))?;
+        rest.resize(shard, f32::NAN);
+        self.write(folder, &rest).map(Some)
     }
 
     /// How many shards from the first on are there and whole; removes what follows them. Since shards appear by rename, only
@@ -277,7 +307,8 @@ fn begin_arrays(folder: &Path, layouts: Vec<Layout>) -> Result<BTreeMap<ArrayId,
         }
         let array = layout.array(store.clone())?;
         write_metadata(&folder.join(layout.path()), &Layout::metadata(&array))?;
-        arrays.insert(layout.id.clone(), ArrayWriter { layout, array, number, shards: 0, rows: 0, known: 0 });
+        arrays
+            .insert(layout.id.clone(), ArrayWriter { layout, array, number, shards: 0, placed: 0, rows: 0, known: 0 });
     }
     Ok(arrays)
 }

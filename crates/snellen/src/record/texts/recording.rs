@@ -165,6 +165,7 @@ impl Stages<'_> {
             edits.run(&self.model.config, &maps, &mut recorder, &mut |hook| {
                 self.model.towers.observe_texts(&mut tape, &tokens, hook)
             })?;
+            store.place()?;
             progress.advance(done, count);
             progress.may_keep(&mut || store.checkpoint())?;
         }
