@@ -25,11 +25,11 @@ use std::process::ExitCode;
 #[command(name = "snellen", version, long_about = None, propagate_version = true)]
 struct Cli {
     /// Threads to compute on; results do not depend on it. All cores where not given
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, display_order = 900, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 
     /// Instructions to compute with: portable, avx2, avx512, avx512-bf16. The best of this processor where not given
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, display_order = 901, value_name = "LEVEL")]
     engine_level: Option<Level>,
 
     #[command(subcommand)]

@@ -23,7 +23,7 @@ const COLUMNS: usize = 256;
 /// Evaluations of one search, at most.
 const PASSES: usize = 3000;
 /// Gradients end below this, per row that is learnt from, when strengths are compared,
-const ROUGH: f64 = 1e-5;
+const ROUGH: f64 = 1e-4;
 /// and below this when they were chosen.
 const FINE: f64 = 1e-7;
 /// Weaker penalties are not tried after as many that were worse than the best: they take longest.

@@ -64,11 +64,12 @@ pub fn reduce(tokens: Tokens<'_>, policies: &[TokenPolicy]) -> Result<Vec<Vec<f3
         reduced.push(match policy {
             TokenPolicy::Cls if tokens.class => tokens.each().flat_map_iter(|x| x[..tokens.units].to_vec()).collect(),
             TokenPolicy::Mean => {
-                let means = |(image, sums): (usize, &[f64])| {
+                let mut means = Vec::with_capacity(sums.len());
+                for (image, sums) in sums.chunks(tokens.units.max(1)).enumerate() {
                     let patches = tokens.patches(image) as f64;
-                    sums.iter().map(|sum| (sum / patches) as f32).collect::<Vec<f32>>()
-                };
-                sums.chunks(tokens.units.max(1)).enumerate().flat_map(means).collect()
+                    means.extend(sums.iter().map(|sum| (sum / patches) as f32));
+                }
+                means
             }
             TokenPolicy::MeanAll if prefix > 0 => {
                 let (sums, _) = tokens.sums_and_largest(0);
