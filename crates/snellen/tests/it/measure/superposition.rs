@@ -178,6 +178,43 @@ fn planted_cosines_come_back_without_bias() {
     assert!((0.92..0.98).contains(&share), "{share}");
 }
 
+/// A site of no more units than images is decomposed by its units, a wider one by its images.
+#[test]
+fn a_site_is_the_same_by_its_units_and_by_its_images() {
+    let labels = toys(240, 11);
+    let mut rng = stream(12, "directions", 0);
+    let directions: Vec<Vec<f64>> = (0..15).map(|_| (0..40).map(|_| gauss(&mut rng)).collect()).collect();
+    let narrow = sums(&labels, &directions, 1.0, 13);
+    // Units that are the same on all images say nothing, and make it wide.
+    let wide = matrix(240, 300, |i, u| if u < 40 { f64::from(narrow.row(i)[u]) } else { 1.0 });
+    let [narrow, wide] = [&narrow, &wide].map(|acts| of(&labels, acts, 14));
+    let close = |a: Option<Interval>, b: Option<Interval>| {
+        let (a, b) = (a.unwrap(), b.unwrap());
+        for (a, b) in [(a.estimate, b.estimate), (a.lo, b.lo), (a.hi, b.hi)] {
+            assert!((a - b).abs() < 1e-8 * a.abs().max(1.0), "{a} and {b}");
+        }
+    };
+    let number = |value: f64| Some(Interval { estimate: value, lo: value, hi: value });
+    let [a, b] = [&narrow.together, &wide.together];
+    assert_eq!((a.k95, a.decodable, a.decodable_by_chance), (b.k95, b.decodable, b.decodable_by_chance));
+    assert!(a.decodable > 5, "{a:?}");
+    close(a.participation_ratio.and_then(number), b.participation_ratio.and_then(number));
+    close(a.count_r2, b.count_r2);
+    close(a.linear_r2, b.linear_r2);
+    close(a.linear_r2_white, b.linear_r2_white);
+    close(a.conjunction_gain, b.conjunction_gain);
+    for (a, b) in narrow.concepts.iter().zip(&wide.concepts) {
+        assert_eq!((a.probe.unwrap().auroc, a.decodable), (b.probe.unwrap().auroc, b.decodable));
+        close(a.d_prime, b.d_prime);
+        close(a.dimensionality.and_then(number), b.dimensionality.and_then(number));
+    }
+    for (a, b) in narrow.pairs.iter().zip(&wide.pairs).filter(|(a, _)| a.a < 5 && a.b >= 5) {
+        close(a.cos_cv, b.cos_cv);
+        close(a.interference_ab, b.interference_ab);
+        close(a.interference_ba, b.interference_ba);
+    }
+}
+
 #[test]
 fn nothing_depends_on_the_basis_but_the_overlap() {
     let labels = toys(300, 2);

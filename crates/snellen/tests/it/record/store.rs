@@ -27,6 +27,69 @@ fn store(home: &Path, layout: &Layout, values: &[f32], piece: usize) -> PathBuf 
     folder
 }
 
+/// Shards that are full wait beside their places until somebody asks, so that the disk is waited for once; what waited for them is
+/// there until then.
+#[test]
+fn full_shards_are_in_their_places_when_that_is_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("store");
+    let layout = layout(Point::Block(1, BlockPoint::MlpPost), TokenPolicy::All, 5000);
+    let row = layout.row();
+    let of = |rows: std::ops::Range<usize>| values(rows.end * row)[rows.start * row..].to_vec();
+    let files = || {
+        let all = walk(&folder);
+        let (beside, placed): (Vec<_>, Vec<_>) = all.into_iter().partition(|name| name.starts_with('.'));
+        (placed.iter().filter(|name| *name != "zarr.json").count(), beside.len())
+    };
+    let mut writer = StoreWriter::create(&folder, vec![layout.clone()]).unwrap();
+    writer.append(&layout.id, &of(0..100)).unwrap();
+    writer.checkpoint().unwrap();
+    assert_eq!((writer.first_missing_row(), files()), (100, (0, 0)));
+    // The first shard, and some of the next.
+    let mut done = 100;
+    while files() == (0, 0) {
+        writer.append(&layout.id, &of(done..done + 100)).unwrap();
+        done += 100;
+    }
+    assert_eq!(files(), (0, 1));
+    assert!(writer.first_missing_row() <= 100, "what is not in its place is not there");
+    // As a kill would leave it.
+    let kept = home.path().join("kept");
+    copy(&folder, &kept);
+    copy(&folder.with_extension("pending"), &kept.with_extension("pending"));
+    let left = StoreWriter::resume(&kept, vec![layout.clone()]).unwrap();
+    assert_eq!(left.first_missing_row(), 100);
+    writer.place().unwrap();
+    assert_eq!(files(), (1, 0));
+    assert!(writer.first_missing_row() > 100);
+    for first in (done..5000).step_by(100) {
+        writer.append(&layout.id, &of(first..first + 100)).unwrap();
+    }
+    writer.finish().unwrap();
+    assert_eq!(files().1, 0);
+    assert_eq!(ActivationStore::open(&folder).unwrap().read(&layout.id).unwrap().1, of(0..5000));
+}
+
+/// The names of all files in `folder`.
+fn walk(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let name = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    let of = |entry: fs::DirEntry| if entry.path().is_dir() { walk(&entry.path()) } else { vec![name(&entry)] };
+    entries.flat_map(of).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 #[test]
 fn what_is_written_is_read_back() {
     let post = Point::Block(1, BlockPoint::MlpPost);
