@@ -11,6 +11,7 @@
 
 pub mod basis;
 pub mod cover;
+mod drawn;
 mod edited;
 mod finished;
 mod guard;
@@ -39,6 +40,7 @@ pub mod texts;
 
 pub use crate::progress::Progress;
 pub use basis::{Basis, BasisId, BasisRecord, BasisSites};
+pub use drawn::ScenesRecord;
 pub use edited::EditRecord;
 pub use id::ArrayId;
 pub use layout::Layout;

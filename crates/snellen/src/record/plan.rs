@@ -4,9 +4,10 @@
 //! which change no byte.
 
 use super::basis::BasisRecord;
+use super::drawn::ScenesRecord;
 use super::part::Part;
 use super::picture::read_bytes;
-use super::run::{ModelRecord, ScenesRecord};
+use super::run::ModelRecord;
 use super::select::Selected;
 use crate::model::Preprocessing;
 use crate::output::write_file;

@@ -1,13 +1,13 @@
 //! `run.json`: what a run was made from. Nothing in it depends on where or when.
 
 use super::basis::BasisRecord;
+use super::drawn::ScenesRecord;
 use super::edited::EditRecord;
 use super::picture::read_bytes;
 use super::select::Selected;
 use super::skipped::SkippedRecord;
 use super::source::PassedOver;
 use crate::model::{LeftAlone, Model, Preprocessing, Transform};
-use crate::scene::{Canvas, SceneKind, Series, World};
 use crate::{Error, Result, output};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -78,27 +78,6 @@ pub struct PartRecord {
     pub rows: usize,
     /// Of the plan of the whole run, which all its parts have in common: of all that its bytes depend on.
     pub plan_hash: String,
-}
-
-/// Which scenes were generated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScenesRecord {
-    /// The generator.
-    pub kind: SceneKind,
-    /// What they were drawn by.
-    pub seed: u64,
-    /// What they are made of.
-    pub world: World,
-    /// What they were drawn on.
-    pub canvas: Canvas,
-}
-
-impl ScenesRecord {
-    /// Of `series`.
-    pub(super) fn of(series: &Series) -> Self {
-        Self { kind: series.kind(), seed: series.seed(), world: series.world().clone(), canvas: *series.canvas() }
-    }
 }
 
 /// Which model.

@@ -2,15 +2,11 @@
 
 use super::Background;
 use super::combinations::MAX_COMBINATIONS;
-use super::free::Free;
-use super::labels;
 use super::look::Look;
-use super::world::{Said, World, WorldFactor, WorldValue};
+use super::name::{self, check_name};
+use super::world::{Free, Said, World, WorldFactor, WorldValue};
 use crate::{Error, Result};
 use std::collections::BTreeSet;
-
-/// The longest name of a value or factor, in bytes.
-pub const MAX_NAME: usize = 1024;
 
 /// The most factors of a world.
 const MAX_FACTORS: usize = 16;
@@ -36,7 +32,7 @@ impl World {
         distinct("factors", self.factors.iter().map(|factor| factor.name.as_str()))?;
         let mut kinds = BTreeSet::new();
         for (f, factor) in self.factors.iter().enumerate() {
-            labels::check_factor(|| format!("world: factors[{f}].name"), &factor.name)?;
+            name::check_factor(|| format!("world: factors[{f}].name"), &factor.name)?;
             let kind = check_factor(factor, self.background)?;
             if !kinds.insert(kind) {
                 let expected = format!("one factor of kind {kind}");
@@ -122,21 +118,6 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// Whether `name` can stand in labels and captions: not empty, at most [`MAX_NAME`] bytes, no control characters, no blanks at
-/// its ends.
-pub(super) fn check_name(place: impl Fn() -> String, name: &str) -> Result<()> {
-    if name.len() > MAX_NAME {
-        return Err(Error::mismatch(place(), format!("at most {MAX_NAME} bytes"), format!("{} bytes", name.len())));
-    }
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(Error::mismatch(place(), "text without control characters", format!("{name:?}")));
-    }
-    if name.trim() != name {
-        return Err(Error::mismatch(place(), "text without blanks at its ends", format!("{name:?}")));
-    }
-    Ok(())
 }
 
 fn distinct<'a>(field: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {

@@ -2,39 +2,17 @@
 //!
 //! On a grid of places a reader that knows pixels by heart binds as well as one that sees. With free places it has to see.
 
-use super::object::decimal;
+use super::Object;
+use super::object::{decimal, label};
 use super::world::World;
-use super::{Look, Object};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
-use serde::{Deserialize, Serialize};
 
 /// How often one object is put somewhere until all of them are taken up again.
 const TRIES: usize = 100;
 
 /// How often all of them are taken up again.
 const ROUNDS: usize = 50;
-
-/// What free places are like.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Free {
-    /// The most objects of a scene.
-    pub objects: usize,
-    /// The least distance of two objects' boxes, along one axis, as a share of the frame.
-    #[serde(default)]
-    pub gap: f64,
-}
-
-impl Free {
-    /// How many boxes of size `largest` fit into the frame, side by side in rows.
-    ///
-    /// No arrangement holds more: every such box covers one of as many points, `largest` plus gap apart.
-    pub(super) fn most(&self, largest: f64) -> usize {
-        let side = ((1.0 + self.gap) / (largest + self.gap) + 1e-6).floor();
-        (side * side) as usize
-    }
-}
 
 /// Puts `objects` anywhere in the frame of a world with free places, and does nothing in any other. Object `k` gets room for a box of
 /// size `room[k]`, its own or more.
@@ -77,18 +55,6 @@ pub(super) fn settle_apart(world: &World, objects: &mut [Object], axis: usize, m
 /// The sizes of `objects`, as room for [`settle`].
 pub(super) fn sizes(objects: &[Object]) -> Vec<f64> {
     objects.iter().map(|object| object.size).collect()
-}
-
-/// Sets the object's value of the factor of places, if there is one, to the nearest place; of two the first.
-pub(super) fn label(world: &World, object: &mut Object) {
-    let Some(f) = world.places() else { return };
-    let distance = |look: Look| match look {
-        Look::Place([x, y]) => (object.x - x).hypot(object.y - y),
-        _ => f64::INFINITY,
-    };
-    let distances = world.factors[f].values.iter().map(|value| distance(value.look));
-    let nearest = (0_u32..).zip(distances).min_by(|a, b| a.1.total_cmp(&b.1));
-    object.values[f] = nearest.map_or(0, |(value, _)| value);
 }
 
 /// Centres, or none where some object found no room.

@@ -1,6 +1,6 @@
 //! Which objects each image shows: the table that every measure reads its truth from.
 
-use super::check::check_name;
+use super::name::{check_factor, check_name};
 use super::{Concept, Factor, Scene, World};
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -186,15 +186,6 @@ impl LabelTable {
         }
         self
     }
-}
-
-/// Whether `name` can be that of a factor: a concept is written `factor=value`, and has to be read back.
-pub(super) fn check_factor(place: impl Fn() -> String, name: &str) -> Result<()> {
-    check_name(&place, name)?;
-    if name.contains('=') {
-        return Err(Error::mismatch(place(), "a factor's name without `=`", format!("`{name}`")));
-    }
-    Ok(())
 }
 
 /// Whether `name` is a relative path that stays in its folder, in its one spelling.

@@ -22,6 +22,7 @@ pub mod labels_csv;
 mod latin;
 mod look;
 pub mod mask;
+mod name;
 mod object;
 mod outline;
 pub mod paraphrase;
@@ -33,15 +34,14 @@ mod world;
 
 pub use background::Background;
 pub use canvas::{Canvas, MAX_SIDE};
-pub use check::MAX_NAME;
 pub use combinations::{Combination, Combinations};
 pub use concept::{Concept, Factor};
 #[cfg(feature = "lab")]
 pub(crate) use file::toml_error;
 pub use file::{MAX_WORLD_BYTES, NamedWorld, WORLDS};
-pub use free::Free;
 pub use look::{Figure, Look, Outline, Texture};
+pub use name::MAX_NAME;
 pub use object::{Object, Scene};
 pub use render::render;
 pub use series::{MARGIN, SceneKind, Series};
-pub use world::{Said, World, WorldFactor, WorldValue};
+pub use world::{Free, Said, World, WorldFactor, WorldValue};

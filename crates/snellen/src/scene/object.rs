@@ -1,7 +1,6 @@
 //! Objects and scenes: a value for each factor of a [`World`], and where exactly it is drawn.
 
-use super::free::label;
-use super::{Concept, World};
+use super::{Concept, Look, World};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -169,4 +168,16 @@ impl Scene {
 /// To nine decimals, which JSON carries without loss.
 pub(super) fn decimal(share: f64) -> f64 {
     (share * 1e9).round() / 1e9
+}
+
+/// Sets the object's value of the factor of places, if there is one, to the nearest place; of two the first.
+pub(super) fn label(world: &World, object: &mut Object) {
+    let Some(f) = world.places() else { return };
+    let distance = |look: Look| match look {
+        Look::Place([x, y]) => (object.x - x).hypot(object.y - y),
+        _ => f64::INFINITY,
+    };
+    let distances = world.factors[f].values.iter().map(|value| distance(value.look));
+    let nearest = (0_u32..).zip(distances).min_by(|a, b| a.1.total_cmp(&b.1));
+    object.values[f] = nearest.map_or(0, |(value, _)| value);
 }

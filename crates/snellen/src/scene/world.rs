@@ -1,7 +1,6 @@
 //! The vocabulary of scenes: factors with their values, how these look and how they are said. A world is data; no code knows its
 //! factors by name.
 
-use super::free::Free;
 use super::look::{Figure, Look, Outline, Texture};
 use super::{Background, Factor, Object};
 use serde::{Deserialize, Serialize};
@@ -310,5 +309,26 @@ impl World {
 
     fn looks<'a>(&'a self, values: &'a [u32]) -> impl Iterator<Item = Look> + 'a {
         self.factors.iter().zip(values).filter_map(|(factor, value)| Some(factor.values.get(*value as usize)?.look))
+    }
+}
+
+/// What free places are like.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Free {
+    /// The most objects of a scene.
+    pub objects: usize,
+    /// The least distance of two objects' boxes, along one axis, as a share of the frame.
+    #[serde(default)]
+    pub gap: f64,
+}
+
+impl Free {
+    /// How many boxes of size `largest` fit into the frame, side by side in rows.
+    ///
+    /// No arrangement holds more: every such box covers one of as many points, `largest` plus gap apart.
+    pub(super) fn most(&self, largest: f64) -> usize {
+        let side = ((1.0 + self.gap) / (largest + self.gap) + 1e-6).floor();
+        (side * side) as usize
     }
 }

@@ -23,7 +23,7 @@
 //! the values of [`EXACT_IMAGES`] images take 1.1 GB. What does not fit is measured in blocks of units, each in a pass of its
 //! own.
 
-use super::bins::{Bins, Cut, Rows};
+use super::bins::{Bins, Cut, Rows, Score};
 use super::{Batch, Measure, same};
 use crate::measure::auroc::Flag;
 use crate::measure::{Design, Matrix};
@@ -86,19 +86,6 @@ pub struct Aurocs {
     /// Per unit its scores, one for each concept of the design; `None` where no stratum has both classes. A flagged unit has
     /// none, and the row of [`Flag::NonFinite`] is the index of the image.
     pub units: Vec<Result<Vec<Option<Score>>, Flag>>,
-}
-
-/// One unit against one concept.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
-    /// In [0, 1]; 1/2 says nothing.
-    pub auroc: f64,
-    /// How far `auroc` can be from that of the values themselves; 0 where it is exact.
-    pub bound: f64,
-    /// The standard deviation of `auroc` when labels are permuted within strata (around 1/2); 0 where values differ in no
-    /// stratum. A normal test from it is
-    /// that of [`measure::auroc`](crate::measure::auroc::auroc) with `exact_below` 0.
-    pub null_sd: f64,
 }
 
 /// What images hold.

@@ -5,9 +5,21 @@
 //! many images it holds, how many of these hold each concept, and its smallest and largest value. All of it are counts and
 //! extremes, so bins of parts, merged in any order, are the bins of the whole.
 
-use super::auroc::Score;
 use crate::measure::rank_test::Classes;
 use crate::measure::ranks::ascending;
+
+/// One unit against one concept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// In [0, 1]; 1/2 says nothing.
+    pub auroc: f64,
+    /// How far `auroc` can be from that of the values themselves; 0 where it is exact.
+    pub bound: f64,
+    /// The standard deviation of `auroc` when labels are permuted within strata (around 1/2); 0 where values differ in no
+    /// stratum. A normal test from it is
+    /// that of [`measure::auroc`](crate::measure::auroc::auroc) with `exact_below` 0.
+    pub null_sd: f64,
+}
 
 /// The bins of one unit that are not empty.
 #[derive(Clone, Debug, Default)]

@@ -16,8 +16,9 @@ mod monosemanticity;
 mod sum;
 mod top;
 
-pub use auroc::{Aurocs, EXACT_IMAGES, FLUSH_ROWS, MANTISSA_BITS, Resolution, Score, StratifiedAuroc};
+pub use auroc::{Aurocs, EXACT_IMAGES, FLUSH_ROWS, MANTISSA_BITS, Resolution, StratifiedAuroc};
 pub use batch::Batch;
+pub use bins::Score;
 pub use moments::{Moments, UnitMoments};
 pub use monosemanticity::{Monosemanticity, MonosemanticityScores};
 pub use top::{Ranked, TopImages};

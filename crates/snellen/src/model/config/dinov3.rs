@@ -4,8 +4,8 @@
 //! stretches them in training does nothing here.
 
 use super::classes::{INERT, TOWER, defaults, neutral_vision};
+use super::common::{alone, no_code, sides};
 use super::section::Section;
-use super::transformers::{alone, no_code, sides};
 use super::{Biases, Layout, LeftAlone, ModelConfig, Positions, Rotary, TowerConfig, VisionConfig, VisionPooling};
 use crate::{Error, Result};
 

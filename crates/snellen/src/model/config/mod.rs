@@ -5,6 +5,7 @@
 //! file leaves out has the default of its class, which is part of the format, and stands in [`assumed`](ModelConfig::assumed).
 
 mod classes;
+mod common;
 mod dinov3;
 mod open_clip;
 mod section;

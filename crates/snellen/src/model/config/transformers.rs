@@ -6,6 +6,7 @@
 //! `projection_dim` has no effect in CLIP's layout; only the top-level one counts.
 
 use super::classes::{INERT, OF_LARGER, TOWER, defaults, neutral, neutral_vision};
+use super::common::{alone, no_code, sides};
 use super::section::Section;
 use super::{
     Biases, Layout, LeftAlone, ModelConfig, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig,
@@ -43,33 +44,6 @@ pub(super) fn parse(json: &Value, place: &str) -> Result<ModelConfig> {
 
 fn quoted(text: &str) -> String {
     format!("{text:?}")
-}
-
-pub(super) fn alone(model_type: &str, layout: Layout, vision: VisionConfig, assumed: Vec<String>) -> ModelConfig {
-    ModelConfig {
-        model_type: model_type.to_owned(),
-        layout,
-        vision,
-        text: None,
-        open_clip_tokenizer: None,
-        logit_bias: false,
-        assumed,
-        left_alone: LeftAlone::default(),
-    }
-}
-
-/// Refuses a file whose maths stands in code beside it, which is not run: `model_type` then says nothing of it.
-pub(super) fn no_code(top: &Section) -> Result<()> {
-    let of_model = |key: &&String| key.starts_with("AutoModel") || *key == "AutoConfig";
-    let code = top.find("auto_map").and_then(Value::as_object);
-    match code.and_then(|map| map.keys().find(of_model)) {
-        Some(key) => {
-            let expected = "no code of the model's own, which is not run (take the key away if the weights are for the \
-                            library's class)";
-            Err(Error::mismatch(top.key("auto_map"), expected, format!("{key:?}")))
-        }
-        None => Ok(()),
-    }
 }
 
 /// The section `name` of `top`, which is of `class`.
@@ -268,14 +242,6 @@ fn tower_of(section: &Section, name: &str, kind: &str, left_alone: &mut LeftAlon
         projection: None,
         projection_bias: false,
     })
-}
-
-pub(super) fn sides(section: &Section) -> Result<(usize, usize)> {
-    let (image, patch) = (section.side("image_size")?, section.side("patch_size")?);
-    if patch > image {
-        return Err(Error::mismatch(section.key("patch_size"), format!("at most image_size ({image})"), patch));
-    }
-    Ok((image, patch))
 }
 
 fn dinov2(mut top: Section) -> Result<ModelConfig> {

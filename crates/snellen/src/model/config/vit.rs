@@ -4,8 +4,8 @@
 //! many published files lack and the library then fills with random numbers: it is left alone, and listed.
 
 use super::classes::{INERT, TOWER, defaults, neutral_vision};
+use super::common::{alone, no_code, sides};
 use super::section::Section;
-use super::transformers::{alone, no_code, sides};
 use super::{Biases, Layout, LeftAlone, ModelConfig, Positions, TowerConfig, VisionConfig, VisionPooling};
 use crate::{Error, Result};
 

@@ -3,7 +3,7 @@
 //! Of `tokenizer.json` its class in `transformers` 5 takes the vocabulary. How a text is cleaned, by three settings, and what stands
 //! around it are the class's own.
 
-use super::choose::Described;
+use super::described::Described;
 use crate::{Error, Result};
 use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;

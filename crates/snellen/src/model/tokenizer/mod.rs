@@ -11,6 +11,7 @@ mod bpe;
 mod charsmap;
 mod choose;
 mod clean;
+mod described;
 mod padding;
 mod protobuf;
 mod siglip;

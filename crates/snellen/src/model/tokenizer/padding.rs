@@ -5,7 +5,7 @@
 //! of what is text, which a text tower without causal attention uses). The absence of a token is an error. OpenCLIP's own tokenizer
 //! pads with 0, whatever its configuration says, and its text towers are given no mask.
 
-use super::choose::Described;
+use super::described::{Described, content};
 use crate::model::ModelConfig;
 use crate::model::config::{TextConfig, TextPooling};
 use crate::{Error, Result};
@@ -161,9 +161,4 @@ fn id_of(name: &str, place: &str, id: &dyn Fn(&str) -> Option<u32>, text: &TextC
         return Err(Error::mismatch(place, expected, format!("{name:?}, {id}")));
     }
     Ok(id)
-}
-
-/// A token as `tokenizer_config.json` has it: a string, or an object.
-pub(super) fn content(value: &Value) -> Option<&str> {
-    value.as_str().or_else(|| value.get("content")?.as_str())
 }

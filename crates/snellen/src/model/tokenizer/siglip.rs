@@ -9,9 +9,9 @@
 //! Lower-casing follows the Unicode version of this program's standard library, `transformers`' that of its Python.
 
 use super::charsmap::{Charsmap, SPACE};
-use super::choose::Described;
 use super::clean;
-use super::padding::content;
+use super::described::Described;
+use super::described::content;
 use super::spiece::{PieceKind, Spiece};
 use super::unigram::Unigram;
 use crate::{Error, Result};

@@ -3,7 +3,7 @@
 //! Of `tokenizer.json` its class in `transformers` 5 takes the vocabulary and SentencePiece's table of characters only. How a text is
 //! cut at white space, and what stands around it, is the class's own.
 
-use super::choose::Described;
+use super::described::Described;
 use crate::{Error, Result};
 use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;

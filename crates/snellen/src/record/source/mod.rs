@@ -23,7 +23,7 @@ pub(super) use passed::{Passed, shown};
 pub use scenes::SceneSource;
 pub use tar::TarSource;
 
-use super::run::ScenesRecord;
+use super::drawn::ScenesRecord;
 use crate::scene::{Canvas, Scene, World};
 use crate::{Error, Result};
 use std::ops::Range;

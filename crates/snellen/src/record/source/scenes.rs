@@ -2,7 +2,7 @@
 
 use super::{Content, Image, Source};
 use crate::Result;
-use crate::record::run::ScenesRecord;
+use crate::record::drawn::ScenesRecord;
 use crate::scene::Series;
 use std::ops::Range;
 

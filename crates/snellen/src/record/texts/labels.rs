@@ -1,7 +1,7 @@
 //! What the texts show: from columns of their own file, or from a `labels.csv` beside it.
 
 use super::Texts;
-use super::file::{Columns, of_its_own};
+use super::columns::{Columns, of_its_own};
 use crate::record::LABELS;
 use crate::record::source::Passed;
 use crate::scene::labels::{LabelRow, LabelTable};

@@ -4,6 +4,7 @@
 //! (`lengths`), so that one that is too long is refused, by file and row, before anything is computed. Ids and masks are those that
 //! [`parity`](crate::model::parity) compares. `recorder` is the hook, `recording` strings it together.
 
+mod columns;
 mod file;
 mod labels;
 mod lengths;
@@ -13,7 +14,7 @@ pub mod table;
 
 pub use recording::record_texts;
 
-use super::run::ScenesRecord;
+use super::drawn::ScenesRecord;
 use super::source::{LabelsFrom, PassedOver};
 use crate::scene::Series;
 use crate::{Error, Result};

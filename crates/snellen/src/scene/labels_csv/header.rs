@@ -1,7 +1,7 @@
 //! What the columns of a `labels.csv` mean.
 
 use super::MAX_COLUMNS;
-use crate::scene::labels::check_factor;
+use crate::scene::name::check_factor;
 use crate::{Error, Result};
 use csv::StringRecord;
 use std::collections::BTreeMap;
