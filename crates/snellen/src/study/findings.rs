@@ -1,7 +1,7 @@
 //! What the numbers show, in sentences that are chosen by the numbers.
 
-use super::chain::UnitRow;
 use super::link::Link;
+use super::measured::UnitRow;
 use super::published;
 use super::result::Study;
 use super::shows::{Matched, RandomSets};

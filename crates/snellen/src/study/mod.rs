@@ -12,12 +12,15 @@
 //! What the study's numbers do not show is computed beside them: [`shows`], [`link`], [`additive`].
 
 pub mod additive;
+mod assemble;
 mod chain;
 pub mod checks;
+mod embedding_pair;
 pub mod embeddings;
 pub mod feature;
 mod findings;
 pub mod link;
+mod measured;
 mod page;
 pub mod plane;
 mod plot;
@@ -29,10 +32,12 @@ pub mod shows;
 mod tables;
 pub mod units;
 
+pub use assemble::from_embeddings;
 pub use chain::{UnitPictures, from_model, study_scenes};
+pub use embedding_pair::EmbeddingPair;
 pub use embeddings::Embeddings;
 pub use feature::{FEATURES, Truth};
-pub use result::{EmbeddingPair, Study, StudyConfig, from_embeddings};
+pub use result::{Study, StudyConfig};
 
 /// The study's number.
 pub const ARXIV: &str = "2508.16652";

@@ -4,10 +4,10 @@
 //! it. Its seed and program are not known, so its numbers cannot be printed again. Perplexity 30, or a third of the images less
 //! one where that is less; exaggeration 12 for 250 of 1,000 steps; Euclidean distances; begun from points drawn uniformly.
 
+use super::embedding_pair::{EmbeddingPair, named};
 use super::embeddings::Embeddings;
 use super::feature::{FEATURES, Truth, linked, pairs};
 use super::link::{Link, OfPairs, links};
-use super::result::{EmbeddingPair, named};
 use super::separability::{Separability, of_rows};
 use crate::{Error, Result, random};
 use bhtsne::tSNE;

@@ -1,7 +1,8 @@
 //! Files of `torch.save` before PyTorch 1.6: five pickles one after the other (a magic number, a version, facts about the machine, the
 //! values, the keys of the storages), and behind them the numbers of each storage, with a count before each.
 
-use super::machine::{Node, Storage, Values, read};
+use super::heap::{Node, Storage, Values};
+use super::machine::read;
 use super::{Extent, MAX_PICKLE, TorchFile, Value};
 use crate::{Error, Result};
 use std::collections::BTreeMap;

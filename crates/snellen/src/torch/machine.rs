@@ -4,21 +4,14 @@
 //! Names become values of the kinds in [`names`](super::names), and applying one (`REDUCE`) is what
 //! [`rebuild`](super::rebuild) makes of it.
 
-use super::names::{Name, known};
+use super::heap::{Heap, Id, Node, Values};
+use super::names::known;
 use super::rebuild;
-use crate::{Error, Result};
-use safetensors::Dtype;
-use std::cell::Cell;
+use crate::Result;
 use std::collections::HashMap;
-
-/// A value's number.
-pub(super) type Id = u32;
 
 /// The most values of a file, of places on the stack, and of what is remembered.
 const MAX_VALUES: usize = 1 << 22;
-
-/// The most bytes that are copied from values into others: an instruction of a few bytes can name a long one.
-const MAX_COPIED: usize = 1 << 26;
 
 /// The most marks that are open at a time.
 const MAX_MARKS: usize = 1 << 10;
@@ -26,144 +19,46 @@ const MAX_MARKS: usize = 1 << 10;
 /// The longest name of a function or class.
 const MAX_NAME: usize = 1 << 10;
 
-/// A value, with those inside it by number.
-pub(super) enum Node {
-    None,
-    Bool(bool),
-    Int(Option<i64>),
-    Float(f64),
-    Text(String),
-    Bytes(Vec<u8>),
-    List(Vec<Id>),
-    Tuple(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Name(Name),
-    /// Of a class that is a name.
-    Module {
-        class: Id,
-        state: Option<Id>,
-    },
-    Storage(Storage),
-    Tensor(View),
-}
-
-/// Numbers that lie in a place of their own.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Storage {
-    /// A text.
-    pub(super) key: Id,
-    /// `None` where it is bytes.
-    pub(super) dtype: Option<Dtype>,
-    /// How many numbers, or bytes.
-    pub(super) count: u64,
-}
-
-/// A tensor: which numbers of a storage, in which order.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct View {
-    pub(super) storage: Storage,
-    pub(super) dtype: Dtype,
-    /// Of the first number, in numbers.
-    pub(super) offset: u64,
-    /// Lengths of the axes, a tuple.
-    pub(super) shape: Id,
-    /// How far apart numbers are along each axis, in numbers, a tuple.
-    pub(super) strides: Id,
-}
-
-/// All values of a pickle.
-pub(super) struct Values {
-    nodes: Vec<Node>,
-    pub(super) root: Id,
-}
-
-impl Values {
-    pub(super) fn node(&self, id: Id) -> &Node {
-        &self.nodes[id as usize]
-    }
-
-    /// The storages that are spoken of, by key.
-    pub(super) fn storages(&self) -> impl Iterator<Item = (&str, Storage)> {
-        self.nodes.iter().filter_map(|node| match node {
-            Node::Storage(storage) => Some((self.key(*storage), *storage)),
-            _ => None,
-        })
-    }
-
-    /// The key of a storage.
-    pub(super) fn key(&self, storage: Storage) -> &str {
-        match self.node(storage.key) {
-            Node::Text(key) => key,
-            _ => "",
-        }
-    }
-
-    /// The whole numbers, none below 0, of a tuple or list of at most [`MAX_AXES`].
-    pub(super) fn sizes(&self, id: Id) -> Option<Vec<usize>> {
-        sizes(&self.nodes, id)
-    }
-}
-
-/// The most axes of a tensor.
-pub(super) const MAX_AXES: usize = 64;
-
-fn sizes(nodes: &[Node], id: Id) -> Option<Vec<usize>> {
-    let (Node::Tuple(items) | Node::List(items)) = &nodes[id as usize] else { return None };
-    let size = |id: &Id| match nodes[*id as usize] {
-        Node::Int(Some(value)) => usize::try_from(value).ok(),
-        _ => None,
-    };
-    (items.len() <= MAX_AXES).then(|| items.iter().map(size).collect()).flatten()
-}
-
 /// Reads the pickle that `bytes` begin with: its values, and how many bytes it takes. `place` is its name in messages; `script` files have
 /// classes of their own.
 pub(super) fn read(bytes: &[u8], place: &str, script: bool) -> Result<(Values, usize)> {
     let mut machine = Machine {
         bytes,
         at: 0,
-        start: 0,
-        place,
         script,
-        nodes: Vec::new(),
+        heap: Heap::new(place),
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
-        copied: Cell::new(0),
     };
     loop {
         if let Some(root) = machine.step()? {
-            let Machine { nodes, at, .. } = machine;
-            return Ok((Values { nodes, root }, at));
+            let Machine { heap, at, .. } = machine;
+            return Ok((Values { nodes: heap.nodes, root }, at));
         }
     }
 }
 
-pub(super) struct Machine<'a> {
+struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Where the instruction begins that is being followed.
-    start: usize,
-    place: &'a str,
     script: bool,
-    nodes: Vec<Node>,
+    heap: Heap<'a>,
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// Bytes that were copied from values.
-    copied: Cell<usize>,
 }
 
 impl<'a> Machine<'a> {
     /// Follows one instruction; the whole pickle's value at its end.
     fn step(&mut self) -> Result<Option<Id>> {
-        self.start = self.at;
+        self.heap.start = self.at;
         let code = self.take(1)?[0];
         match code {
             0x80 => {
                 let version = self.take(1)?[0];
                 if version > 5 {
-                    return Err(self.error("a pickle of protocol 0 to 5", version));
+                    return Err(self.heap.error("a pickle of protocol 0 to 5", version));
                 }
             }
             0x95 => {
@@ -172,7 +67,7 @@ impl<'a> Machine<'a> {
             b'.' => return self.pop().map(Some),
             b'(' => {
                 if self.marks.len() == MAX_MARKS {
-                    return Err(self.error(format!("at most {MAX_MARKS} marks"), "more"));
+                    return Err(self.heap.error(format!("at most {MAX_MARKS} marks"), "more"));
                 }
                 self.marks.push(self.stack.len());
             }
@@ -195,12 +90,12 @@ impl<'a> Machine<'a> {
             b'R' | 0x81 | b'b' => self.apply(code)?,
             b'Q' => {
                 let id = self.pop()?;
-                let storage = rebuild::storage(self, id)?;
+                let storage = rebuild::storage(&self.heap, id)?;
                 self.push(Node::Storage(storage))?;
             }
             other => {
                 let got = format!("the instruction {:?} ({other:#04x})", char::from(other));
-                return Err(self.error("an instruction that data is written with", got));
+                return Err(self.heap.error("an instruction that data is written with", got));
             }
         }
         Ok(None)
@@ -215,12 +110,12 @@ impl<'a> Machine<'a> {
         };
         if matches!(code, b'h' | b'j') {
             let Some(id) = self.memo.get(&index).copied() else {
-                return Err(self.error("a value that was made before", format!("number {index}")));
+                return Err(self.heap.error("a value that was made before", format!("number {index}")));
             };
             return self.push_id(id);
         }
         if self.memo.len() >= MAX_VALUES {
-            return Err(self.error(format!("at most {MAX_VALUES} values to remember"), "more"));
+            return Err(self.heap.error(format!("at most {MAX_VALUES} values to remember"), "more"));
         }
         let top = self.top()?;
         self.memo.insert(index, top);
@@ -287,7 +182,7 @@ impl<'a> Machine<'a> {
             _ => {
                 let length = usize::from(code - 0x84);
                 let first = self.stack.len().checked_sub(length).filter(|first| *first >= self.floor());
-                let Some(first) = first else { return Err(self.error(format!("{length} values"), "fewer")) };
+                let Some(first) = first else { return Err(self.heap.error(format!("{length} values"), "fewer")) };
                 Node::Tuple(self.stack.split_off(first))
             }
         };
@@ -304,13 +199,13 @@ impl<'a> Machine<'a> {
             }
             _ => self.since_mark()?,
         };
-        self.copy(items.len() * size_of::<Id>())?;
+        self.heap.copy(items.len() * size_of::<Id>())?;
         let pairs = if matches!(code, b's' | b'u') { self.pairs(&items)? } else { Vec::new() };
         let below = self.top()?;
-        match (&mut self.nodes[below as usize], code) {
+        match (&mut self.heap.nodes[below as usize], code) {
             (Node::List(list), b'a' | b'e' | 0x90) => list.extend(items),
             (Node::Dict(dict), b's' | b'u') => dict.extend(pairs),
-            _ => return Err(self.error("a list or a dictionary to add to", "something else")),
+            _ => return Err(self.heap.error("a list or a dictionary to add to", "something else")),
         }
         Ok(())
     }
@@ -318,7 +213,7 @@ impl<'a> Machine<'a> {
     fn pairs(&self, items: &[Id]) -> Result<Vec<(Id, Id)>> {
         let (pairs, rest) = items.as_chunks::<2>();
         if !rest.is_empty() {
-            return Err(self.error("a value for every key", "a key without one"));
+            return Err(self.heap.error("a value for every key", "a key without one"));
         }
         Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
     }
@@ -329,18 +224,18 @@ impl<'a> Machine<'a> {
             (self.line()?, self.line()?)
         } else {
             let (name, module) = (self.pop()?, self.pop()?);
-            let text = |id: Id| match &self.nodes[id as usize] {
+            let text = |id: Id| match &self.heap.nodes[id as usize] {
                 Node::Text(text) if text.len() <= MAX_NAME => Ok(text.clone()),
-                _ => Err(self.error("a name", "something else")),
+                _ => Err(self.heap.error("a name", "something else")),
             };
             (text(module)?, text(name)?)
         };
-        self.copy(module.len() + name.len())?;
+        self.heap.copy(module.len() + name.len())?;
         if let Some(known) = known(&module, &name, self.script) {
             return self.push(Node::Name(known));
         }
         let got: String = format!("{module}.{name}").chars().take(200).flat_map(char::escape_debug).collect();
-        Err(self.error("a name that data is written with (nothing in a file is run)", format!("`{got}`")))
+        Err(self.heap.error("a name that data is written with (nothing in a file is run)", format!("`{got}`")))
     }
 
     /// Applies a name to values, or gives an object its state.
@@ -348,49 +243,28 @@ impl<'a> Machine<'a> {
         let argument = self.pop()?;
         if code == b'b' {
             let below = self.top()?;
-            return match &mut self.nodes[below as usize] {
+            return match &mut self.heap.nodes[below as usize] {
                 Node::Module { state, .. } => {
                     *state = Some(argument);
                     Ok(())
                 }
                 // What a dictionary or a tensor of Python carries besides, such as `_metadata`.
                 Node::Dict(_) | Node::Tensor(_) => Ok(()),
-                _ => Err(self.error("a dictionary, tensor or module to give a state to", "something else")),
+                _ => Err(self.heap.error("a dictionary, tensor or module to give a state to", "something else")),
             };
         }
         let name = self.pop()?;
-        let node = rebuild::applied(self, name, argument, code == 0x81)?;
+        let node = rebuild::applied(&self.heap, name, argument, code == 0x81)?;
         match node {
             rebuild::Made::New(node) => self.push(node),
             rebuild::Made::Known(id) => self.push_id(id),
         }
     }
 
-    pub(super) fn node(&self, id: Id) -> &Node {
-        &self.nodes[id as usize]
-    }
-
-    pub(super) fn sizes(&self, id: Id) -> Option<Vec<usize>> {
-        sizes(&self.nodes, id)
-    }
-
-    /// Notes that `bytes` are copied from one value into another.
-    pub(super) fn copy(&self, bytes: usize) -> Result<()> {
-        self.copied.set(self.copied.get().saturating_add(bytes));
-        if self.copied.get() > MAX_COPIED {
-            return Err(self.error(format!("at most {MAX_COPIED} bytes of values in others"), "more"));
-        }
-        Ok(())
-    }
-
-    pub(super) fn error(&self, expected: impl std::fmt::Display, got: impl std::fmt::Display) -> Error {
-        Error::mismatch(format!("{} at byte {}", self.place, self.start), expected, got)
-    }
-
     fn take(&mut self, length: u64) -> Result<&'a [u8]> {
         let left = self.bytes.len() - self.at;
         if length > left as u64 {
-            return Err(self.error(format!("{length} bytes more"), format!("{left}")));
+            return Err(self.heap.error(format!("{length} bytes more"), format!("{left}")));
         }
         let from = self.at;
         self.at += length as usize;
@@ -406,7 +280,7 @@ impl<'a> Machine<'a> {
     fn line(&mut self) -> Result<String> {
         let rest = &self.bytes[self.at..];
         let Some(length) = rest.iter().take(MAX_NAME).position(|byte| *byte == b'\n') else {
-            return Err(self.error("a name that ends with its line", "none"));
+            return Err(self.heap.error("a name that ends with its line", "none"));
         };
         let line = String::from_utf8_lossy(&rest[..length]).into_owned();
         self.at += length + 1;
@@ -427,28 +301,28 @@ impl<'a> Machine<'a> {
     fn top(&self) -> Result<Id> {
         match self.stack.last() {
             Some(id) if self.stack.len() > self.floor() => Ok(*id),
-            _ => Err(self.error("a value", "none")),
+            _ => Err(self.heap.error("a value", "none")),
         }
     }
 
     fn since_mark(&mut self) -> Result<Vec<Id>> {
         match self.marks.pop() {
             Some(mark) => Ok(self.stack.split_off(mark)),
-            None => Err(self.error("values behind a mark", "no mark")),
+            None => Err(self.heap.error("values behind a mark", "no mark")),
         }
     }
 
     fn push(&mut self, node: Node) -> Result<()> {
-        if self.nodes.len() >= MAX_VALUES {
-            return Err(self.error(format!("at most {MAX_VALUES} values"), "more"));
+        if self.heap.nodes.len() >= MAX_VALUES {
+            return Err(self.heap.error(format!("at most {MAX_VALUES} values"), "more"));
         }
-        self.nodes.push(node);
-        self.push_id(self.nodes.len() as Id - 1)
+        self.heap.nodes.push(node);
+        self.push_id(self.heap.nodes.len() as Id - 1)
     }
 
     fn push_id(&mut self, id: Id) -> Result<()> {
         if self.stack.len() >= MAX_VALUES {
-            return Err(self.error(format!("at most {MAX_VALUES} values at a time"), "more"));
+            return Err(self.heap.error(format!("at most {MAX_VALUES} values at a time"), "more"));
         }
         self.stack.push(id);
         Ok(())

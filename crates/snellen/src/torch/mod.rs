@@ -20,6 +20,7 @@
 //! ```
 
 mod archive;
+mod heap;
 mod legacy;
 mod machine;
 mod names;
@@ -34,7 +35,7 @@ pub use stored::Tensor;
 pub use value::{Kind, Value};
 
 use crate::{Error, Result};
-use machine::Values;
+use heap::Values;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;

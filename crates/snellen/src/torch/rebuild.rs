@@ -1,6 +1,6 @@
 //! What the names of a file make of values: the meaning of the functions in `torch._utils`, without them.
 
-use super::machine::{Id, MAX_AXES, Machine, Node, Storage, View};
+use super::heap::{Heap, Id, MAX_AXES, Node, Storage, View};
 use super::names::{Means, Name};
 use crate::Result;
 use safetensors::Dtype;
@@ -12,57 +12,57 @@ pub(super) enum Made {
 }
 
 /// `name` applied to the tuple `arguments`; a new object of that class where it is `new`.
-pub(super) fn applied(machine: &Machine<'_>, class: Id, arguments: Id, new: bool) -> Result<Made> {
-    let (Node::Name(name), Node::Tuple(arguments)) = (machine.node(class), machine.node(arguments)) else {
-        return Err(machine.error("a name and the values that it is applied to", "something else"));
+pub(super) fn applied(heap: &Heap<'_>, class: Id, arguments: Id, new: bool) -> Result<Made> {
+    let (Node::Name(name), Node::Tuple(arguments)) = (heap.node(class), heap.node(arguments)) else {
+        return Err(heap.error("a name and the values that it is applied to", "something else"));
     };
     if new != (name.means == Means::Module) {
-        return Err(refused(machine, name));
+        return Err(refused(heap, name));
     }
     match (name.means, &arguments[..]) {
         (Means::Module, []) => Ok(Made::New(Node::Module { class, state: None })),
-        (Means::Dict, arguments) => dict(machine, arguments),
+        (Means::Dict, arguments) => dict(heap, arguments),
         (Means::Items, []) => Ok(Made::New(Node::List(Vec::new()))),
-        (Means::Items, [items, ..]) => match machine.node(*items) {
+        (Means::Items, [items, ..]) => match heap.node(*items) {
             Node::List(_) | Node::Tuple(_) => Ok(Made::Known(*items)),
-            _ => Err(machine.error("items", "something else")),
+            _ => Err(heap.error("items", "something else")),
         },
         (Means::First, [first, ..]) => Ok(Made::Known(*first)),
-        (Means::Encode, [text, ..]) => match machine.node(*text) {
+        (Means::Encode, [text, ..]) => match heap.node(*text) {
             Node::Text(text) if text.chars().all(|c| (c as u32) < 256) => {
-                machine.copy(text.len())?;
+                heap.copy(text.len())?;
                 Ok(Made::New(Node::Bytes(text.chars().map(|c| c as u32 as u8).collect())))
             }
-            _ => Err(machine.error("bytes as a text of Latin 1", "something else")),
+            _ => Err(heap.error("bytes as a text of Latin 1", "something else")),
         },
-        (Means::Tensor, arguments) => tensor(machine, arguments, false).map(|view| Made::New(Node::Tensor(view))),
-        (Means::TypedTensor, arguments) => tensor(machine, arguments, true).map(|view| Made::New(Node::Tensor(view))),
-        (Means::Applied, [inner, _class, inner_arguments, ..]) => match machine.node(*inner) {
+        (Means::Tensor, arguments) => tensor(heap, arguments, false).map(|view| Made::New(Node::Tensor(view))),
+        (Means::TypedTensor, arguments) => tensor(heap, arguments, true).map(|view| Made::New(Node::Tensor(view))),
+        (Means::Applied, [inner, _class, inner_arguments, ..]) => match heap.node(*inner) {
             Node::Name(name) if matches!(name.means, Means::Tensor | Means::TypedTensor | Means::First) => {
-                applied(machine, *inner, *inner_arguments, false)
+                applied(heap, *inner, *inner_arguments, false)
             }
-            _ => Err(machine.error("a function that makes a tensor", "something else")),
+            _ => Err(heap.error("a function that makes a tensor", "something else")),
         },
-        _ => Err(refused(machine, name)),
+        _ => Err(refused(heap, name)),
     }
 }
 
-fn refused(machine: &Machine<'_>, name: &Name) -> crate::Error {
-    machine.error("a name that is applied as data is written", format!("`{}` applied otherwise", name.as_str()))
+fn refused(heap: &Heap<'_>, name: &Name) -> crate::Error {
+    heap.error("a name that is applied as data is written", format!("`{}` applied otherwise", name.as_str()))
 }
 
 /// A dictionary that is empty, another, or made of pairs.
-fn dict(machine: &Machine<'_>, arguments: &[Id]) -> Result<Made> {
-    let wrong = || machine.error("a dictionary or pairs", "something else");
+fn dict(heap: &Heap<'_>, arguments: &[Id]) -> Result<Made> {
+    let wrong = || heap.error("a dictionary or pairs", "something else");
     let Some(first) = arguments.first() else { return Ok(Made::New(Node::Dict(Vec::new()))) };
-    let pair = |id: &Id| match machine.node(*id) {
+    let pair = |id: &Id| match heap.node(*id) {
         Node::List(pair) | Node::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
         _ => Err(wrong()),
     };
-    match machine.node(*first) {
+    match heap.node(*first) {
         Node::Dict(_) => Ok(Made::Known(*first)),
         Node::List(pairs) | Node::Tuple(pairs) => {
-            machine.copy(size_of_val(&pairs[..]))?;
+            heap.copy(size_of_val(&pairs[..]))?;
             pairs.iter().map(pair).collect::<Result<_>>().map(|entries| Made::New(Node::Dict(entries)))
         }
         _ => Err(wrong()),
@@ -70,62 +70,62 @@ fn dict(machine: &Machine<'_>, arguments: &[Id]) -> Result<Made> {
 }
 
 /// What a persistent id refers to: `('storage', kind, key, device, count)`, in older files with `None` behind it.
-pub(super) fn storage(machine: &Machine<'_>, id: Id) -> Result<Storage> {
-    let wrong = |what: &str| machine.error("('storage', kind, key, device, count)", what);
-    let Node::Tuple(parts) = machine.node(id) else { return Err(wrong("something else")) };
+pub(super) fn storage(heap: &Heap<'_>, id: Id) -> Result<Storage> {
+    let wrong = |what: &str| heap.error("('storage', kind, key, device, count)", what);
+    let Node::Tuple(parts) = heap.node(id) else { return Err(wrong("something else")) };
     let (what, kind, key, count) = match parts[..] {
         [what, kind, key, _, count] => (what, kind, key, count),
-        [what, kind, key, _, count, view] if matches!(machine.node(view), Node::None) => (what, kind, key, count),
+        [what, kind, key, _, count, view] if matches!(heap.node(view), Node::None) => (what, kind, key, count),
         _ => return Err(wrong("another tuple")),
     };
-    if !matches!(machine.node(what), Node::Text(what) if what == "storage") {
+    if !matches!(heap.node(what), Node::Text(what) if what == "storage") {
         return Err(wrong("something that is not a storage"));
     }
-    let Node::Name(Name { means: Means::Storage(dtype), .. }) = machine.node(kind) else {
+    let Node::Name(Name { means: Means::Storage(dtype), .. }) = heap.node(kind) else {
         return Err(wrong("another kind of storage"));
     };
-    if !matches!(machine.node(key), Node::Text(_)) {
+    if !matches!(heap.node(key), Node::Text(_)) {
         return Err(wrong("a key that is no text"));
     }
-    let Some(count) = whole(machine, count) else { return Err(wrong("a count that is no size")) };
+    let Some(count) = whole(heap, count) else { return Err(wrong("a count that is no size")) };
     Ok(Storage { key, dtype: *dtype, count })
 }
 
 /// `(storage, offset, shape, strides, ...)`; where it is `typed`, with a type behind what concerns gradients.
-fn tensor(machine: &Machine<'_>, arguments: &[Id], typed: bool) -> Result<View> {
+fn tensor(heap: &Heap<'_>, arguments: &[Id], typed: bool) -> Result<View> {
     let expected = "a storage, an offset, a shape and strides";
     let [storage, offset, shape, strides, ref rest @ ..] = arguments[..] else {
-        return Err(machine.error(expected, format!("{} values", arguments.len())));
+        return Err(heap.error(expected, format!("{} values", arguments.len())));
     };
-    let Node::Storage(storage) = machine.node(storage) else { return Err(machine.error(expected, "no storage")) };
-    let offset = whole(machine, offset).ok_or_else(|| machine.error(expected, "an offset that is no size"))?;
+    let Node::Storage(storage) = heap.node(storage) else { return Err(heap.error(expected, "no storage")) };
+    let offset = whole(heap, offset).ok_or_else(|| heap.error(expected, "an offset that is no size"))?;
     let sizes = |id| {
-        let wrong = || machine.error(format!("at most {MAX_AXES} sizes"), "something else");
-        machine.sizes(id).ok_or_else(wrong)
+        let wrong = || heap.error(format!("at most {MAX_AXES} sizes"), "something else");
+        heap.sizes(id).ok_or_else(wrong)
     };
     let (axes, steps) = (sizes(shape)?.len(), sizes(strides)?.len());
     if axes != steps {
-        return Err(machine.error(format!("{axes} strides"), steps));
+        return Err(heap.error(format!("{axes} strides"), steps));
     }
     let dtype = match (typed, rest, storage.dtype) {
-        (true, [_, _, dtype, ..], _) => match machine.node(*dtype) {
+        (true, [_, _, dtype, ..], _) => match heap.node(*dtype) {
             Node::Name(Name { means: Means::Dtype(dtype), .. }) => Some(*dtype),
             _ => None,
         },
         (true, ..) => None,
         (false, _, dtype) => dtype.or(Some(Dtype::U8)),
     };
-    let dtype = dtype.ok_or_else(|| machine.error("a type of numbers", "something else"))?;
+    let dtype = dtype.ok_or_else(|| heap.error("a type of numbers", "something else"))?;
     // Behind it may stand that numbers are to be negated or conjugated when they are read.
-    let marks = rest.get(if typed { 3 } else { 2 }).map(|id| machine.node(*id));
+    let marks = rest.get(if typed { 3 } else { 2 }).map(|id| heap.node(*id));
     if marks.is_some_and(|marks| !matches!(marks, Node::None) && !matches!(marks, Node::Dict(map) if map.is_empty())) {
-        return Err(machine.error("a tensor as it is stored", "one that is negated or conjugated"));
+        return Err(heap.error("a tensor as it is stored", "one that is negated or conjugated"));
     }
     Ok(View { storage: *storage, dtype, offset, shape, strides })
 }
 
-fn whole(machine: &Machine<'_>, id: Id) -> Option<u64> {
-    match machine.node(id) {
+fn whole(heap: &Heap<'_>, id: Id) -> Option<u64> {
+    match heap.node(id) {
         Node::Int(Some(value)) => u64::try_from(*value).ok(),
         _ => None,
     }

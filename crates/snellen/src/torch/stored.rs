@@ -1,6 +1,6 @@
 //! Where the numbers of a tensor lie in its file.
 
-use super::machine::{Node, View};
+use super::heap::{Node, View};
 use super::{TorchFile, Value};
 use crate::{Error, Result};
 use safetensors::Dtype;

@@ -3,7 +3,7 @@
 //! What the file says once and refers to twice is one value, so the tree can be a graph, and a hostile one can have circles. Who
 //! walks it sets a depth.
 
-use super::machine::{Id, Node, Values};
+use super::heap::{Id, Node, Values};
 
 /// A value of a file.
 #[derive(Clone, Copy)]

@@ -31,8 +31,36 @@ pub(super) struct Remote {
     pub(super) size: Option<u64>,
 }
 
+impl Repo<'_> {
+    /// Where the commit's file `name` lies, after fetching it if need be; `None` if the commit has no such file.
+    ///
+    /// `name` is relative to the repository, with slashes. Cut off from the Hub it is an error if the file is not in the cache
+    /// and nothing there says that the commit has none; for files that a model may lack there is [`Repo::cached`].
+    pub fn file(&self, name: &str) -> Result<Option<PathBuf>> {
+        if let Some(path) = self.cached(name)? {
+            // What the revision means is noted once a file of it is here, so that a commit of which nothing came does not take
+            // the place of one that is usable offline. A cache that cannot be written to is as good.
+            let _ = self.folder.note(&self.id, &self.commit);
+            return Ok(Some(path));
+        }
+        if self.cut_off().is_some() {
+            if self.folder.lacks(&self.commit, name)? {
+                return Ok(None);
+            }
+            return Err(self.missing_in_cache(name));
+        }
+        if !self.lists(name)? {
+            self.folder.note_absent(&self.commit, name)?;
+            return Ok(None);
+        }
+        let path = fetch(self, name)?;
+        self.folder.note(&self.id, &self.commit)?;
+        Ok(Some(path))
+    }
+}
+
 /// Fetches the commit's file `name`, which it has, and says where it lies.
-pub(super) fn fetch(repo: &Repo, name: &str) -> Result<PathBuf> {
+fn fetch(repo: &Repo, name: &str) -> Result<PathBuf> {
     let progress = repo.stages.begin(name);
     let mut attempts = Attempts::new(repo.hub, progress.as_ref(), repo.hub.patience);
     // A server that knows no ranges may bring the same part again and again.

@@ -2,7 +2,6 @@
 
 use super::cache::Folder;
 use super::client::{Ask, Client, body};
-use super::download::fetch;
 use super::redirect::shown;
 use super::refusal::refusal;
 use super::retry::{Attempts, Fault};
@@ -102,32 +101,6 @@ impl<'a> Repo<'a> {
             CutOff::Offline => "HF_HUB_OFFLINE is set",
             CutOff::Unreachable(error) => error,
         })
-    }
-
-    /// Where the commit's file `name` lies, after fetching it if need be; `None` if the commit has no such file.
-    ///
-    /// `name` is relative to the repository, with slashes. Cut off from the Hub it is an error if the file is not in the cache
-    /// and nothing there says that the commit has none; for files that a model may lack there is [`Repo::cached`].
-    pub fn file(&self, name: &str) -> Result<Option<PathBuf>> {
-        if let Some(path) = self.cached(name)? {
-            // What the revision means is noted once a file of it is here, so that a commit of which nothing came does not take
-            // the place of one that is usable offline. A cache that cannot be written to is as good.
-            let _ = self.folder.note(&self.id, &self.commit);
-            return Ok(Some(path));
-        }
-        if self.cut_off.is_some() {
-            if self.folder.lacks(&self.commit, name)? {
-                return Ok(None);
-            }
-            return Err(self.missing_in_cache(name));
-        }
-        if !self.lists(name)? {
-            self.folder.note_absent(&self.commit, name)?;
-            return Ok(None);
-        }
-        let path = fetch(self, name)?;
-        self.folder.note(&self.id, &self.commit)?;
-        Ok(Some(path))
     }
 
     /// Whether the commit has a file of this name, as the Hub says.

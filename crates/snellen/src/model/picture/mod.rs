@@ -18,8 +18,7 @@ mod png;
 mod tiff;
 mod webp;
 
-use super::preprocess::{Backend, Filter};
-use super::resample;
+use super::resample::{self, Backend, Filter};
 use crate::scene::MAX_SIDE;
 use crate::{Error, Result};
 use format::{Format, READ};

@@ -18,10 +18,11 @@ mod transformers;
 
 use super::VisionConfig;
 use super::picture::{Decoded, Mode, memory};
+pub use super::resample::{Backend, Filter};
 use crate::engine::Tensor;
 use crate::scene::mask::Region;
 use crate::{Error, Result};
-pub use backend::{Agreement, Backend, Orientation};
+pub use backend::{Agreement, Orientation};
 use image::RgbImage;
 pub use resize::Resize;
 use serde::{Deserialize, Serialize};
@@ -95,24 +96,6 @@ pub enum Colour {
     Keyed,
     /// After resize and crop, which work in the file's own mode; transparency dropped: OpenCLIP.
     Last,
-}
-
-/// A resampling filter of Pillow, antialiased when shrinking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Filter {
-    /// Pillow's 0.
-    Nearest,
-    /// Pillow's 1.
-    Lanczos,
-    /// Pillow's 2.
-    Bilinear,
-    /// Pillow's 3 (a = -0.5).
-    Bicubic,
-    /// Pillow's 4.
-    Box,
-    /// Pillow's 5.
-    Hamming,
 }
 
 /// A centre crop. Where the picture is smaller it is padded around.

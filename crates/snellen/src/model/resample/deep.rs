@@ -1,7 +1,6 @@
 //! 16-bit grey, which Pillow weighs in f64.
 
-use super::super::preprocess::Filter;
-use super::filter::{kernel, windows};
+use super::filter::{Filter, kernel, windows};
 use super::{columns_first, nearest};
 
 /// 16-bit grey, the low byte first; `from` rows and columns -> `to` rows and columns.

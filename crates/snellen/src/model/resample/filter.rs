@@ -1,7 +1,25 @@
 //! Filters, and what every new pixel sees of the old ones through them.
 
-use super::super::preprocess::Filter;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
+
+/// A resampling filter of Pillow, antialiased when shrinking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// Pillow's 0.
+    Nearest,
+    /// Pillow's 1.
+    Lanczos,
+    /// Pillow's 2.
+    Bilinear,
+    /// Pillow's 3 (a = -0.5).
+    Bicubic,
+    /// Pillow's 4.
+    Box,
+    /// Pillow's 5.
+    Hamming,
+}
 
 /// A filter: how far it reaches at its natural size, and its values.
 pub(super) type Kernel = (f64, fn(f64) -> f64);

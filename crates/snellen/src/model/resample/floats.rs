@@ -1,8 +1,7 @@
 //! Resizing of values that are no bytes, as PyTorch does it (`UpSampleKernel.cpp`, antialiased): weights in f32, and the sum rounded to
 //! f32 after every term, which is multiplied and added at once.
 
-use super::super::preprocess::Filter;
-use super::filter::{cubic, kernel};
+use super::filter::{Filter, cubic, kernel};
 use rayon::prelude::*;
 
 /// A pass along one axis.

@@ -7,14 +7,16 @@
 //! twice the pixels that the width does. torchvision resizes tensors by PyTorch (`UpSampleKernel.cpp`), always along rows first, and
 //! rounds the weights of an axis to as many bits as the largest of them leaves in a signed 16-bit number.
 
+mod backend;
 mod deep;
 mod filter;
 mod floats;
 
 use super::picture::memory;
-use super::preprocess::{Backend, Filter};
 use crate::engine::Level;
+pub use backend::Backend;
 pub(super) use deep::grey16;
+pub use filter::Filter;
 pub(super) use filter::cubic;
 use filter::{Kernel, kernel, windows};
 pub(super) use floats::FloatPass;
