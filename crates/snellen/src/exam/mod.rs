@@ -14,7 +14,6 @@ mod interaction;
 mod measured;
 mod partial;
 mod patches;
-mod pictured;
 mod pictures;
 pub mod question;
 pub mod questions;

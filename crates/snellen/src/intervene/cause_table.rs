@@ -6,7 +6,7 @@
 
 use super::effect::Effect;
 use crate::Result;
-use crate::measure::unit_concepts_table::write_table;
+use crate::measure::writer::write_table;
 use arrow_array::{ArrayRef, Float64Array, StringArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 use std::path::Path;

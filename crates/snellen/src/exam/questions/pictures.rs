@@ -8,19 +8,28 @@ use crate::exam::sentences::{above, guesses, list, percent, word as prose};
 use crate::exam::sitting::Sitting;
 use crate::exam::words::{alone, phrase, places, said, with, word};
 use crate::measure::Matrix;
+use crate::model::{Model, Preprocessing};
 use crate::readers::{Comparison, Ladder, Prepared, Reader, Task, against, curves, scene_splits};
+use crate::record::{read_pixels, read_rgb};
 use crate::report::{Contrast, QuestionCard};
 use crate::scene::Said;
 use crate::scene::caption::say;
 use crate::scene::labels::LabelTable;
 use crate::{Result, random};
+use image::imageops::{FilterType, resize};
 use rand::RngExt;
+use rayon::prelude::*;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// Folds of readers.
 const FOLDS: usize = 3;
 /// Pictures of a value without which it is not read.
 const FEWEST: usize = 6;
+/// Pictures of a forward.
+const BATCH: usize = 32;
+/// Height and width of the pictures that a reader of raw pixels is given.
+const PIXELS: u32 = 32;
 
 /// Own pictures: each labelled factor by templates and by a linear reader, and captions with values replaced or exchanged.
 #[derive(Clone, Copy, Debug)]
@@ -75,13 +84,13 @@ impl Question for OwnPictures {
         let rows = pictures.rows();
         let words = table.factors.iter().map(|factor| factor.values.iter().map(|value| word(value)).collect());
         let says = table.factors.iter().map(|factor| said(&factor.name, sitting.world)).collect();
-        let images = pictures.embed(sitting, &rows)?;
+        let images = embed(pictures, sitting, &rows)?;
         let shown = Shown { sitting, table, rows, images, words: words.collect(), says };
         let mut asked = Asked { group: 1, pictures: shown.rows.len(), ..Asked::default() };
         let seed = random::seed(sitting.seed, "own pictures", 0);
-        let mut beside = vec![("raw pixels".to_owned(), pictures.pixels(sitting, &shown.rows)?)];
+        let mut beside = vec![("raw pixels".to_owned(), pixels(pictures, sitting, &shown.rows)?)];
         for (name, model) in untrained(sitting.examinee, seed)? {
-            beside.push((name, pictures.of_model(&model, sitting, &shown.rows)?));
+            beside.push((name, of_model(pictures, &model, sitting, &shown.rows)?));
         }
         let texts = sitting.examinee.has_texts();
         if !texts {
@@ -374,4 +383,46 @@ impl Shown<'_> {
         both.sort_by_key(|(place, _)| place.start);
         Some(with(caption, &both))
     }
+}
+
+/// Embeddings `[row, unit]`, each of length 1, of the examinee of `sitting`.
+///
+/// # Errors
+/// When a picture is refused, and as [`Sitting::images`].
+fn embed(pictures: &Pictures, sitting: &Sitting<'_>, rows: &[usize]) -> Result<Matrix> {
+    if let Some(model) = sitting.examinee.model() {
+        return of_model(pictures, model, sitting, rows);
+    }
+    let plain = Preprocessing::named("study", sitting.examinee.side() as usize)?;
+    let read = |batch: &[usize]| -> Result<Matrix> {
+        let images = batch.par_iter().map(|row| read_rgb(&pictures.source.path(*row), &plain));
+        sitting.examinee.images(&images.collect::<Result<Vec<_>>>()?)
+    };
+    sitting.rows("image", rows, read)
+}
+
+/// The same of `model`, which reads files as its preprocessing says.
+fn of_model(pictures: &Pictures, model: &Model, sitting: &Sitting<'_>, rows: &[usize]) -> Result<Matrix> {
+    sitting.rows("image", rows, |rows| {
+        let mut values = Vec::new();
+        for batch in rows.chunks(BATCH) {
+            let paths: Vec<PathBuf> = batch.iter().map(|row| pictures.source.path(*row)).collect();
+            let embeds = model.encode_pixels(&read_pixels(&paths, &model.preprocessing)?, &mut ())?;
+            values.extend_from_slice(embeds.data());
+        }
+        Matrix::new(rows.len(), values.len() / rows.len().max(1), values)
+    })
+}
+
+/// `[row, value]`: the pictures themselves, made small.
+fn pixels(pictures: &Pictures, sitting: &Sitting<'_>, rows: &[usize]) -> Result<Matrix> {
+    let plain = Preprocessing::named("study", sitting.examinee.side() as usize)?;
+    let preprocessing = sitting.examinee.model().map_or(&plain, |model| &model.preprocessing);
+    let row = |row: &usize| -> Result<Vec<f32>> {
+        let small =
+            resize(&read_rgb(&pictures.source.path(*row), preprocessing)?, PIXELS, PIXELS, FilterType::Triangle);
+        Ok(small.into_raw().into_iter().map(|x| f32::from(x) / 255.0).collect())
+    };
+    let values: Vec<Vec<f32>> = rows.par_iter().map(row).collect::<Result<_>>()?;
+    Matrix::new(rows.len(), values.first().map_or(0, Vec::len), values.concat())
 }

@@ -42,9 +42,8 @@ pub(in crate::measure) struct Directions {
 impl Directions {
     /// Of two halves with the activations `x`, `[image, column]`.
     pub(in crate::measure) fn of([a, b]: &[Half; 2], x: &[Mat<f64>; 2]) -> Self {
-        let [of_a, of_b] = [a, b].map(|half| &half.map);
-        let towards_b = &x[0] * (x[1].transpose() * of_b.transpose());
-        let towards_a = &x[1] * (x[0].transpose() * of_a.transpose());
+        let towards_b = &x[0] * (x[1].transpose() * b.map.transpose());
+        let towards_a = &x[1] * (x[0].transpose() * a.map.transpose());
         let crossed = &a.map * &towards_b;
         let (concepts, n, all) = (crossed.nrows(), a.images.len(), a.images.len() + b.images.len());
         let [left_a, left_b] = [a.residual(towards_b), b.residual(towards_a)];

@@ -8,7 +8,6 @@ use crate::measure::columns::{Column, batch, column};
 use crate::measure::encodes::{Chosen, HeldOut, Partial, UnitConcept};
 use crate::measure::lift::Lift;
 use crate::measure::mark::Mark;
-pub(crate) use crate::measure::writer::write_table;
 use crate::measure::writer::{Table, write_rows};
 use crate::scene::Concept;
 use crate::{Error, Result};

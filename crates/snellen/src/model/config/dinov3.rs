@@ -4,7 +4,6 @@
 //! stretches them in training does nothing here.
 
 use super::classes::{INERT, TOWER, defaults, neutral_vision};
-use super::common::{alone, no_code, sides};
 use super::section::Section;
 use super::{Biases, Layout, LeftAlone, ModelConfig, Positions, Rotary, TowerConfig, VisionConfig, VisionPooling};
 use crate::{Error, Result};
@@ -17,7 +16,7 @@ const BIASES: [&str; 5] = ["query_bias", "key_bias", "value_bias", "proj_bias", 
 pub(super) fn parse(mut top: Section) -> Result<ModelConfig> {
     let model_type = top.text("model_type")?.to_owned();
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
-    no_code(&top)?;
+    top.no_code()?;
     top.complete(&defaults(&model_type).unwrap_or_default(), "", &mut assumed);
     let own = ["image_size", "patch_size", "rope_theta", "use_gated_mlp", "num_register_tokens"];
     let used = [&TOWER[..], &own, &BIASES].concat();
@@ -30,7 +29,7 @@ pub(super) fn parse(mut top: Section) -> Result<ModelConfig> {
     }
     let [query, key, value, out, mlp] = BIASES.map(|name| top.flag(name));
     let biases = Biases { query: query?, key: key?, value: value?, out: out?, mlp: mlp? };
-    let (image, patch) = sides(&top)?;
+    let (image, patch) = top.sides()?;
     let vision = VisionConfig {
         tower: TowerConfig { biases, gated: top.flag("use_gated_mlp")?, layer_scale: true, ..tower },
         image,
@@ -49,5 +48,5 @@ pub(super) fn parse(mut top: Section) -> Result<ModelConfig> {
         projection: None,
         projection_bias: false,
     };
-    Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Dinov3, vision, assumed) })
+    Ok(ModelConfig { left_alone, ..ModelConfig::alone(&model_type, Layout::Dinov3, vision, assumed) })
 }

@@ -5,7 +5,6 @@
 //! file leaves out has the default of its class, which is part of the format, and stands in [`assumed`](ModelConfig::assumed).
 
 mod classes;
-mod common;
 mod dinov3;
 mod open_clip;
 mod section;
@@ -398,6 +397,20 @@ pub enum TextPooling {
 const LARGEST: u64 = 1 << 20;
 
 impl ModelConfig {
+    /// The configuration of an encoder of images alone.
+    fn alone(model_type: &str, layout: Layout, vision: VisionConfig, assumed: Vec<String>) -> Self {
+        Self {
+            model_type: model_type.to_owned(),
+            layout,
+            vision,
+            text: None,
+            open_clip_tokenizer: None,
+            logit_bias: false,
+            assumed,
+            left_alone: LeftAlone::default(),
+        }
+    }
+
     /// From a parsed `config.json`; `place` is the file's name for messages.
     pub fn parse(json: &Value, place: &str) -> Result<Self> {
         transformers::parse(json, place)

@@ -80,6 +80,29 @@ impl Section {
         }
     }
 
+    /// Refuses a file whose maths stands in code beside it, which is not run: `model_type` then says nothing of it.
+    pub(super) fn no_code(&self) -> Result<()> {
+        let of_model = |key: &&String| key.starts_with("AutoModel") || *key == "AutoConfig";
+        let code = self.find("auto_map").and_then(Value::as_object);
+        match code.and_then(|map| map.keys().find(of_model)) {
+            Some(key) => {
+                let expected = "no code of the model's own, which is not run (take the key away if the weights are for the \
+                                library's class)";
+                Err(Error::mismatch(self.key("auto_map"), expected, format!("{key:?}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Sides of image and patch, the second no larger than the first.
+    pub(super) fn sides(&self) -> Result<(usize, usize)> {
+        let (image, patch) = (self.side("image_size")?, self.side("patch_size")?);
+        if patch > image {
+            return Err(Error::mismatch(self.key("patch_size"), format!("at most image_size ({image})"), patch));
+        }
+        Ok((image, patch))
+    }
+
     /// A size that may be written as `[n, n]`.
     pub(super) fn side(&self, key: &str) -> Result<usize> {
         match self.get(key)?.as_array().map(Vec::as_slice) {

@@ -6,7 +6,6 @@
 //! `projection_dim` has no effect in CLIP's layout; only the top-level one counts.
 
 use super::classes::{INERT, OF_LARGER, TOWER, defaults, neutral, neutral_vision};
-use super::common::{alone, no_code, sides};
 use super::section::Section;
 use super::{
     Biases, Layout, LeftAlone, ModelConfig, Positions, TextConfig, TextPooling, TowerConfig, VisionConfig,
@@ -78,7 +77,7 @@ fn section_or_dict(top: &Section, name: &str, class: &str, assumed: &mut Vec<Str
 /// CLIP, or MetaCLIP 2, whose classes are CLIP's but for the end token; `kinds` are the types of whole, text and vision tower.
 fn clip(mut top: Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<ModelConfig> {
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
-    no_code(&top)?;
+    top.no_code()?;
     top.complete(&json!({"projection_dim": 512}), "", &mut assumed);
     let sections = ["text_config", "vision_config", "text_config_dict", "vision_config_dict"];
     top.notice("", (&sections, INERT, &neutral()), &mut left_alone)?;
@@ -102,7 +101,7 @@ fn clip(mut top: Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<Model
         kept_positions: None,
     };
     let layout = Layout::Transformers { inside: false };
-    Ok(ModelConfig { text: Some(text), left_alone, ..alone(kind, layout, vision, assumed) })
+    Ok(ModelConfig { text: Some(text), left_alone, ..ModelConfig::alone(kind, layout, vision, assumed) })
 }
 
 /// Which token a text is read at; in a CLIP of `early` releases the end token is 2 by mistake.
@@ -123,7 +122,7 @@ fn is_classifier(architecture: &Value) -> bool {
 /// SigLIP, or SigLIP 2 NaFlex; `kinds` are the types of whole, text and vision tower.
 fn siglip(top: &Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<ModelConfig> {
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
-    no_code(top)?;
+    top.no_code()?;
     top.notice("", (&["text_config", "vision_config"], INERT, &neutral()), &mut left_alone)?;
     let mut text = section(top, "text_config", of_text, &mut assumed)?;
     let used = [&TOWER[..], &["vocab_size", "max_position_embeddings", "eos_token_id", "projection_size"]].concat();
@@ -149,13 +148,18 @@ fn siglip(top: &Section, [kind, of_text, of_vision]: [&str; 3]) -> Result<ModelC
         if top.find("architectures").is_some_and(names) {
             left_alone.keys.push("text_config".to_owned());
             let layout = Layout::Transformers { inside: false };
-            return Ok(ModelConfig { left_alone, ..alone(kind, layout, vision, assumed) });
+            return Ok(ModelConfig { left_alone, ..ModelConfig::alone(kind, layout, vision, assumed) });
         }
         let (expected, got) = (format!("the vision tower's width ({})", vision.tower.width), text.projection);
         return Err(Error::mismatch(format!("{}: text_config: `projection_size`", top.place), expected, got));
     }
     let layout = Layout::Transformers { inside: false };
-    Ok(ModelConfig { text: Some(text), logit_bias: true, left_alone, ..alone(kind, layout, vision, assumed) })
+    Ok(ModelConfig {
+        text: Some(text),
+        logit_bias: true,
+        left_alone,
+        ..ModelConfig::alone(kind, layout, vision, assumed)
+    })
 }
 
 /// A model with one of the vision towers inside.
@@ -175,13 +179,16 @@ fn larger(top: &Section) -> Result<ModelConfig> {
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
     let section = section(top, "vision_config", &kind, &mut assumed)?;
     let vision = tower_of(&section, "vision_config", &kind, &mut left_alone)?;
-    Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Transformers { inside: true }, vision, assumed) })
+    Ok(ModelConfig {
+        left_alone,
+        ..ModelConfig::alone(&model_type, Layout::Transformers { inside: true }, vision, assumed)
+    })
 }
 
 /// A vision tower by itself, which the whole file describes.
 fn tower(top: &Section, kind: &str) -> Result<ModelConfig> {
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
-    no_code(top)?;
+    top.no_code()?;
     let mut section = top.clone();
     section.complete(&defaults(kind).unwrap_or_default(), "", &mut assumed);
     let mut vision = tower_of(&section, "", kind, &mut left_alone)?;
@@ -191,7 +198,7 @@ fn tower(top: &Section, kind: &str) -> Result<ModelConfig> {
         vision.projection = Some(section.size("projection_dim")?);
     }
     let layout = Layout::Transformers { inside: false };
-    Ok(ModelConfig { left_alone, ..alone(kind, layout, vision, assumed) })
+    Ok(ModelConfig { left_alone, ..ModelConfig::alone(kind, layout, vision, assumed) })
 }
 
 fn tower_of(section: &Section, name: &str, kind: &str, left_alone: &mut LeftAlone) -> Result<VisionConfig> {
@@ -217,7 +224,7 @@ fn tower_of(section: &Section, name: &str, kind: &str, left_alone: &mut LeftAlon
         }
         (patch * trained, patch, Positions::Flexible { trained, most })
     } else {
-        let (image, patch) = sides(section)?;
+        let (image, patch) = section.sides()?;
         (image, patch, Positions::Learned)
     };
     Ok(VisionConfig {
@@ -247,14 +254,14 @@ fn tower_of(section: &Section, name: &str, kind: &str, left_alone: &mut LeftAlon
 fn dinov2(mut top: Section) -> Result<ModelConfig> {
     let model_type = top.text("model_type")?.to_owned();
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
-    no_code(&top)?;
+    top.no_code()?;
     top.complete(&defaults(&model_type).unwrap_or_default(), "", &mut assumed);
     let with_registers = model_type != "dinov2";
     let mut used = vec!["mlp_ratio", "image_size", "patch_size", "qkv_bias", "use_swiglu_ffn"];
     used.extend(["hidden_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "layer_norm_eps"]);
     used.extend(with_registers.then_some("num_register_tokens"));
     top.notice("", (&used, INERT, &neutral_vision()), &mut left_alone)?;
-    let (image, patch) = sides(&top)?;
+    let (image, patch) = top.sides()?;
     let width = top.size("hidden_size")?;
     let gated = top.flag("use_swiglu_ffn")?;
     let hidden = (width as f64 * top.number("mlp_ratio", 0.01..=1000.0)?) as usize;
@@ -293,5 +300,5 @@ fn dinov2(mut top: Section) -> Result<ModelConfig> {
         projection: None,
         projection_bias: false,
     };
-    Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Dinov2, vision, assumed) })
+    Ok(ModelConfig { left_alone, ..ModelConfig::alone(&model_type, Layout::Dinov2, vision, assumed) })
 }

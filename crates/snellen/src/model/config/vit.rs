@@ -4,7 +4,6 @@
 //! many published files lack and the library then fills with random numbers: it is left alone, and listed.
 
 use super::classes::{INERT, TOWER, defaults, neutral_vision};
-use super::common::{alone, no_code, sides};
 use super::section::Section;
 use super::{Biases, Layout, LeftAlone, ModelConfig, Positions, TowerConfig, VisionConfig, VisionPooling};
 use crate::{Error, Result};
@@ -15,7 +14,7 @@ const BESIDE: &[&str] = &["encoder_stride", "pooler_act", "pooler_output_size"];
 pub(super) fn parse(mut top: Section) -> Result<ModelConfig> {
     let model_type = top.text("model_type")?.to_owned();
     let (mut assumed, mut left_alone) = (Vec::new(), LeftAlone::default());
-    no_code(&top)?;
+    top.no_code()?;
     top.complete(&defaults(&model_type).unwrap_or_default(), "", &mut assumed);
     let used = [&TOWER[..], &["image_size", "patch_size", "qkv_bias", "head_dim"]].concat();
     top.notice("", (&used, &[INERT, BESIDE].concat(), &neutral_vision()), &mut left_alone)?;
@@ -25,7 +24,7 @@ pub(super) fn parse(mut top: Section) -> Result<ModelConfig> {
         let expected = format!("hidden_size / num_attention_heads ({head})");
         return Err(Error::mismatch(top.key("head_dim"), expected, top.get("head_dim")?));
     }
-    let (image, patch) = sides(&top)?;
+    let (image, patch) = top.sides()?;
     let vision = VisionConfig {
         tower: TowerConfig { biases: Biases::with_qkv(top.flag("qkv_bias")?), ..tower },
         image,
@@ -44,5 +43,5 @@ pub(super) fn parse(mut top: Section) -> Result<ModelConfig> {
         projection: None,
         projection_bias: false,
     };
-    Ok(ModelConfig { left_alone, ..alone(&model_type, Layout::Vit, vision, assumed) })
+    Ok(ModelConfig { left_alone, ..ModelConfig::alone(&model_type, Layout::Vit, vision, assumed) })
 }

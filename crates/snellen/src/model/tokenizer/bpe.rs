@@ -5,8 +5,7 @@
 //! became small, follows from the small files: a token that `tokenizer_config.json` has as a string is looked for in the text as it
 //! is, one that it has as an object as the object says, and the last of two for one token holds.
 
-use super::described::Described;
-use super::described::content;
+use super::described::{Described, content};
 use crate::model::files::{self, Files};
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};

@@ -10,8 +10,7 @@
 
 use super::charsmap::{Charsmap, SPACE};
 use super::clean;
-use super::described::Described;
-use super::described::content;
+use super::described::{Described, content};
 use super::spiece::{PieceKind, Spiece};
 use super::unigram::Unigram;
 use crate::{Error, Result};
