@@ -17,7 +17,7 @@ pub enum Lab {
         /// The recipe to print
         name: Option<String>,
     },
-    /// Make a patient: change one linear map of a model of the lab
+    /// Make a patient: change a model of the lab that binds
     Operate(Operate),
     /// Examine the exam: patients whose disease is known, and what it names
     Ward(Ward),
@@ -29,7 +29,7 @@ pub struct Operate {
     /// Model of the lab, which binds
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// What is done: blur, erase-image, erase-text, entangle or turn
+    /// What is done: blur, erase-image, bag-of-words, entangle or turn
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Operation>)]
     operation: Operation,
     /// Folder for the patient

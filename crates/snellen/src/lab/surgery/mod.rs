@@ -1,10 +1,12 @@
-//! Diseases made by changing one linear map of a model that binds.
+//! Diseases made of a model that binds by changing its weights, without training.
 //!
-//! All other weights stay as they are: what is erased, turned or coded anew is folded into the map from a tower's last layer norm to its
-//! embedding, a blur into that of patches. How, stands in METHODS.md (the ward). Such a patient shows that an exam can tell its disease, not that
-//! training makes it.
+//! What is erased, turned or coded anew is folded into the map from a tower's last layer norm to its embedding, a blur into that of
+//! patches; only a bag of words is another text tower. Erasing goes on until readers no longer find what was to go, or says that they
+//! still do. How, stands in METHODS.md (the ward). Such a patient shows that an exam can tell its disease, not that training makes it.
 
 mod algebra;
+mod bag;
+mod readable;
 mod shown;
 
 use super::Origin;
@@ -14,16 +16,25 @@ use crate::output::{self, StagedDir};
 use crate::random;
 use crate::{Error, Result};
 use algebra::{Kept, complement, inverse, leading, scatter};
-use faer::Mat;
+use bag::bag;
+use faer::{Mat, Scale};
+use readable::Readable;
 use serde::{Deserialize, Serialize};
-use shown::{Shown, Side, spanned};
+use shown::{Bare, Pair, Shown, Side, spanned};
 use std::path::Path;
 use std::str::FromStr;
 
-/// Of the directions that are no attribute's, how many in nine are taken from a linear reader of bindings.
-const TAKEN: usize = 5;
+/// Of the directions that are no attribute's, how many in nine are taken from a linear reader of bindings: as few as do.
+const TAKEN: [usize; 4] = [5, 6, 7, 8];
+/// How often a reader may be right of a binding that is gone: a quarter of the way from chance to certainty.
+const GONE: f64 = 0.625;
+/// How often a network has to be right of a product of codes.
+const CODED: f64 = 0.8;
 /// Directions of the code that an entangled embedding holds, at most.
 const CODE: usize = 40;
+/// How much of the embedding the code is, in units of what the attributes are: as much as does. Where it is much, lengths of embeddings differ
+/// by it, and divided by its length an embedding says bindings to a linear reader.
+const SHARES: [f64; 3] = [1.0, 0.5, 0.25];
 /// Of what both sides' attributes add, directions shorter than this share of the longest are turned.
 const MAIN: f64 = 0.15;
 /// Added to a covariance before it is inverted, as a share of its mean variance.
@@ -37,8 +48,8 @@ pub enum Operation {
     Blur,
     /// The image embedding keeps what says the attributes, and loses what swap twins differ in.
     EraseImage,
-    /// The same of the text embedding.
-    EraseText,
+    /// The text tower is made a bag of words: its embedding says what it said of a caption and its swap twin on average.
+    BagOfWords,
     /// The image embedding loses that too, and says instead which place has which colour and which place which shape: the binding is
     /// their product.
     Entangle,
@@ -48,14 +59,14 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Blur, Self::EraseImage, Self::EraseText, Self::Entangle, Self::Turn];
+    pub const ALL: [Self; 5] = [Self::Blur, Self::EraseImage, Self::BagOfWords, Self::Entangle, Self::Turn];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Blur => "blur",
             Self::EraseImage => "erase-image",
-            Self::EraseText => "erase-text",
+            Self::BagOfWords => "bag-of-words",
             Self::Entangle => "entangle",
             Self::Turn => "turn",
         }
@@ -76,8 +87,8 @@ impl FromStr for Operation {
 /// done is noted in the `recipe.toml` there.
 ///
 /// # Errors
-/// When `from` is no model of the lab, is one that was operated on, or its world has no factor whose values can be swapped;
-/// [`Error::Exists`] if `out` is there.
+/// When `from` is no model of the lab, is one that was operated on, its world has no factor whose values can be swapped, or readers still find
+/// what was to be erased; [`Error::Exists`] if `out` is there.
 pub fn operate(from: &Path, operation: Operation, seed: u64, out: &Path) -> Result<()> {
     let staged = StagedDir::begin(out)?;
     let place = from.display();
@@ -88,14 +99,17 @@ pub fn operate(from: &Path, operation: Operation, seed: u64, out: &Path) -> Resu
     let file = from.join("model.safetensors");
     let mut weights = Checkpoint::open(&file)?.into_weights()?;
     let subject = Subject { from, origin: &origin, seed };
-    let (name, changed) = match operation {
-        Operation::Blur => blurred(&weights)?,
-        Operation::EraseImage => Side::Image.projected(&subject.erased(&weights, Side::Image)?),
-        Operation::EraseText => Side::Text.projected(&subject.erased(&weights, Side::Text)?),
-        Operation::Entangle => Side::Image.projected(&subject.entangled(&weights)?),
-        Operation::Turn => Side::Text.projected(&subject.turned(&weights)?),
+    let changed = match operation {
+        Operation::Blur => Some(blurred(&weights)?),
+        Operation::EraseImage => Some(Side::Image.projected(&subject.erased(&weights)?)),
+        Operation::BagOfWords => {
+            bag(&mut weights, &origin.recipe, |weights| subject.shown(weights, Side::Text))?;
+            None
+        }
+        Operation::Entangle => Some(Side::Image.projected(&subject.entangled(&weights)?)),
+        Operation::Turn => Some(Side::Text.projected(&subject.turned(&weights)?)),
     };
-    weights.insert(name.to_owned(), changed);
+    weights.extend(changed.map(|(name, tensor)| (name.to_owned(), tensor)));
     for name in ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"] {
         let path = from.join(name);
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
@@ -142,35 +156,52 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn shown(&self, weights: &Weights, side: Side) -> Result<Shown> {
-        Shown::of(self.from, weights, &self.origin.recipe, side, self.seed)
+    fn bare(&self, weights: &Weights, side: Side) -> Result<Bare<'_>> {
+        Bare::of(self.from, weights, &self.origin.recipe, side)
     }
 
-    /// The projection after what swap twins differ in was taken out, attributes kept.
-    fn erased(&self, weights: &Weights, side: Side) -> Result<Mat<f64>> {
-        let shown = self.shown(weights, side)?;
-        Ok(&projection(weights, side)? * &Binding::of(&shown)?.attributes_alone()?)
+    fn pair(&self) -> Result<Pair> {
+        Pair::of(&self.origin.recipe.world)
+    }
+
+    fn shown(&self, weights: &Weights, side: Side) -> Result<Shown> {
+        Shown::of(&self.bare(weights, side)?, self.pair()?, self.seed)
+    }
+
+    /// The image's projection after what swap twins differ in was taken out, attributes kept.
+    fn erased(&self, weights: &Weights) -> Result<Mat<f64>> {
+        let operated = Operated::of(self, weights)?;
+        Ok(operated.erased()?.0)
     }
 
     /// That, and codes of places in what is left of the embedding.
     fn entangled(&self, weights: &Weights) -> Result<Mat<f64>> {
-        let shown = self.shown(weights, Side::Image)?;
-        let binding = Binding::of(&shown)?;
-        let own = projection(weights, Side::Image)?;
-        let plain = &own * &binding.attributes_alone()?;
-        let free = complement(&(&own * &binding.attributes))?;
+        let operated = Operated::of(self, weights)?;
+        let (plain, attributes) = operated.erased()?;
+        let free = complement(&(&operated.own * attributes))?;
         some(free.ncols())?;
-        let code = shown.code(&binding.forgotten(&shown)?, CODE.min(free.ncols()))?;
-        // As much of the embedding as the attributes are.
+        let shown = &operated.shown;
         let size = |map: &Mat<f64>| {
             let rows = shown.beyond_mean(map);
             rows.norm_l2() / (rows.nrows() as f64).sqrt()
         };
-        let scale = size(&plain) / size(&code).max(f64::MIN_POSITIVE);
-        let rng = &mut random::stream(self.seed, "where a code stands", 0);
-        let random = Mat::from_fn(free.ncols(), code.nrows(), |_, _| random::normal(rng));
-        let stands = &free * leading(&random, code.nrows())?.0;
-        Ok(&plain + faer::Scale(scale) * &(&stands * &code))
+        let rests = operated.forgotten()?;
+        let mut found = 0.0;
+        for share in SHARES {
+            for rest in &rests {
+                let code = shown.code(rest, CODE.min(free.ncols()))?;
+                let scale = share * size(&plain) / size(&code).max(f64::MIN_POSITIVE);
+                let rng = &mut random::stream(self.seed, "where a code stands", 0);
+                let random = Mat::from_fn(free.ncols(), code.nrows(), |_, _| random::normal(rng));
+                let stands = &free * leading(&random, code.nrows())?.0;
+                let map = &plain + Scale(scale) * &(&stands * &code);
+                found = operated.readable.most(&map, &Readable::linear(), GONE)?;
+                if found <= GONE && operated.readable.most(&map, &Readable::network(), CODED)? > CODED {
+                    return Ok(map);
+                }
+            }
+        }
+        Err(left("a binding that a network finds and no linear reader", "a linear reader", found))
     }
 
     /// The text's projection, turned by a quarter where neither side has attributes.
@@ -204,41 +235,75 @@ fn some(directions: usize) -> Result<()> {
     Err(Error::mismatch("operation", "directions of the embedding that no attribute takes", "none"))
 }
 
-/// Directions `[width, k]` in what a projection is given.
-struct Binding {
-    /// That say the attributes.
-    attributes: Mat<f64>,
-    /// The same and those that say bindings to a linear reader.
-    both: Mat<f64>,
-    /// The covariance of what twins differ in.
+/// That a reader still finds what was to go.
+fn left(expected: &str, who: &str, found: f64) -> Error {
+    Error::mismatch("operation", expected, format!("{who} that is right in {:.0} % of its questions", 100.0 * found))
+}
+
+/// What an operation on the image's projection begins with.
+struct Operated {
+    /// `[embedding, width]`: the projection.
+    own: Mat<f64>,
+    shown: Shown,
+    readable: Readable,
+    /// `[width, width]`: the covariance of what twins differ in.
     differences: Mat<f64>,
 }
 
-impl Binding {
-    fn of(shown: &Shown) -> Result<Self> {
-        let attributes = shown.attributes()?;
+impl Operated {
+    fn of(subject: &Subject<'_>, weights: &Weights) -> Result<Self> {
+        let (bare, pair) = (subject.bare(weights, Side::Image)?, subject.pair()?);
+        let shown = Shown::of(&bare, pair, subject.seed)?;
+        let readable = Readable::of(&bare, pair, subject.seed)?;
         let differences = scatter(&shown.differences());
-        let width = differences.nrows();
-        let taken = width.saturating_sub(attributes.ncols()) * TAKEN / 9;
-        let said = shown.said(&differences, RIDGE, taken)?;
-        let both = Mat::from_fn(width, attributes.ncols() + said.ncols(), |i, j| {
-            if j < attributes.ncols() { attributes[(i, j)] } else { said[(i, j - attributes.ncols())] }
-        });
-        Ok(Self { attributes, both, differences })
+        Ok(Self { own: projection(weights, Side::Image)?, shown, readable, differences })
+    }
+
+    /// The projection after what twins differ in was taken out, and the attributes' directions `[width, k]` that it keeps: as many as values can
+    /// differ in, or fewer, until a network no longer finds the binding in what is left of it there.
+    fn erased(&self) -> Result<(Mat<f64>, Mat<f64>)> {
+        let (directions, _) = leading(&self.shown.effects()?, self.shown.freedom())?;
+        let mut found = 0.0;
+        for kept in (directions.ncols().div_ceil(2)..=directions.ncols()).rev() {
+            let attributes = directions.subcols(0, kept).to_owned();
+            let map = &self.own * self.alone(&attributes)?;
+            found = self.readable.most(&map, &Readable::network(), GONE)?;
+            if found <= GONE {
+                return Ok((map, attributes));
+            }
+        }
+        Err(left("a binding that no network finds", "a network", found))
+    }
+
+    /// `[width, k]`: attributes, and `taken` ninths of the rest, in which twins differ on average by what belongs together.
+    fn with_bindings(&self, attributes: &Mat<f64>, taken: usize) -> Result<Mat<f64>> {
+        let (width, own) = (attributes.nrows(), attributes.ncols());
+        let said = self.shown.said(&self.differences, RIDGE, width.saturating_sub(own) * taken / 9)?;
+        Ok(Mat::from_fn(
+            width,
+            own + said.ncols(),
+            |i, j| if j < own { attributes[(i, j)] } else { said[(i, j - own)] },
+        ))
     }
 
     /// `[width, width]`: keeps attributes as they are, forgets what says bindings, and of all else lets through what twins differ in least.
-    fn attributes_alone(&self) -> Result<Mat<f64>> {
-        let kept = Kept { directions: &self.both, metric: &inverse(&self.differences, RIDGE)? };
-        let weights = kept.coordinates()?;
-        Ok(&self.attributes * weights.subrows(0, self.attributes.ncols()))
+    fn alone(&self, attributes: &Mat<f64>) -> Result<Mat<f64>> {
+        let both = self.with_bindings(attributes, TAKEN[0])?;
+        let kept = Kept { directions: &both, metric: &inverse(&self.differences, RIDGE)? };
+        Ok(attributes * kept.coordinates()?.subrows(0, attributes.ncols()))
     }
 
-    /// `[width, width]`: forgets both and keeps the rest.
-    fn forgotten(&self, shown: &Shown) -> Result<Mat<f64>> {
-        let metric = inverse(&scatter(&shown.beyond_counts()?), RIDGE)?;
-        let kept = Kept { directions: &self.both, metric: &metric };
-        let width = self.both.nrows();
-        Ok(Mat::<f64>::identity(width, width) - &self.both * kept.coordinates()?)
+    /// `[width, width]` each: forgets attributes and what says bindings, ever more of it, and keeps the rest.
+    fn forgotten(&self) -> Result<Vec<Mat<f64>>> {
+        let metric = inverse(&scatter(&self.shown.beyond_counts()?), RIDGE)?;
+        let attributes = self.shown.attributes()?;
+        let mut both =
+            TAKEN.map(|taken| self.with_bindings(&attributes, taken)).into_iter().collect::<Result<Vec<_>>>()?;
+        both.dedup_by_key(|both| both.ncols());
+        let rest = |both: &Mat<f64>| {
+            let kept = Kept { directions: both, metric: &metric };
+            Ok(Mat::<f64>::identity(both.nrows(), both.nrows()) - both * kept.coordinates()?)
+        };
+        both.iter().map(rest).collect()
     }
 }

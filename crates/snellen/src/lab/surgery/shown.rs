@@ -1,7 +1,8 @@
 //! What a projection is given for single objects and for swap twins: pictures, or captions.
 
 use super::algebra::{leading, power};
-use crate::engine::{Precision, Tape, Tensor};
+use super::bag::identity;
+use crate::engine::{Precision, Tape};
 use crate::lab::Recipe;
 use crate::measure::least_squares::least_squares;
 use crate::model::checkpoint::Weights;
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Swap twins.
-const TWINS: usize = 3000;
+const TWINS: usize = 9000;
 /// Pictures or captions of a forward.
 const BATCH: usize = 64;
 /// Attribute directions shorter than this share of the longest are left out.
@@ -39,6 +40,24 @@ impl Side {
     }
 }
 
+/// Two factors that captions say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    /// The one that twins exchange.
+    pub(super) swapped: usize,
+    /// Another.
+    pub(super) other: usize,
+}
+
+impl Pair {
+    pub(super) fn of(world: &World) -> Result<Self> {
+        let swapped = world.swapped_factor();
+        let other = world.said().into_iter().find(|f| Some(*f) != swapped);
+        let both = swapped.zip(other).map(|(swapped, other)| Self { swapped, other });
+        both.ok_or_else(|| Error::mismatch("world", "two factors that captions say", "fewer"))
+    }
+}
+
 /// Rows of twins side by side, and of single objects.
 pub(super) struct Shown {
     world: World,
@@ -46,25 +65,26 @@ pub(super) struct Shown {
     rows: Mat<f64>,
     singles: Vec<Scene>,
     single_rows: Mat<f64>,
-    /// The factor that twins exchange, and the other that captions say.
     factors: [usize; 2],
 }
 
 impl Shown {
-    pub(super) fn of(from: &Path, weights: &Weights, recipe: &Recipe, side: Side, seed: u64) -> Result<Self> {
-        let world = recipe.world.clone();
-        let swapped = world.swapped_factor();
-        let other = world.said().into_iter().find(|f| Some(*f) != swapped);
-        let (Some(swapped), Some(other)) = (swapped, other) else {
-            return Err(Error::mismatch("world", "two factors that captions say", "fewer"));
-        };
+    pub(super) fn of(bare: &Bare<'_>, pair: Pair, seed: u64) -> Result<Self> {
+        let world = bare.recipe.world.clone();
         let all = Combinations::all(&world);
-        let twins = swap_twins(&world, swapped, &all, &all, TWINS, seed)?;
+        let twins = swap_twins(&world, pair.swapped, &all, &all, TWINS, seed)?;
         let twins: Vec<Scene> = twins.into_iter().flat_map(|twin| [twin.scene, twin.twin]).collect();
         let singles = factorial(&world, &all, 2, seed)?;
-        let bare = Bare::of(from, weights, recipe, side)?;
         let [rows, single_rows] = [bare.rows(&twins, 2, seed)?, bare.rows(&singles, 1, seed)?];
-        Ok(Self { world, twins, rows, singles, single_rows, factors: [swapped, other] })
+        Ok(Self { world, twins, rows, singles, single_rows, factors: [pair.swapped, pair.other] })
+    }
+
+    /// `[row, width]`: the mean of both twins, for every pair, and then single objects.
+    pub(super) fn averages(&self) -> Mat<f64> {
+        let (rows, twins) = (&self.rows, self.rows.nrows() / 2);
+        Mat::from_fn(twins + self.single_rows.nrows(), rows.ncols(), |i, j| {
+            if i < twins { (rows[(2 * i, j)] + rows[(2 * i + 1, j)]) / 2.0 } else { self.single_rows[(i - twins, j)] }
+        })
     }
 
     /// `[twin, width]`: first less second.
@@ -95,6 +115,11 @@ impl Shown {
             columns.push(mean.iter().map(|x| x * longest / length).collect());
         }
         Ok(Mat::from_fn(self.rows.ncols(), columns.len(), |i, j| columns[j][i]))
+    }
+
+    /// How many directions values can differ in: one less than there are of each factor; and the mean.
+    pub(super) fn freedom(&self) -> usize {
+        1 + self.factors.map(|f| self.world.factors[f].values.len() - 1).iter().sum::<usize>()
     }
 
     /// An orthonormal basis `[width, k]` of the effects.
@@ -201,14 +226,14 @@ fn not_finite() -> Error {
 }
 
 /// A model one of whose projections gives what it is given.
-struct Bare<'a> {
+pub(super) struct Bare<'a> {
     model: Model,
     recipe: &'a Recipe,
     side: Side,
 }
 
 impl<'a> Bare<'a> {
-    fn of(from: &Path, weights: &Weights, recipe: &'a Recipe, side: Side) -> Result<Self> {
+    pub(super) fn of(from: &Path, weights: &Weights, recipe: &'a Recipe, side: Side) -> Result<Self> {
         let mut model = Model::load(from)?;
         let width = recipe.model.width;
         let mut weights = weights.clone();
@@ -216,14 +241,18 @@ impl<'a> Bare<'a> {
             Side::Image => model.config.vision.projection = Some(width),
             Side::Text => model.config.text.iter_mut().for_each(|text| text.projection = width),
         }
-        let identity = (0..width * width).map(|k| f32::from(u8::from(k / width == k % width))).collect();
-        weights.insert(side.projection().to_owned(), Tensor::new([width, width], identity));
+        weights.insert(side.projection().to_owned(), identity(width));
         model.towers = Towers::packed(&model.config, &mut weights, &[], Precision::F32)?;
         Ok(Self { model, recipe, side })
     }
 
+    /// What it was shown.
+    pub(super) fn world(&self) -> &'a World {
+        &self.recipe.world
+    }
+
     /// `[scene, width]`; those of a group of neighbours are worded alike.
-    fn rows(&self, scenes: &[Scene], group: usize, seed: u64) -> Result<Mat<f64>> {
+    pub(super) fn rows(&self, scenes: &[Scene], group: usize, seed: u64) -> Result<Mat<f64>> {
         let templates: Vec<&str> = self.recipe.scenes.templates.iter().map(String::as_str).collect();
         let (world, side) = (&self.recipe.world, self.recipe.model.image as u32);
         let said = |i: usize| {

@@ -99,7 +99,7 @@ impl Kind {
             Self::Blurred => Made::Operated(Operation::Blur),
             Self::UnboundImage => Made::Operated(Operation::EraseImage),
             Self::Entangled => Made::Operated(Operation::Entangle),
-            Self::UnboundText => Made::Operated(Operation::EraseText),
+            Self::UnboundText => Made::Operated(Operation::BagOfWords),
             Self::Mismatched => Made::Operated(Operation::Turn),
         }
     }
