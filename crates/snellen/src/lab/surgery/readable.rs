@@ -127,7 +127,7 @@ mod tests {
 
     /// Drawn per pair of twins.
     fn coin(i: usize) -> f64 {
-        if random::seed(1, "coin", i as u64 / 2) % 2 == 0 { 1.0 } else { -1.0 }
+        if random::seed(1, "coin", i as u64 / 2).is_multiple_of(2) { 1.0 } else { -1.0 }
     }
 
     #[test]

@@ -83,7 +83,11 @@ impl Shown {
     pub(super) fn averages(&self) -> Mat<f64> {
         let (rows, twins) = (&self.rows, self.rows.nrows() / 2);
         Mat::from_fn(twins + self.single_rows.nrows(), rows.ncols(), |i, j| {
-            if i < twins { (rows[(2 * i, j)] + rows[(2 * i + 1, j)]) / 2.0 } else { self.single_rows[(i - twins, j)] }
+            if i < twins {
+                f64::midpoint(rows[(2 * i, j)], rows[(2 * i + 1, j)])
+            } else {
+                self.single_rows[(i - twins, j)]
+            }
         })
     }
 
