@@ -21,7 +21,7 @@ pub struct Measure {
     /// Activations of your own: a safetensors, .npy or .npz file with a tensor [image, unit] for each site, named after it
     #[arg(long, value_name = "FILE", requires = "labels", requires = "out")]
     acts: Option<PathBuf>,
-    /// The tensors of --acts to measure, of any type of number; where not given, all matrices of floats with a row per row of the labels
+    /// The tensors of --acts to measure, of any type of number; where not given, the only one there is, or all matrices of floats with a row per row of the labels
     #[arg(long, value_name = "NAME,...", requires = "acts", conflicts_with = "run")]
     tensors: Vec<String>,
     /// What the images of --acts show, in the order of its rows

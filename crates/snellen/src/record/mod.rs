@@ -7,27 +7,23 @@
 //!
 //! The folder appears complete or not at all. The same images, model and configuration give the same bytes at any number of
 //! threads, in one go, after any interruption or in parts. Memory does not grow with the number of images: a few batches
-//! (`pipeline`), and the shards that are being filled (`pending`).
+//! (`pipeline`), and the shards that are being filled ([`store::pending`]).
 
 pub mod basis;
 pub mod cover;
 mod drawn;
 mod edited;
 mod finished;
-mod guard;
 pub mod id;
 pub mod images;
 mod journal;
-pub mod layout;
 mod merge;
 mod part;
 mod partial;
-pub mod pending;
 pub mod picture;
 mod pipeline;
 pub(crate) mod plan;
 pub mod policy;
-pub mod reader;
 pub mod recorder;
 mod recording;
 pub mod reduce;
@@ -43,13 +39,11 @@ pub use basis::{Basis, BasisId, BasisRecord, BasisSites};
 pub use drawn::ScenesRecord;
 pub use edited::EditRecord;
 pub use id::ArrayId;
-pub use layout::Layout;
 pub use merge::merge;
 pub use part::Part;
 pub use partial::Unfinished;
 pub use picture::{Picture, read_pixels, read_rgb};
 pub use policy::TokenPolicy;
-pub use reader::ActivationStore;
 pub use recorder::Recorder;
 pub use recording::{RecordConfig, record};
 pub(crate) use run::ModelRecord;
@@ -59,7 +53,7 @@ pub use source::{
     FolderSource, IMAGE_COLUMN, LabelsFrom, Only, ParquetSource, PassedOver, SceneSource, Source, SourceConfig,
     TarSource, open_source,
 };
-pub use store::StoreWriter;
+pub use store::{ActivationStore, Layout, StoreWriter};
 pub use texts::{Texts, record_texts};
 
 /// The activations' name in the run folder.

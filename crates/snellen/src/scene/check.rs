@@ -2,7 +2,7 @@
 
 use super::Background;
 use super::combinations::MAX_COMBINATIONS;
-use super::look::Look;
+use super::drawing::Look;
 use super::name::{self, check_name};
 use super::world::{Free, Said, World, WorldFactor, WorldValue};
 use crate::{Error, Result};

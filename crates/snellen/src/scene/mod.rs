@@ -5,13 +5,11 @@
 //! with a seed (a [`Series`] one by one), [`render()`] draws them on a [`Canvas`], [`mask`] says exactly which pixels belong to which object, [`caption`]
 //! says them in words, [`labels`] and [`folder`] carry them to disk and back.
 
-mod background;
-mod canvas;
 pub mod caption;
 mod check;
 mod combinations;
 mod concept;
-mod coverage;
+mod drawing;
 mod file;
 pub mod foils;
 pub mod folder;
@@ -20,28 +18,21 @@ pub mod generate;
 pub mod labels;
 pub mod labels_csv;
 mod latin;
-mod look;
-pub mod mask;
 mod name;
 mod object;
-mod outline;
 pub mod paraphrase;
 pub mod relation;
-mod render;
 mod series;
 mod swappable;
 mod world;
 
-pub use background::Background;
-pub use canvas::{Canvas, MAX_SIDE};
 pub use combinations::{Combination, Combinations};
 pub use concept::{Concept, Factor};
+pub use drawing::{Background, Canvas, Figure, Look, MAX_SIDE, Outline, Texture, mask, render};
 #[cfg(feature = "lab")]
 pub(crate) use file::toml_error;
 pub use file::{MAX_WORLD_BYTES, NamedWorld, WORLDS};
-pub use look::{Figure, Look, Outline, Texture};
 pub use name::MAX_NAME;
 pub use object::{Object, Scene};
-pub use render::render;
 pub use series::{MARGIN, SceneKind, Series};
 pub use world::{Free, Said, World, WorldFactor, WorldValue};

@@ -1,7 +1,7 @@
 //! The vocabulary of scenes: factors with their values, how these look and how they are said. A world is data; no code knows its
 //! factors by name.
 
-use super::look::{Figure, Look, Outline, Texture};
+use super::drawing::{Figure, Look, Outline, Texture};
 use super::{Background, Factor, Object};
 use serde::{Deserialize, Serialize};
 

@@ -171,13 +171,13 @@ impl Subject<'_> {
     /// The image's projection after what swap twins differ in was taken out, attributes kept.
     fn erased(&self, weights: &Weights) -> Result<Mat<f64>> {
         let operated = Operated::of(self, weights)?;
-        Ok(operated.erased()?.0)
+        Ok(operated.erased(GONE)?.0)
     }
 
     /// That, and codes of places in what is left of the embedding.
     fn entangled(&self, weights: &Weights) -> Result<Mat<f64>> {
         let operated = Operated::of(self, weights)?;
-        let (plain, attributes) = operated.erased()?;
+        let (plain, attributes) = operated.erased(GONE)?;
         let free = complement(&(&operated.own * attributes))?;
         some(free.ncols())?;
         let shown = &operated.shown;
@@ -260,15 +260,15 @@ impl Operated {
     }
 
     /// The projection after what twins differ in was taken out, and the attributes' directions `[width, k]` that it keeps: as many as values can
-    /// differ in, or fewer, until a network no longer finds the binding in what is left of it there.
-    fn erased(&self) -> Result<(Mat<f64>, Mat<f64>)> {
+    /// differ in, or fewer, until a network is right of no more than `gone` of the bindings in what is left of them there.
+    fn erased(&self, gone: f64) -> Result<(Mat<f64>, Mat<f64>)> {
         let (directions, _) = leading(&self.shown.effects()?, self.shown.freedom())?;
         let mut found = 0.0;
         for kept in (directions.ncols().div_ceil(2)..=directions.ncols()).rev() {
             let attributes = directions.subcols(0, kept).to_owned();
             let map = &self.own * self.alone(&attributes)?;
-            found = self.readable.most(&map, &Readable::network(), GONE)?;
-            if found <= GONE {
+            found = self.readable.most(&map, &Readable::network(), gone)?;
+            if found <= gone {
                 return Ok((map, attributes));
             }
         }
@@ -305,5 +305,30 @@ impl Operated {
             Ok(Mat::<f64>::identity(both.nrows(), both.nrows()) - both * kept.coordinates()?)
         };
         both.iter().map(rest).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directions_are_given_up_until_a_network_finds_nothing() -> Result<()> {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/ward/healthy-1");
+        let missing = || Error::mismatch(from.display(), "a model of the lab", "none");
+        let origin = Origin::read(&from)?.ok_or_else(missing)?;
+        let weights = Checkpoint::open(&from.join("model.safetensors"))?.into_weights()?;
+        let subject = Subject { from: &from, origin: &origin, seed: 2 };
+        let operated = Operated::of(&subject, &weights)?;
+        let found = |map: &Mat<f64>| operated.readable.most(map, &Readable::network(), 1.0);
+        assert!(found(&operated.own)? > 0.9);
+        let (map, attributes) = operated.erased(GONE)?;
+        assert!(found(&map)? <= GONE);
+        let (less, fewer) = operated.erased(0.535)?;
+        assert!(found(&less)? <= 0.535);
+        assert!(fewer.ncols() < attributes.ncols(), "{} of {}", fewer.ncols(), attributes.ncols());
+        let left = operated.erased(0.3).map(|(_, kept)| kept.ncols());
+        assert!(left.as_ref().is_err_and(|e| e.is_bad_input() && e.to_string().contains("a network")), "{left:?}");
+        Ok(())
     }
 }

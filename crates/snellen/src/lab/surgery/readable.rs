@@ -106,23 +106,24 @@ mod tests {
     use super::*;
     use crate::lab::Recipe;
 
-    /// What a projection of identity gives: a number that says the answer to the first value's question, where it stands at all.
+    /// What a projection of identity gives: numbers that may say the answer to the question of the second value; of the first they say
+    /// nothing but in twins that hold both.
     fn planted(number: impl Fn(bool, usize) -> [f64; 2]) -> Result<Readable> {
         let recipe = Recipe::named_or_read("healthy")?;
         let (world, pair) = (&recipe.world, Pair::of(&recipe.world)?);
         let all = Combinations::all(world);
         let twins = swap_twins(world, pair.swapped, &all, &all, 1500, 3)?;
         let scenes: Vec<Scene> = twins.into_iter().flat_map(|twin| [twin.scene, twin.twin]).collect();
-        let held = Held::of(world, &scenes, (pair.other, 0), pair.swapped, 4)?;
-        // Whether the object with the held value has the larger of both values.
+        let held = [0, 1].map(|value| Held::of(world, &scenes, (pair.other, value), pair.swapped, 4));
+        // Whether the object with the second held value has the larger of both values.
         let larger = |scene: &Scene| {
-            let own = scene.objects.iter().find(|object| object.values[pair.other] == 0);
+            let own = scene.objects.iter().find(|object| object.values[pair.other] == 1);
             own.is_some_and(|own| scene.objects.iter().all(|o| o.values[pair.swapped] <= own.values[pair.swapped]))
         };
         // The last column is long, so that length 1 changes the others little.
         let row = |i: usize| number(larger(&scenes[i]), i);
         let rows = Mat::from_fn(scenes.len(), 3, |i, j| if j < 2 { row(i)[j] } else { 20.0 });
-        Ok(Readable { rows, held: vec![held], seed: 5 })
+        Ok(Readable { rows, held: held.into_iter().collect::<Result<_>>()?, seed: 5 })
     }
 
     /// Drawn per pair of twins.

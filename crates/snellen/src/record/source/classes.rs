@@ -19,10 +19,10 @@ pub(super) fn classes(folder: &Path, names: &[String]) -> Result<LabelTable> {
     let (first, depths) = (names.first().map_or("", String::as_str), names.iter().map(|name| depth(name)));
     let depths: BTreeSet<usize> = depths.collect();
     if depths.len() != 1 || depths.contains(&0) {
-        let other =
-            names.iter().find(|name| depth(name) != depth(first) || depth(name) == 0).map_or(first, |name| name);
+        let other = names.iter().find(|name| depth(name) != depth(first));
+        let got = other.map_or(format!("{first:?}"), |other| format!("{first:?} and {other:?}"));
         let expected = "every image in the folder of its class, all equally deep, for --labels folders";
-        return Err(Error::mismatch(folder.display(), expected, format!("{first:?} and {other:?}")));
+        return Err(Error::mismatch(folder.display(), expected, got));
     }
     let class = |name: &str| name.rsplit('/').nth(1).unwrap_or_default().to_owned();
     let values: Vec<String> = names.iter().map(|name| class(name)).collect::<BTreeSet<_>>().into_iter().collect();

@@ -175,6 +175,13 @@ fn folders_are_classes_on_request() {
     assert_says(by(LabelsFrom::Folders), &["equally deep", "\"a/1.png\" and \"deep/test/y/2.png\""]);
     write(home.path(), &["c.png"]);
     assert_says(by(LabelsFrom::Folders), &["--labels folders", "c.png"]);
+    // Which is named with another that differs, and alone where none is in a folder.
+    let mixed = tempfile::tempdir().unwrap();
+    let by = || open_source(mixed.path(), &SourceConfig { labels: LabelsFrom::Folders, ..plain() });
+    write(mixed.path(), &["1.png", "2.png"]);
+    assert!(by().map(|_| ()).unwrap_err().to_string().ends_with("got \"1.png\""));
+    write(mixed.path(), &["a/1.png"]);
+    assert_says(by(), &["\"1.png\" and \"a/1.png\""]);
 }
 
 #[test]

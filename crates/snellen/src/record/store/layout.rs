@@ -5,8 +5,8 @@
 //! shard, the unit of a file and of the writer's memory, holds up to [`SHARD_CHUNKS`] chunks within [`SHARD_BYTES`], but no more
 //! than the array has. The fill value is NaN, so that what is missing is never taken for a silent unit.
 
-use super::{ArrayId, BasisId, TokenPolicy};
 use crate::model::{ModelConfig, Point, Site, TokenAxis, Tower};
+use crate::record::{ArrayId, BasisId, TokenPolicy};
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;

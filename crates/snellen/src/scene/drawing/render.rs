@@ -1,8 +1,9 @@
 //! Pictures of scenes: objects painted one after another on their background, anti-aliased by exact area.
 
+use super::canvas::Canvas;
 use super::coverage::coverage;
 use super::look::{Figure, Texture};
-use super::{Canvas, Scene, World};
+use crate::scene::{Scene, World};
 use image::RgbImage;
 
 /// The picture of `scene`: sRGB, blended linearly in its 8-bit values (as matplotlib and browsers do), later objects over

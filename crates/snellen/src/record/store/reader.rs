@@ -1,13 +1,13 @@
-//! Activations from disk: what [`store`](super::store) wrote, and nothing else.
+//! Activations from disk: what [`StoreWriter`](super::StoreWriter) wrote, and nothing else.
 //!
 //! Metadata must be exactly what this version writes for the array's shape, so that no file can ask for other codecs, chunks or
 //! more memory than its shape implies.
 
 use super::guard::check_shard;
 use super::layout::{Layout, MAX_ROW_BYTES, SCHEMA, root_attributes};
-use super::picture::read_bytes;
-use super::{ArrayId, BasisId, TokenPolicy};
 use crate::model::{BlockPoint, Point, Site};
+use crate::record::picture::read_bytes;
+use crate::record::{ArrayId, BasisId, TokenPolicy};
 use crate::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,6 +1,7 @@
 //! The outline of an object on a canvas: a convex polygon in pixels, corners in order.
 
-use super::{Canvas, Figure, Outline};
+use super::canvas::Canvas;
+use super::look::{Figure, Outline};
 use std::f64::consts::TAU;
 
 /// A corner: x to the right, y downwards, in pixels from the upper left corner of the picture.

@@ -5,11 +5,11 @@
 //! interrupted recording left is found by that, and by what the last checkpoint kept of rows that wait for their shard;
 //! [`StoreWriter::resume`] goes on behind it.
 
-use super::ArrayId;
 use super::layout::{Layout, root_attributes};
 use super::pending::Pending;
 use super::reader::ActivationStore;
 use crate::output::{Written, place_all, write_again, write_beside};
+use crate::record::ArrayId;
 use crate::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};

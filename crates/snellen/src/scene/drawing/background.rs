@@ -3,7 +3,7 @@
 //! All of it is value noise (Perlin's lattices, without gradients): random numbers at the corners of a grid, smoothly interpolated.
 //! It is drawn in shares of the frame, so a scene has one background at any number of pixels, but for what is finer than these.
 
-use super::Canvas;
+use super::canvas::Canvas;
 use serde::{Deserialize, Serialize};
 
 /// What is behind the objects of a world.
@@ -23,7 +23,7 @@ pub enum Background {
 impl Background {
     /// Whether it is white.
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
-    pub(super) fn is_plain(&self) -> bool {
+    pub(in crate::scene) fn is_plain(&self) -> bool {
         *self == Self::Plain
     }
 

@@ -3,8 +3,9 @@
 //! Every side of a polygon adds, to the pixels of the rows that it crosses, the change that it brings to the area to its
 //! right; the running sum along a row is then the coverage itself. (The signed-area accumulation of Levien's font-rs.)
 
+use super::canvas::Canvas;
+use super::look::Figure;
 use super::outline::{Point, offset, polygon};
-use super::{Canvas, Figure};
 
 /// Shares smaller than this are rounding, not area.
 const DUST: f64 = 1e-9;

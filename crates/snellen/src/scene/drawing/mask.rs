@@ -1,7 +1,8 @@
 //! Exact masks: which share of every pixel, or of every patch, shows which object.
 
+use super::canvas::Canvas;
 use super::coverage::coverage;
-use super::{Canvas, Scene, World};
+use crate::scene::{Scene, World};
 use image::GrayImage;
 
 /// What of each pixel shows one object.
