@@ -85,7 +85,7 @@ impl ExamConfig {
             images: None,
             labels: LabelsFrom::File,
             label_columns: Vec::new(),
-            scenes: 1000,
+            scenes: 500,
             twins: 300,
             repeats: 2,
             sites: vec!["blocks.*.mlp.hook_post".to_owned(), "image_embeds".to_owned()],

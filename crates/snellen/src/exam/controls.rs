@@ -1,10 +1,11 @@
 //! What stands beside a model where a reader reads it: raw pixels, and untrained models of its shape.
 
 use super::examinee::Examinee;
+use super::remembered::{Control, Remembered};
 use super::sitting::Sitting;
 use crate::Result;
 use crate::measure::Matrix;
-use crate::model::{Model, Untrained, UntrainedKind};
+use crate::model::{Untrained, UntrainedKind};
 use crate::scene::{Scene, render};
 use image::imageops::{FilterType, resize};
 use rayon::prelude::*;
@@ -13,11 +14,11 @@ use rayon::prelude::*;
 const PIXELS: u32 = 48;
 
 /// One untrained model of each kind, where they can be made.
-pub(super) fn untrained(examinee: &dyn Examinee, seed: u64) -> Result<Vec<(String, Model)>> {
+pub(super) fn untrained(examinee: &dyn Examinee, seed: u64) -> Result<Vec<Control>> {
     let Some(model) = examinee.model().filter(|model| model.can_be_untrained()) else { return Ok(Vec::new()) };
     let of = |kind: UntrainedKind| {
-        let control = model.untrained(Untrained { kind, seed })?;
-        Ok((format!("untrained ({})", kind.name()), control))
+        let model = model.untrained(Untrained { kind, seed })?;
+        Ok(Control { name: format!("untrained ({})", kind.name()), model, remembered: Remembered::new(seed) })
     };
     UntrainedKind::ALL.into_iter().map(of).collect()
 }

@@ -7,13 +7,14 @@ use super::partial::{Begun, Partial};
 use super::pictures::Pictures;
 use super::question::{Asked, Question};
 use super::questions::Recognition;
+use super::remembered::Remembered;
 use super::sitting::Sitting;
 use super::training::{Training, default_world};
-use super::verdict::diagnose;
+use super::verdict::{diagnose, unasked_bindings};
 use super::{findings, wording};
 use crate::engine::Level;
 use crate::intervene::trace::{picture, write_trace};
-use crate::intervene::write_cause;
+use crate::intervene::{Cost, write_cause};
 use crate::progress::{Progress, Stages};
 use crate::record::{FolderSource, ModelRecord, SourceConfig};
 use crate::report::verdict::Verdict;
@@ -162,9 +163,15 @@ impl<'a> Plan<'a> {
         let (asked, verdict) = self.ask(Some(work), stages)?;
         let model = self.examinee.model().filter(|_| config.units);
         let measured = model.map(|model| self.measure(model, work, stages)).transpose()?;
-        let cause = measured.as_ref().map(|measured| work.part("cause", || self.cause(measured, &at, stages)));
+        // Of bindings that can't be asked about there is no margin that an edit could move.
+        let unbound = verdict.as_ref().and_then(unasked_bindings);
+        let cause = measured.as_ref().map(|measured| match (unbound, config.cause) {
+            (Some(why), Some(config)) => Ok(Some(Cost::not_asked(why, config, Vec::new()))),
+            _ => work.part("cause", || self.cause(measured, &at, stages)),
+        });
         let cause = cause.transpose()?.flatten();
-        let maps = measured.as_ref().map(|measured| self.map(measured.model, stages)).transpose()?.flatten();
+        let mapped = measured.as_ref().filter(|_| unbound.is_none());
+        let maps = mapped.map(|measured| self.map(measured.model, stages)).transpose()?.flatten();
         let stage = stages.begin("report");
         let (mut report, mut gallery) = self.illustrate(name, &asked, measured)?;
         if let Some(verdict) = &verdict {
@@ -197,7 +204,7 @@ impl<'a> Plan<'a> {
         Canvas::plain(self.examinee.side(), self.examinee.side())
     }
 
-    fn sitting<'b>(&'b self, progress: &'b dyn Progress) -> Sitting<'b> {
+    fn sitting<'b>(&'b self, remembered: &'b Remembered, progress: &'b dyn Progress) -> Sitting<'b> {
         Sitting {
             examinee: self.examinee,
             world: &self.world,
@@ -208,6 +215,7 @@ impl<'a> Plan<'a> {
             twins: self.config.twins,
             seed: self.config.seed,
             confidence: self.config.confidence,
+            remembered,
             progress,
         }
     }
@@ -254,12 +262,12 @@ impl<'a> Plan<'a> {
     }
 
     fn ask(&self, work: Option<&Partial>, stages: &dyn Stages) -> Result<(Answered, Option<Verdict>)> {
-        let mut answered = Answered::new();
+        let (mut answered, remembered) = (Answered::new(), Remembered::new(self.config.seed));
         for question in &self.config.questions {
             let why = self.left_out(*question);
             let progress: Box<dyn Progress + '_> =
                 if why.is_some() { Box::new(()) } else { stages.begin(question.title()) };
-            let sitting = self.sitting(progress.as_ref());
+            let sitting = self.sitting(&remembered, progress.as_ref());
             let asked = match (why, work) {
                 (Some(why), _) => Asked::left_out(why),
                 (None, Some(work)) => work.part(&format!("question-{}", question.id()), || question.ask(&sitting))?,
@@ -273,7 +281,7 @@ impl<'a> Plan<'a> {
             return Ok((answered, None));
         };
         let progress = stages.begin("reading both sides");
-        let sitting = self.sitting(progress.as_ref());
+        let sitting = self.sitting(&remembered, progress.as_ref());
         let recognition = answered.iter().find(|(_, card)| card.id == Recognition.id()).map(|(asked, _)| asked);
         let diagnosed = || match recognition {
             Some(recognition) => diagnose(&sitting, recognition, shows),

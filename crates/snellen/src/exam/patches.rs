@@ -113,7 +113,11 @@ impl Shown {
         let some = LAYERS.min(all.len());
         let site = |k: usize| all[((k + 1) * all.len()).div_ceil(some) - 1];
         let mut found: Vec<(Site, Vec<f32>)> = (0..some).map(|k| (site(k), Vec::new())).collect();
-        for (pictures, looked_at) in pictures.chunks(BATCH).zip(self.looked_at.chunks(BATCH)) {
+        // Of pictures that are all the same, as plain ones without objects are, one is shown.
+        let alike = pictures.windows(2).all(|pair| pair[0] == pair[1]);
+        let (shown, scenes) =
+            if alike { (pictures.len().min(1), pictures.len().max(1)) } else { (pictures.len(), BATCH) };
+        for (pictures, looked_at) in pictures[..shown].chunks(BATCH).zip(self.looked_at.chunks(scenes)) {
             if sitting.progress.is_cancelled() {
                 return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
             }
@@ -163,7 +167,7 @@ impl Shown {
 /// Keeps patches as they pass.
 struct Patches<'a> {
     found: &'a mut [(Site, Vec<f32>)],
-    /// Of each image of the batch.
+    /// Of each image of the batch, or of each scene that shows the same one.
     looked_at: &'a [Vec<usize>],
     /// The first token that is a patch.
     first: usize,
@@ -178,7 +182,7 @@ impl Hook for Patches<'_> {
         let Some((_, rows)) = self.found.iter_mut().find(|(own, _)| *own == site) else { return Ok(()) };
         let (images, tokens) = (x.shape[0], x.shape[1]);
         let width = x.data.len() / (images * tokens);
-        for (image, looked_at) in x.data.chunks(tokens * width).zip(self.looked_at) {
+        for (image, looked_at) in x.data.chunks(tokens * width).cycle().zip(self.looked_at) {
             looked_at.iter().for_each(|p| rows.extend(&image[(self.first + p) * width..][..width]));
         }
         Ok(())

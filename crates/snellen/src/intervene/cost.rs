@@ -82,7 +82,8 @@ pub struct Cost {
 }
 
 impl Cost {
-    fn not_asked(why: &str, config: CostConfig, left_out: Vec<String>) -> Self {
+    /// That it was not asked, and `why`.
+    pub fn not_asked(why: &str, config: CostConfig, left_out: Vec<String>) -> Self {
         Self {
             answer: CostAnswer::NotAsked,
             sentence: format!("Whether superposition costs was not asked: {why}."),

@@ -5,7 +5,7 @@ use super::state::State;
 use super::{Operation, Recipe, batch, init, step, vocabulary};
 use crate::engine::{Memory, Precision};
 use crate::exam::questions::{Binding, Recognition};
-use crate::exam::{Question, Sitting, Training};
+use crate::exam::{Question, Remembered, Sitting, Training};
 use crate::measure::Confidence;
 use crate::model::checkpoint;
 use crate::model::{Model, ModelConfig, Preprocessing, Tokenizer, Towers};
@@ -302,6 +302,8 @@ impl<'a> Run<'a> {
     fn evaluate(&self, loss: f64) -> Result<Evaluation> {
         let model = self.model()?;
         let templates: Vec<&str> = self.recipe.scenes.templates.iter().map(String::as_str).collect();
+        // Scenes of another stream than training's, the same at every evaluation.
+        let seed = self.seed ^ 0x5eed;
         let sitting = Sitting {
             examinee: &model,
             world: &self.recipe.world,
@@ -310,9 +312,9 @@ impl<'a> Run<'a> {
             seen: Some(&self.seen),
             repeats: 1,
             twins: 200,
-            // Scenes of another stream than training's, the same at every evaluation.
-            seed: self.seed ^ 0x5eed,
+            seed,
             confidence: Confidence::new(0.95)?,
+            remembered: &Remembered::new(seed),
             progress: &(),
         };
         let mut rates = Vec::new();

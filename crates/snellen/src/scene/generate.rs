@@ -202,7 +202,7 @@ pub fn random(world: &World, combinations: &Combinations, objects: usize, rng: &
 
 /// `count` scenes in which concepts do not go together: beside the number of objects, what one object is says nothing of the others, but
 /// that no two are at one place. Single objects are a full grid of combinations and places, each as often as the others, as
-/// far as a fifth of the scenes goes; the others cycle through two objects and more.
+/// far as a fifth of the scenes goes; the others cycle through two objects and more. A grid that is shown whole is that of [`factorial`].
 ///
 /// Units are measured on these: where values exclude each other, a unit of one has an effect for every other by design.
 ///
@@ -216,9 +216,9 @@ pub fn independent(world: &World, most: usize, count: usize, seed: u64) -> Resul
     let whole = if grid > single { single } else { single / grid * grid };
     let scene = |i: usize| {
         // A grid that is too large is seen in part: in steps that share no divisor with it, so that all values come.
-        let step = if grid > single { coprime(grid) } else { 1 };
+        let at = if grid > single { i * coprime(grid) % grid } else { i };
         if i < whole {
-            return Ok(factorial_scene(world, &combinations, i * step % grid, seed.wrapping_add((i / grid) as u64)));
+            return Ok(factorial_scene(world, &combinations, at, seed));
         }
         let objects = if most < 2 { 1 } else { 2 + (i - whole) % (most - 1) };
         random(world, &combinations, objects, &mut random::stream(seed, "independent", i as u64))

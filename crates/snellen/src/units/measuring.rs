@@ -125,7 +125,7 @@ impl<'a> Measuring<'a> {
             terms: self.terms.as_ref(),
             superposition: self.superposition.as_ref(),
             second: self.second.as_ref(),
-            pairs: sink.keeps(),
+            tables: sink.keeps(),
         };
         let Seen { encodings: Encodings { cells, summary }, units, geometry, ms_by_chance } =
             against.pass(values, progress)?;

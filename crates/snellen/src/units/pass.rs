@@ -21,8 +21,8 @@ pub(super) struct Against<'a> {
     /// `None` of too few images.
     pub(super) superposition: Option<&'a Superposition>,
     pub(super) second: Option<&'a SecondEncoder>,
-    /// Whether pairs of concepts are looked at.
-    pub(super) pairs: bool,
+    /// Whether there will be tables: of what only they hold, pairs of concepts among it, nothing is measured where not.
+    pub(super) tables: bool,
 }
 
 /// What a pass says of a site.
@@ -41,10 +41,10 @@ impl Against<'_> {
     /// # Errors
     /// The first error among the blocks; [`Error::Interrupted`](crate::Error::Interrupted) between two measures of one.
     pub(super) fn pass(self, values: &Array<'_>, progress: &dyn Progress) -> Result<Seen> {
-        let Self { criterion, design, terms, superposition, second, pairs } = self;
-        let mut scoring = Scoring::new(design, criterion)?;
+        let Self { criterion, design, terms, superposition, second, tables } = self;
+        let mut scoring = Scoring::new(design, criterion, tables)?;
         let mut fits = terms.map(Fits::new);
-        let mut products = superposition.map(|of| of.site(values.units(), pairs));
+        let mut products = superposition.map(|of| of.site(values.units(), tables));
         let (mut entropies, mut scores, mut ms_by_chance) = (Vec::new(), Vec::new(), None);
         for block in values.blocks(progress) {
             let block = block?;
@@ -52,7 +52,7 @@ impl Against<'_> {
             if let Some(fits) = &mut fits {
                 Array::go_on(progress)?;
                 fits.add(&block)?;
-                entropies.extend(top_entropies(&block, design));
+                entropies.extend(if tables { top_entropies(&block, design) } else { vec![None; block.units()] });
                 if let Some(second) = second {
                     let of_block = second.scores(&block)?;
                     scores.extend(of_block.units);

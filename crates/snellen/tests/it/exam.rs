@@ -4,9 +4,8 @@ use crate::lab::recipe;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 use snellen::exam::questions::Recognition;
-
-use snellen::exam::{Cache, ExamConfig, Question, Sitting, examine};
-use snellen::intervene::CostConfig;
+use snellen::exam::{Cache, ExamConfig, Question, Remembered, Shows, Sitting, examine};
+use snellen::intervene::{CostAnswer, CostConfig};
 use snellen::lab::{Origin, TrainConfig, train};
 use snellen::measure::Confidence;
 use snellen::model::{Model, Untrained, UntrainedKind};
@@ -275,6 +274,7 @@ fn how_near_a_value_comes_to_another_is_a_difference_of_cosines() {
         twins: 1,
         seed: 0,
         confidence: Confidence::new(0.95).unwrap(),
+        remembered: &Remembered::new(0),
         progress: &(),
     };
     let near = Recognition.ask(&sitting).unwrap().nearness;
@@ -348,4 +348,23 @@ fn an_existing_folder_is_left_alone() {
     std::fs::write(out.join("mine"), "mine").unwrap();
     assert!(examine(&model, "untrained", None, &config(), &out, &()).unwrap_err().is_bad_input());
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
+}
+
+#[test]
+fn where_attributes_fail_no_cause_of_bindings_is_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let model = untrained(&home.path().join("model"));
+    let shows = Some(Shows { single: 120, twins: 60, most: 120 });
+    let held = |out: &str, verdict: Option<Shows>| {
+        let config = ExamConfig { verdict, questions: vec![&Recognition], controls: 0, ..config() };
+        let out = home.path().join(out);
+        let report = examine(&model, "untrained", None, &config, &out, &()).unwrap();
+        (report.cause.unwrap(), ["trace.parquet", "cause.parquet"].map(|file| out.join(file).exists()))
+    };
+    let (cause, files) = held("judged", shows);
+    assert_eq!((cause.answer, files), (CostAnswer::NotAsked, [false, true]));
+    assert!(cause.sentence.contains("fail") && cause.effects.is_empty(), "{}", cause.sentence);
+    // Where nothing says that attributes fail, it is asked.
+    let (cause, files) = held("not judged", None);
+    assert!(!cause.sentence.contains("fail") && files == [true, true], "{cause:?}");
 }

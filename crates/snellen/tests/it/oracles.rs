@@ -5,10 +5,12 @@
 
 use image::RgbImage;
 use snellen::Result;
-use snellen::exam::{ExamConfig, Examinee, Training, examine, questions};
+use snellen::exam::{ExamConfig, Examinee, Shows, Training, examine, questions};
 use snellen::measure::Matrix;
 use snellen::report::Report;
 use snellen::scene::{Canvas, Combinations, Look, Object, Scene, World, WorldValue, render};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 /// The factors of the toy world, by index.
 const SHAPE: usize = 0;
@@ -440,4 +442,49 @@ fn embeddings_that_are_no_directions_are_refused_by_number() {
     let refused = examine(&Long, "long", None, &config, &folder.path().join("out"), &()).unwrap_err().to_string();
     assert!(refused.contains("embedding of image 0 of the exam: expected length 1, got 1.08"), "{refused}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn nothing_is_shown_twice() {
+    struct Once {
+        oracle: Oracle,
+        shown: Mutex<BTreeSet<Vec<u8>>>,
+        images: Mutex<usize>,
+    }
+    impl Once {
+        fn note(&self, content: impl Iterator<Item = Vec<u8>>) {
+            let mut shown = self.shown.lock().unwrap();
+            content.for_each(|content| assert!(shown.insert(content), "shown twice"));
+        }
+    }
+    impl Examinee for Once {
+        fn side(&self) -> u32 {
+            SIDE
+        }
+        fn images(&self, images: &[RgbImage]) -> Result<Matrix> {
+            assert!(images.len() <= 64);
+            *self.images.lock().unwrap() += images.len();
+            self.note(images.iter().map(|image| blake3::hash(image.as_raw()).as_bytes().to_vec()));
+            self.oracle.images(images)
+        }
+        fn texts(&self, texts: &[String]) -> Result<Matrix> {
+            self.note(texts.iter().map(|text| text.as_bytes().to_vec()));
+            self.oracle.texts(texts)
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let quick = ExamConfig { world: Some(World::toy()), ..ExamConfig::quick(5).unwrap() };
+    let held = |examinee: &dyn Examinee, verdict: Option<Shows>, out: &str| {
+        let config = ExamConfig { verdict, ..quick.clone() };
+        examine(examinee, "once", None, &config, &folder.path().join(out), &()).unwrap()
+    };
+    let once = || Once { oracle: Oracle::new(bound), shown: Mutex::default(), images: Mutex::default() };
+    let report = held(&once(), quick.verdict, "judged");
+    assert!(report.verdict.is_some() && report.questions.iter().any(|card| card.id == "paraphrase"));
+    let alone = once();
+    assert_eq!(held(&alone, None, "alone").questions, report.questions);
+    // Questions share pictures.
+    let asked: usize = report.questions.iter().map(|card| card.images).sum();
+    let shown = *alone.images.lock().unwrap();
+    assert!(shown < asked * 3 / 4, "{shown} of {asked}");
 }

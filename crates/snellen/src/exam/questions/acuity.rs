@@ -5,14 +5,13 @@ use crate::exam::classes::Classes;
 use crate::exam::question::{Asked, Question};
 use crate::exam::sentences::{above, percent};
 use crate::exam::sitting::Sitting;
-use crate::random;
 use crate::report::{NamedNumber, NamedRate, QuestionCard};
 use crate::scene::{Scene, World, generate};
 
 /// Sizes that are shown: each is that of the world over another power of the square root of 2.
 const SIZES: usize = 7;
-/// Images of each size, or as many as there are combinations, where these are more.
-const IMAGES: usize = 120;
+/// Images of each size for every repeat that was asked for, or as many as there are combinations, where these are more.
+const IMAGES: usize = 45;
 /// Objects below this are not drawn, in pixels.
 const SMALLEST: f64 = 2.0;
 /// The share of what is right of the largest that still counts as recognising.
@@ -56,7 +55,7 @@ impl Question for Acuity {
             if side < SMALLEST || world.check().is_err() {
                 break;
             }
-            let scenes = shown(&world, &classes, random::seed(sitting.seed, "acuity", k as u64))?;
+            let scenes = shown(&world, &classes, sitting)?;
             let images = sitting.images(&scenes.iter().collect::<Vec<_>>())?;
             let title = match patch {
                 Some(patch) => format!("{side:.0} pixels ({:.1} patches)", side / patch),
@@ -121,10 +120,10 @@ impl Question for Acuity {
 }
 
 /// Every combination equally often, at places in turn.
-fn shown(world: &World, classes: &Classes, seed: u64) -> Result<Vec<Scene>> {
+fn shown(world: &World, classes: &Classes, sitting: &Sitting<'_>) -> Result<Vec<Scene>> {
     let combinations = classes.known.as_slice().len();
-    let each = (IMAGES / combinations).max(1);
-    let mut all = generate::factorial(world, &classes.known, each, seed)?;
+    let each = (IMAGES * sitting.repeats / combinations).max(1);
+    let mut all = generate::factorial(world, &classes.known, each, sitting.remembered.seed)?;
     let places = all.len() / (each * combinations);
     // Repeat, combination, place: of each repeat and combination one place.
     let kept = (0..each * combinations).map(|k| k * places + (k / combinations + k % combinations) % places);

@@ -1,6 +1,6 @@
 //! Whether an edit of an object moves the image embedding by the same vector whatever else stands there (METHODS.md, additive objects).
 
-use crate::exam::controls::{pixels, untrained};
+use crate::exam::controls::pixels;
 use crate::exam::question::{Answer, Asked, Question};
 use crate::exam::sentences::{list, word};
 use crate::exam::sitting::Sitting;
@@ -14,7 +14,7 @@ use crate::{Error, Result, random};
 /// Scenes that are edited, at most.
 const SCENES: usize = 40;
 /// Of the twins that were asked for, one scene for so many.
-const TWINS: usize = 10;
+const TWINS: usize = 15;
 /// The fewest.
 const FEWEST: usize = 12;
 /// Objects that are added, at most.
@@ -72,7 +72,7 @@ impl Question for Additive {
             }
             Err(other) => return Err(other),
         };
-        let controls = untrained(sitting.examinee, seed)?;
+        let controls = sitting.controls()?;
         for edit in edits {
             let scenes: Vec<Scene> = edit.families.concat();
             let refs: Vec<&Scene> = scenes.iter().collect();
@@ -84,8 +84,8 @@ impl Question for Additive {
             let images = sitting.images(&refs)?;
             let own = of("embedding", &images)?.1;
             let mut beside = vec![of("raw pixels", &pixels(sitting, &scenes)?)?];
-            for (name, model) in &controls {
-                beside.push(of(name, &Sitting { examinee: model, ..*sitting }.images(&refs)?)?);
+            for control in controls {
+                beside.push(of(&control.name, &sitting.of(control).images(&refs)?)?);
             }
             let values = edit.families[0].len();
             if edit.name != "added" && values > 2 {

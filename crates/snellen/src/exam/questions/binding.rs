@@ -7,9 +7,9 @@ use crate::exam::sitting::Sitting;
 use crate::measure::Confidence;
 use crate::measure::proportion::Difference;
 use crate::report::{Contrast, NamedNumber, QuestionCard};
+use crate::scene::Scene;
 use crate::scene::caption::{Wording, caption};
-use crate::scene::generate::{SwapTwin, swap_twins};
-use crate::scene::{Combinations, Scene};
+use crate::scene::generate::SwapTwin;
 use crate::{Result, random};
 use rand::RngExt;
 
@@ -62,14 +62,13 @@ impl Question for Binding {
 
     fn ask(&self, sitting: &Sitting<'_>) -> Result<Asked> {
         let world = sitting.world;
-        let all = Combinations::all(world);
         if world.said().len() < 2 {
             // With one thing said of each object, exchanged captions say the same.
             return Ok(Asked { group: 2, ..Asked::default() });
         }
         let swapped = world.swapped_factor().unwrap_or_default();
         // Everyone is shown the same twins: what training showed only splits the answers.
-        let twins = swap_twins(world, swapped, &all, &all, sitting.twins, sitting.seed)?;
+        let twins = sitting.any_twins(swapped, sitting.twins)?;
         let replaceable = replaceable(sitting);
         let shown = show(sitting, swapped, &twins, &replaceable)?;
         let known = |twin: &SwapTwin| {

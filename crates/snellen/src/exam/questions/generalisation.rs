@@ -1,6 +1,6 @@
 //! Whether what a linear reader finds in the image embedding holds for combinations that it was not taught (METHODS.md, generalisation).
 
-use crate::exam::controls::{pixels, untrained};
+use crate::exam::controls::pixels;
 use crate::exam::question::{Answer, Asked, Question};
 use crate::exam::sentences::{list, word};
 use crate::exam::sitting::Sitting;
@@ -8,7 +8,6 @@ use crate::measure::proportion::Difference;
 use crate::measure::{Confidence, Matrix};
 use crate::readers::{Ladder, Prepared, Reader, Split, Task, curves, paired, paired_mean};
 use crate::report::{Contrast, Grid, GridCell, NamedNumber, QuestionCard};
-use crate::scene::generate::independent;
 use crate::scene::{Combinations, Scene};
 use crate::{Result, random};
 use std::collections::BTreeMap;
@@ -73,12 +72,12 @@ impl Question for Generalisation {
             return Ok(Asked::left_out("captions say fewer than two attributes with two values or more"));
         }
         let seed = random::seed(sitting.seed, "generalisation", 0);
-        let scenes = independent(&world.repeating(), 1, SCENES, seed)?;
+        let scenes = sitting.singles(SCENES)?;
         let refs: Vec<&Scene> = scenes.iter().collect();
         let mut matrices = vec![("embedding".to_owned(), sitting.images(&refs)?)];
         matrices.push(("raw pixels".to_owned(), pixels(sitting, &scenes)?));
-        for (name, model) in untrained(sitting.examinee, seed)? {
-            matrices.push((name, Sitting { examinee: &model, ..*sitting }.images(&refs)?));
+        for control in sitting.controls()? {
+            matrices.push((control.name.clone(), sitting.of(control).images(&refs)?));
         }
         let prepared = matrices.iter().map(|(name, matrix)| Prepared::new(name, matrix));
         let prepared: Vec<Prepared<'_>> = prepared.collect::<Result<_>>()?;

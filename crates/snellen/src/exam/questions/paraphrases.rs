@@ -10,10 +10,10 @@ use crate::measure::{Confidence, Matrix};
 use crate::readers::paired;
 use crate::report::{Contrast, NamedRate, QuestionCard};
 use crate::scene::caption::Phrase;
-use crate::scene::generate::{self, SwapTwin, swap_twins};
+use crate::scene::generate::{self, SwapTwin};
 use crate::scene::paraphrase::Paraphrase;
 use crate::scene::{Combinations, Scene, World};
-use crate::{Error, Result, random};
+use crate::{Error, Result};
 
 /// Swap twins that are asked in every wording, at most.
 const TWINS: usize = 150;
@@ -58,7 +58,7 @@ impl Question for Paraphrases {
         let world = sitting.world;
         let mut asked = Asked { group: 1, left_out_parts: refused, ..Asked::default() };
         let every = Combinations::all(world);
-        let scenes = generate::factorial(world, &every, 1, sitting.seed)?;
+        let scenes = generate::factorial(world, &every, 1, sitting.remembered.seed)?;
         let images = sitting.images(&scenes.iter().collect::<Vec<_>>())?;
         let named = |wording: &Paraphrase| -> Result<Vec<Answer>> {
             let classes = Classes::worded(sitting, &|phrase| vec![wording.say(phrase)])?;
@@ -188,11 +188,10 @@ fn largest(
 
 /// Swap twins in every wording; a world in which none can be made is not asked.
 fn swaps(sitting: &Sitting<'_>, wordings: &[Paraphrase], asked: &mut Asked) -> Result<()> {
-    let (world, every) = (sitting.world, Combinations::all(sitting.world));
+    let world = sitting.world;
     let swapped = world.swapped_factor().unwrap_or_default();
     let count = sitting.twins.min(TWINS);
-    let seed = random::seed(sitting.seed, "paraphrases", 0);
-    let twins = match swap_twins(world, swapped, &every, &every, count, seed) {
+    let twins = match sitting.any_twins(swapped, count) {
         Ok(twins) => twins,
         Err(Error::Mismatch { expected, got, .. }) => {
             asked.left_out_parts.push(format!("exchanged captions: no twins ({expected}, got {got})"));

@@ -1,6 +1,5 @@
 //! Pictures of the user's own, as far as their labels and captions go (METHODS.md, own pictures).
 
-use crate::exam::controls::untrained;
 use crate::exam::pictures::Pictures;
 use crate::exam::question::{Answer, Asked, Decision, Question};
 use crate::exam::scores::{class_embeddings, cosine, decided, outcome, winners};
@@ -89,8 +88,9 @@ impl Question for OwnPictures {
         let mut asked = Asked { group: 1, pictures: shown.rows.len(), ..Asked::default() };
         let seed = random::seed(sitting.seed, "own pictures", 0);
         let mut beside = vec![("raw pixels".to_owned(), pixels(pictures, sitting, &shown.rows)?)];
-        for (name, model) in untrained(sitting.examinee, seed)? {
-            beside.push((name, of_model(pictures, &model, sitting, &shown.rows)?));
+        for control in sitting.controls()? {
+            let embeddings = of_model(pictures, &control.model, &sitting.of(control), &shown.rows)?;
+            beside.push((control.name.clone(), embeddings));
         }
         let texts = sitting.examinee.has_texts();
         if !texts {

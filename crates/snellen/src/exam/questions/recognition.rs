@@ -45,7 +45,7 @@ impl Question for Recognition {
         let classes = Classes::of(sitting)?;
         let (factors, known) = (classes.known.factors(), classes.known.as_slice());
         let anywhere = if world.places().is_none() { ANYWHERE } else { 1 };
-        let scenes = generate::factorial(world, &classes.known, anywhere * sitting.repeats, sitting.seed)?;
+        let scenes = generate::factorial(world, &classes.known, anywhere * sitting.repeats, sitting.remembered.seed)?;
         let images = sitting.images(&scenes.iter().collect::<Vec<_>>())?;
         let chosen = classes.chosen(&scenes, &images);
         let (shown, class) = (&chosen.shown, |values: &[u32]| classes.class(values));

@@ -1,6 +1,5 @@
 //! Whether patches of one object resemble each other more than patches of two (METHODS.md, patches of one object).
 
-use crate::exam::controls::untrained;
 use crate::exam::patches::{Seen, Shown, owners};
 use crate::exam::question::{Answer, Asked, Question};
 use crate::exam::sentences::percent;
@@ -65,7 +64,7 @@ impl Question for SameObject {
             let why = format!("{rows} x {columns} patches are too few for two objects of two patches");
             return Ok(Asked::left_out(&why));
         };
-        let controls = untrained(sitting.examinee, seed)?;
+        let controls = sitting.controls()?;
         let mut asked = Asked { group: 1, ..Asked::default() };
         for kind in ["alike", "unlike"] {
             let scenes = match drawn(kind, &world, count, seed) {
@@ -86,8 +85,9 @@ impl Question for SameObject {
             let own = shown.seen(model, &shown.pictures, sitting)?;
             let pixels = shown.pixels(model, rows, columns)?;
             let mut beside = vec![("raw pixels", Beside::Every(pixels))];
-            for (name, control) in &controls {
-                beside.push((name.as_str(), Beside::Layers(shown.seen(control, &shown.pictures, sitting)?)));
+            for control in controls {
+                let seen = shown.seen(&control.model, &shown.pictures, sitting)?;
+                beside.push((control.name.as_str(), Beside::Layers(seen)));
             }
             let empty = shown.seen(model, &shown.empty, sitting)?;
             beside.push(("the picture without objects", Beside::Layers(empty)));

@@ -15,7 +15,6 @@ use crate::measure::proportion::Proportion;
 use crate::readers::alignment::{Alignment, Teaching, Twins, align};
 use crate::readers::{Split, Task, scene_splits};
 use crate::report::verdict::{ContentKind, LayerReading, VerdictRow};
-use crate::scene::generate::swap_twins;
 use crate::scene::{Combinations, Scene};
 use crate::{Error, Result};
 
@@ -59,7 +58,8 @@ impl Chart<'_> {
         let content = format!("{} x {}", world.factors[f].name, world.factors[g].name);
         let unasked = |why: &str| Ok(row(content.clone(), ContentKind::Binding, Links::not_asked(why), Vec::new()));
         if !failed.is_empty() {
-            return unasked(&format!("{} fails by itself", failed.join(" and ")));
+            let fails = if failed.len() == 1 { "fails by itself" } else { "fail by themselves" };
+            return unasked(&format!("{} {fails}", failed.join(" and ")));
         }
         let matched = match self.exchanged(g) {
             Err(Error::Mismatch { place, expected, got }) => {
@@ -83,7 +83,7 @@ impl Chart<'_> {
     fn exchanged(&self, g: usize) -> Result<Matched> {
         let sitting = self.sitting;
         let all = Combinations::all(sitting.world);
-        let twins = swap_twins(sitting.world, g, &all, &all, self.shows.twins, sitting.seed)?;
+        let twins = sitting.any_twins(g, self.shows.twins)?;
         let shown = Shown::of(sitting, twins.into_iter().flat_map(|twin| [twin.scene, twin.twin]).collect(), 2)?;
         let knows = |i: usize| shown.scenes[i].objects.iter().all(|o| self.knows.knows(&o.combination(all.factors())));
         let kept: Vec<bool> = (0..shown.scenes.len()).map(|i| knows(i) && knows(i ^ 1)).collect();
@@ -125,19 +125,19 @@ impl Chart<'_> {
         }
         let all_drawn = |scenes: &[Scene], count: usize| scenes.len() < 2 * count;
         let mut last = all_drawn(&scenes, count);
-        let asked = self.ask(&anchor, scenes)?;
+        let asked = self.ask(&anchor, Shown::by_layer(sitting, scenes, 2)?)?;
         let reading = self.reading(ContentKind::Binding, &asked.task, &asked.splits);
-        let beside = asked.shown.beside(sitting, &self.controls)?;
+        let beside = asked.shown.beside(sitting)?;
         let contained = reading.contained(&asked.shown.pictures)?;
         let (image, of_image) = reading.accessible(&asked.shown.pictures, &beside.pictures)?;
         let (text, of_text) = reading.accessible(&asked.shown.texts, &beside.texts)?;
-        let layers = layers(&reading, &beside.layers)?;
+        let layers = layers(&reading, &asked.shown.layers)?;
         let mut found = Readings { contained, image, text };
         while !(last || matched.is_yes() || found.tell()) && count < self.shows.most {
             count = (MORE * count).min(self.shows.most);
             let scenes = draw(count)?;
             last = all_drawn(&scenes, count);
-            let asked = self.ask(&anchor, scenes)?;
+            let asked = self.ask(&anchor, Shown::of(sitting, scenes, 2)?)?;
             let reading = self.reading(ContentKind::Binding, &asked.task, &asked.splits);
             found.contained = reading.contained(&asked.shown.pictures)?;
             found.image = reading.found(&asked.shown.pictures)?;
@@ -147,8 +147,7 @@ impl Chart<'_> {
         Ok(Found { contained: found.contained, image, text, layers })
     }
 
-    fn ask(&self, anchor: &Anchor, scenes: Vec<Scene>) -> Result<Asked> {
-        let shown = Shown::of(self.sitting, scenes, 2)?;
+    fn ask(&self, anchor: &Anchor, shown: Shown) -> Result<Asked> {
         let task = anchor.task(self.sitting, &shown.scenes)?;
         let splits = scene_splits(&task, FOLDS, self.sitting.seed)?;
         Ok(Asked { shown, task, splits })

@@ -13,16 +13,14 @@ mod margins;
 mod named;
 mod shown;
 
-use super::controls::untrained;
 use super::interaction::{Interaction, by_combination, interaction};
 use super::question::Asked;
 use super::sitting::Sitting;
 use crate::measure::Matrix;
 use crate::measure::proportion::Proportion;
-use crate::model::{Model, Site};
+use crate::model::Site;
 use crate::readers::{Split, Task, scene_splits};
 use crate::report::verdict::{CellAnswer, ContentKind, Failure, LayerReading, Verdict, VerdictRow};
-use crate::scene::generate::independent;
 use crate::scene::{Combination, Combinations};
 use crate::{Result, random};
 use cells::{Reading, lost, uneven};
@@ -54,8 +52,7 @@ pub(super) fn diagnose(sitting: &Sitting<'_>, recognition: &Asked, shows: Shows)
     let seed = random::seed(sitting.seed, "verdict", 0);
     let sitting = &Sitting { seed, ..*sitting };
     let said = sitting.world.said();
-    let controls = untrained(sitting.examinee, seed)?;
-    let chart = Chart { sitting, recognition, knows: Knows::of(sitting, recognition), shows, controls };
+    let chart = Chart { sitting, recognition, knows: Knows::of(sitting, recognition), shows };
     let mut rows = chart.attributes(&said)?;
     for (k, &f) in said.iter().enumerate() {
         for &g in &said[k + 1..] {
@@ -73,13 +70,19 @@ pub(super) fn diagnose(sitting: &Sitting<'_>, recognition: &Asked, shows: Shows)
     Ok(Verdict { rows, failure, sentence })
 }
 
+/// Why no binding of `verdict` was asked about; `None` where one was, or there is none.
+pub(super) fn unasked_bindings(verdict: &Verdict) -> Option<&str> {
+    let mut bindings = verdict.rows.iter().filter(|row| row.kind == ContentKind::Binding).peekable();
+    let first = *bindings.peek()?;
+    bindings.all(|row| row.cells.matched.answer == CellAnswer::NotAsked).then_some(&first.cells.matched.why)
+}
+
 /// What all rows are made with.
 struct Chart<'a> {
     sitting: &'a Sitting<'a>,
     recognition: &'a Asked,
     knows: Knows,
     shows: Shows,
-    controls: Vec<(String, Model)>,
 }
 
 /// Which combinations the examinee knows.
@@ -142,9 +145,8 @@ impl Chart<'_> {
 
     fn attributes(&self, said: &[usize]) -> Result<Vec<VerdictRow>> {
         let world = self.sitting.world;
-        let scenes = independent(&world.repeating(), 1, self.shows.single, self.sitting.seed)?;
-        let shown = Shown::of(self.sitting, scenes, 1)?;
-        let beside = shown.beside(self.sitting, &self.controls)?;
+        let shown = Shown::by_layer(self.sitting, self.sitting.singles(self.shows.single)?, 1)?;
+        let beside = shown.beside(self.sitting)?;
         let all = Combinations::all(world);
         let combination = |i: usize| shown.scenes[i].objects[0].combination(all.factors());
         let kept: Vec<bool> = (0..shown.scenes.len()).map(|i| self.knows.knows(&combination(i))).collect();
@@ -167,7 +169,7 @@ impl Chart<'_> {
             matched: self.recognised(&factor.name)?,
             new_combinations: self.carried_over(k, &factor.name)?,
         };
-        Ok(row(factor.name.clone(), ContentKind::Attribute, links, layers(&reading, &beside.layers)?))
+        Ok(row(factor.name.clone(), ContentKind::Attribute, links, layers(&reading, &shown.layers)?))
     }
 
     /// Zero-shot accuracy on the combinations that it knows.

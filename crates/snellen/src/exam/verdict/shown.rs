@@ -18,16 +18,16 @@ pub(super) struct Shown {
     pub(super) pictures: Matrix,
     pub(super) texts: Matrix,
     captions: Vec<String>,
+    /// By layer, where that was asked: the mean of its tokens.
+    pub(super) layers: Vec<(Site, Matrix)>,
 }
 
-/// The same scenes as controls have them, and by layer.
+/// The same scenes as controls have them.
 pub(super) struct Beside {
     /// Raw pixels, and embeddings of untrained models.
     pub(super) pictures: Vec<(String, Matrix)>,
     /// Which words are there, and embeddings of untrained models.
     pub(super) texts: Vec<(String, Matrix)>,
-    /// By layer: the mean of its tokens.
-    pub(super) layers: Vec<(Site, Matrix)>,
 }
 
 impl Shown {
@@ -39,21 +39,27 @@ impl Shown {
         };
         let captions: Vec<String> = scenes.iter().enumerate().map(said).collect();
         let pictures = sitting.images(&scenes.iter().collect::<Vec<_>>())?;
-        Ok(Self { pictures, texts: sitting.texts(&captions)?, captions, scenes })
+        Ok(Self { pictures, texts: sitting.texts(&captions)?, captions, scenes, layers: Vec::new() })
     }
 
-    /// Shows the same to the `untrained`.
-    pub(super) fn beside(&self, sitting: &Sitting<'_>, untrained: &[(String, Model)]) -> Result<Beside> {
+    /// The same, and by layer where it is a model that is shown them.
+    pub(super) fn by_layer(sitting: &Sitting<'_>, scenes: Vec<Scene>, group: usize) -> Result<Self> {
+        // First, since one forward gives both.
+        let layers = sitting.examinee.model().map(|model| layers(model, sitting, &scenes)).transpose()?;
+        Ok(Self { layers: layers.unwrap_or_default(), ..Self::of(sitting, scenes, group)? })
+    }
+
+    /// Shows the same to untrained models.
+    pub(super) fn beside(&self, sitting: &Sitting<'_>) -> Result<Beside> {
         let refs: Vec<&Scene> = self.scenes.iter().collect();
         let mut pictures = vec![("raw pixels".to_owned(), pixels(sitting, &self.scenes)?)];
         let mut texts = vec![("bag of words".to_owned(), bags(sitting, &self.scenes)?)];
-        for (name, model) in untrained {
-            let other = Sitting { examinee: model, ..*sitting };
-            pictures.push((name.clone(), other.images(&refs)?));
-            texts.push((name.clone(), other.texts(&self.captions)?));
+        for control in sitting.controls()? {
+            let other = sitting.of(control);
+            pictures.push((control.name.clone(), other.images(&refs)?));
+            texts.push((control.name.clone(), other.texts(&self.captions)?));
         }
-        let layers = sitting.examinee.model().map(|model| layers(model, sitting, &self.scenes)).transpose()?;
-        Ok(Beside { pictures, texts, layers: layers.unwrap_or_default() })
+        Ok(Beside { pictures, texts })
     }
 }
 
@@ -69,16 +75,18 @@ fn bags(sitting: &Sitting<'_>, scenes: &[Scene]) -> Result<Matrix> {
     Matrix::new(scenes.len(), rows.first().map_or(0, Vec::len), rows.concat())
 }
 
-/// The mean over tokens of every block's output.
+/// The mean over tokens of every block's output; embeddings are remembered on the way.
 fn layers(model: &Model, sitting: &Sitting<'_>, scenes: &[Scene]) -> Result<Vec<(Site, Matrix)>> {
     let canvas = sitting.canvas();
     let ends = |site: &Site| matches!(site.point, Point::Block(_, BlockPoint::ResidPost));
     let sites = Site::all(&model.config, Tower::Vision).into_iter().filter(ends);
     let mut means = Means { sites: sites.map(|site| (site, Vec::new())).collect() };
     for batch in scenes.chunks(BATCH) {
+        sitting.go_on()?;
         let pictures: Vec<_> = batch.par_iter().map(|scene| render(scene, sitting.world, &canvas)).collect();
-        let pixels = model.pixels(&pictures)?;
-        model.towers.observe_images(&mut crate::engine::Tape::off(), &pixels, &mut means)?;
+        let embeddings = model.encode_pictures(&pictures, &mut means)?;
+        let keys = pictures.iter().map(|picture| blake3::hash(picture.as_raw()));
+        sitting.remembered.images.put(keys, embeddings.data().chunks(embeddings.width()));
     }
     let matrix = |(site, values): (Site, Vec<f32>)| {
         let width = values.len() / scenes.len().max(1);

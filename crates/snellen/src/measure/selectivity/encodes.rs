@@ -8,7 +8,7 @@
 
 use crate::measure::auroc::{EXACT_BELOW, Flag, Plan, effect};
 use crate::measure::fdr::benjamini_hochberg;
-use crate::measure::information::information;
+use crate::measure::information::Information;
 use crate::measure::lift::{Lift, Lifts};
 use crate::measure::partial::{Fit, PartialPlan};
 use crate::measure::ranks::Ranks;
@@ -183,7 +183,14 @@ struct Halves {
     /// With the true labels and with permuted ones, of either half.
     partial: [[PartialPlan; 2]; 2],
     concepts: usize,
-    confidence: Confidence,
+    /// Of intervals; none are made where there is none.
+    confidence: Option<Confidence>,
+}
+
+/// What tables hold of a cell beside what decides: lift and information.
+struct Described<'a> {
+    lifts: Lifts<'a>,
+    information: Information<'a>,
 }
 
 /// Which units of `matrix` encode which concepts of `design`. The same bytes at any number of threads.
@@ -204,7 +211,7 @@ pub fn encodes_in_blocks<M: Borrow<Matrix>>(
     design: &Design,
     criterion: &Criterion,
 ) -> Result<Encodings> {
-    let mut scoring = Scoring::new(design, criterion)?;
+    let mut scoring = Scoring::new(design, criterion, true)?;
     for block in blocks {
         scoring.add(block?.borrow())?;
     }
@@ -216,7 +223,8 @@ pub(crate) struct Scoring<'a> {
     design: &'a Design,
     criterion: &'a Criterion,
     halves: Halves,
-    lifts: Lifts<'a>,
+    /// `None` where there are to be no tables.
+    described: Option<Described<'a>>,
     /// `[unit, concept]`.
     scored: Vec<Scored>,
     /// `[unit, concept]`.
@@ -226,17 +234,18 @@ pub(crate) struct Scoring<'a> {
 }
 
 impl<'a> Scoring<'a> {
-    /// Of no units yet.
+    /// Of no units yet. Without `tables` cells have neither intervals nor lift nor information, which take as long as what decides.
     ///
     /// # Errors
     /// When the criterion is out of range.
-    pub(crate) fn new(design: &'a Design, criterion: &'a Criterion) -> Result<Self> {
+    pub(crate) fn new(design: &'a Design, criterion: &'a Criterion, tables: bool) -> Result<Self> {
         criterion.check()?;
+        let described = || Described { lifts: Lifts::new(design), information: Information::new(design) };
         Ok(Self {
             design,
             criterion,
-            halves: Halves::new(design, criterion),
-            lifts: Lifts::new(design),
+            halves: Halves::new(design, criterion, tables),
+            described: tables.then(described),
             scored: Vec::new(),
             by_chance: Vec::new(),
             flagged: Vec::new(),
@@ -254,7 +263,7 @@ impl<'a> Scoring<'a> {
         self.scored.resize(first + matrix.units() * self.halves.concepts, Scored::NONE);
         self.by_chance.resize(self.scored.len(), ByChance::NONE);
         let (scored, by_chance) = (&mut self.scored[first..], &mut self.by_chance[first..]);
-        let odd = score(matrix, &self.halves, (self.design, &self.lifts), scored, by_chance);
+        let odd = score(matrix, &self.halves, self.described.as_ref(), scored, by_chance);
         self.flagged.extend(odd.into_iter().map(|(unit, flag)| (self.units + unit, flag)));
         self.units += matrix.units();
         Ok(())
@@ -315,7 +324,7 @@ fn check_images(matrix: &Matrix, design: &Design) -> Result<()> {
 fn score(
     matrix: &Matrix,
     halves: &Halves,
-    (design, lifts): (&Design, &Lifts<'_>),
+    described: Option<&Described<'_>>,
     scored: &mut [Scored],
     by_chance: &mut [ByChance],
 ) -> Vec<(usize, Flag)> {
@@ -334,7 +343,8 @@ fn score(
             }
             halves.rank(values, &mut desk);
             halves.score(cells, null, &mut desk);
-            let of_all = lifts.of(&Lifts::top(values)).into_iter().zip(information(values, design));
+            let Some(Described { lifts, information }) = described else { continue };
+            let of_all = lifts.of(&Lifts::top(values)).into_iter().zip(information.of(values));
             cells.iter_mut().zip(of_all).for_each(|(cell, (lift, mi))| (cell.lift, cell.mi) = (lift, mi));
         }
         flagged
@@ -352,7 +362,7 @@ struct Desk {
 }
 
 impl Halves {
-    fn new(design: &Design, criterion: &Criterion) -> Self {
+    fn new(design: &Design, criterion: &Criterion, intervals: bool) -> Self {
         let concepts = design.concepts().len();
         let permuted = design.permuted(criterion.seed);
         let both = [design, &permuted];
@@ -365,8 +375,13 @@ impl Halves {
             plans: halves.each_ref().map(plan),
             partial: halves.each_ref().map(partial),
             concepts,
-            confidence: criterion.confidence,
+            confidence: intervals.then_some(criterion.confidence),
         }
+    }
+
+    /// The interval of the held-out AUROC of `label`, where intervals are made.
+    fn interval(&self, label: usize, ranks: &Ranks) -> Option<[f64; 2]> {
+        self.plans[1].interval(label, ranks, self.confidence?)
     }
 
     fn rank(&self, values: &[f32], desk: &mut Desk) {
@@ -383,7 +398,7 @@ impl Halves {
         for (c, cell) in cells.iter_mut().enumerate() {
             cell.p = self.plans[0].p(c, first).unwrap_or(NO);
             cell.auroc = self.plans[1].auroc(c, second).unwrap_or(NO);
-            cell.interval = self.plans[1].interval(c, second, self.confidence).unwrap_or([NO; 2]);
+            cell.interval = self.interval(c, second).unwrap_or([NO; 2]);
         }
         for (c, beyond) in self.beyond(0, desk).into_iter().enumerate() {
             cells[c].beyond = beyond;
@@ -409,7 +424,7 @@ impl Halves {
             let p = self.plans[0].p(label(c), first)?;
             let chosen = effect(self.plans[0].auroc(label(c), first)?);
             let held_out = effect(self.plans[1].auroc(label(c), second)?);
-            let interval = if set == 0 { self.plans[1].interval(c, second, self.confidence) } else { None };
+            let interval = if set == 0 { self.interval(c, second) } else { None };
             Some(Beyond { p, chosen, effect: held_out, interval: interval.unwrap_or([NO; 2]).map(effect) })
         };
         let of = |c: usize| {
@@ -417,7 +432,7 @@ impl Halves {
                 return alone(c, first);
             }
             let (chosen, held_out) = (fits[c].0?, fits[c].1?);
-            let interval = partial[1].interval(&held_out);
+            let interval = if self.confidence.is_some() { partial[1].interval(&held_out) } else { [NO; 2] };
             Some(Beyond { p: chosen.p(), chosen: chosen.estimate, effect: held_out.estimate, interval })
         };
         (0..self.concepts).map(of).map(|of| of.unwrap_or(Beyond::NONE)).collect()

@@ -15,11 +15,56 @@ use crate::measure::ranks::ascending;
 /// Bins of activations.
 pub const BINS: usize = 4;
 
+/// What any unit says of the concepts of a design.
+pub(crate) struct Information<'a> {
+    design: &'a Design,
+    strata: Vec<Vec<usize>>,
+    /// n log2 n of every number of images.
+    logs: Vec<f64>,
+}
+
+impl<'a> Information<'a> {
+    pub(crate) fn new(design: &'a Design) -> Self {
+        let log = |n: usize| if n == 0 { 0.0 } else { n as f64 * (n as f64).log2() };
+        let (images, logs) = (design.images(), (0..=design.images()).map(log).collect());
+        Self { design, strata: by_stratum(design.strata(), 0..images), logs }
+    }
+
+    /// Of every concept, what `values` (one per image, finite) say of it; `None` where no stratum leaves a choice.
+    pub(crate) fn of(&self, values: &[f32]) -> Vec<Option<f64>> {
+        let bins = bins(values, &self.strata);
+        (0..self.design.concepts().len()).map(|c| self.of_concept(&bins, self.design.present(c))).collect()
+    }
+
+    fn of_concept(&self, bins: &[usize], present: &[bool]) -> Option<f64> {
+        let (mut sum, mut entropy) = (0.0, 0.0);
+        for images in &self.strata {
+            let mut counts = [[0_usize; 2]; BINS];
+            images.iter().for_each(|image| counts[bins[*image]][usize::from(present[*image])] += 1);
+            let classes = [0, 1].map(|y| counts.iter().map(|bin| bin[y]).sum::<usize>());
+            if classes.contains(&0) {
+                continue;
+            }
+            let of_bins = counts.map(|bin| bin[0] + bin[1]);
+            let n = images.len();
+            let of_classes = self.entropy(&classes, n);
+            let plain = of_classes + self.entropy(&of_bins, n) - self.entropy(counts.as_flattened(), n);
+            let used = of_bins.iter().filter(|count| **count > 0).count() as f64;
+            sum += plain - (used - 1.0) / (2.0 * std::f64::consts::LN_2);
+            entropy += of_classes;
+        }
+        (entropy > 0.0).then(|| sum / entropy)
+    }
+
+    /// The entropy of `counts` that add up to `n`, in bits, times n.
+    fn entropy(&self, counts: &[usize], n: usize) -> f64 {
+        self.logs[n] - counts.iter().map(|count| self.logs[*count]).sum::<f64>()
+    }
+}
+
 /// Of every concept of `design`, what `values` (one per image, finite) say of it; `None` where no stratum leaves a choice.
 pub fn information(values: &[f32], design: &Design) -> Vec<Option<f64>> {
-    let strata = by_stratum(design.strata(), 0..values.len());
-    let bins = bins(values, &strata);
-    (0..design.concepts().len()).map(|c| of_concept(&bins, design.present(c), &strata)).collect()
+    Information::new(design).of(values)
 }
 
 /// The bin of each image in its stratum.
@@ -37,29 +82,4 @@ fn bins(values: &[f32], strata: &[Vec<usize>]) -> Vec<usize> {
         }
     }
     bins
-}
-
-fn of_concept(bins: &[usize], present: &[bool], strata: &[Vec<usize>]) -> Option<f64> {
-    let (mut sum, mut entropy) = (0.0, 0.0);
-    for images in strata {
-        let n = images.len() as f64;
-        let mut counts = [[0.0_f64; 2]; BINS];
-        images.iter().for_each(|image| counts[bins[*image]][usize::from(present[*image])] += 1.0);
-        let classes = [0, 1].map(|y| counts.iter().map(|bin| bin[y]).sum::<f64>());
-        if classes.contains(&0.0) {
-            continue;
-        }
-        let of_bins = counts.map(|bin| bin[0] + bin[1]);
-        let plain = h(&classes, n) + h(&of_bins, n) - h(counts.as_flattened(), n);
-        let used = of_bins.iter().filter(|count| **count > 0.0).count() as f64;
-        sum += n * plain - (used - 1.0) / (2.0 * std::f64::consts::LN_2);
-        entropy += n * h(&classes, n);
-    }
-    (entropy > 0.0).then(|| sum / entropy)
-}
-
-/// The entropy of `counts` out of `n`, in bits.
-fn h(counts: &[f64], n: f64) -> f64 {
-    let shares = counts.iter().map(|count| count / n).filter(|share| *share > 0.0);
-    0.0 - shares.map(|share| share * share.log2()).sum::<f64>()
 }

@@ -1,7 +1,7 @@
 use super::{COLOR, POSITION, SHAPE, grid_world, with_colors};
 use proptest::prelude::*;
 use snellen::random;
-use snellen::scene::generate::{factorial, random as random_scene, swap_twins, toy};
+use snellen::scene::generate::{factorial, independent, random as random_scene, swap_twins, toy};
 use snellen::scene::{Combinations, Look, Object, Said, Scene, Texture, World, WorldFactor};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -225,5 +225,25 @@ proptest! {
         prop_assert_ne!(&few, &toy(&world, &all, 1..=5, 7, seed ^ 1).unwrap());
         let twins = swap_twins(&world, COLOR, &all, &all, 3, seed).unwrap();
         prop_assert_eq!(&twins[..], &swap_twins(&world, COLOR, &all, &all, 9, seed).unwrap()[..3]);
+    }
+}
+
+#[test]
+fn a_whole_grid_of_single_objects_is_the_factorial_one() {
+    for world in [World::toy(), World::study(), World::named_or_read("hard").unwrap()] {
+        let all = Combinations::all(&world);
+        let grid = factorial(&world, &all, 1, 4).unwrap().len();
+        let twice = factorial(&world, &all, 2, 4).unwrap();
+        let more = independent(&world.repeating(), 1, 2 * grid + 7, 4).unwrap();
+        assert_eq!(more[..2 * grid], twice[..]);
+        // What doesn't fill a grid is drawn.
+        assert!(more[2 * grid..].iter().all(|scene| scene.objects.len() == 1));
+        // Of one that is seen in part all values come.
+        let part = independent(&world.repeating(), 1, grid - 1, 4).unwrap();
+        assert!(part.iter().all(|scene| twice.contains(scene)));
+        for (f, factor) in world.factors.iter().enumerate() {
+            let values: BTreeSet<u32> = part.iter().map(|scene| scene.objects[0].values[f]).collect();
+            assert_eq!(values.len(), factor.values.len(), "{}", factor.name);
+        }
     }
 }
