@@ -28,7 +28,7 @@ struct Cli {
     #[arg(long, global = true, display_order = 900, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 
-    /// Instructions to compute with: portable, avx2, avx512, avx512-bf16. The best of this processor where not given
+    /// Instructions to compute with: portable, avx2, avx512, avx512-bf16, amx-bf16. The best of this processor where not given
     #[arg(long, global = true, display_order = 901, value_name = "LEVEL")]
     engine_level: Option<Level>,
 

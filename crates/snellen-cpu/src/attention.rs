@@ -1,12 +1,13 @@
 //! Attention of all heads, without keeping its pattern.
 
-use crate::block::{Last, STEPS, Shared, Tile, by_size};
+use crate::block::{Last, Place, STEPS, Shared, Tile, by_size};
 use crate::format::{Format, Precision, per_format};
 use crate::left::pack_left;
 use crate::level::set;
-use crate::packed::{LINE, Line, Panels, WIDEST, fill_panels, flat};
-use crate::rows::LANES;
-use crate::{Level, Real, View};
+use crate::packed::{LINE, Line, Packed, Panels, WIDEST, fill_panels, flat};
+use crate::product::{product_here, product_to};
+use crate::rows::{LANES, softmax};
+use crate::{Finish, Level, Real, View};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ptr::null;
@@ -14,6 +15,8 @@ use std::slice::from_raw_parts_mut;
 
 /// The most vectors of queries whose scores are kept at a time: few, so that they stay in the nearest cache.
 const VECTORS: usize = 2;
+/// Queries whose scores are kept at a time where they are made by products of their own.
+const QUERIES: usize = 64;
 
 /// Extents of attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +82,11 @@ pub fn attention<'a>(
             unsafe {
                 let out = shared.pointer().add(s * h.queries * wide + head * h.units);
                 let head = Head { q, k, v, causal: h.causal, out, stride: wide };
-                run_head(level, precision, &head, &mut scratch);
+                if (level, precision) == (Level::AmxBf16, Precision::Bf16) {
+                    attend_by_products(level, precision, &head, &mut scratch);
+                } else {
+                    run_head(level, precision, &head, &mut scratch);
+                }
             }
         }
         SCRATCH.set(scratch);
@@ -100,22 +107,28 @@ struct Scratch {
     v: Vec<Line>,
     /// Scores of all keys (rows) and some queries (columns), and what becomes of them.
     pattern: Vec<Line>,
+    /// Keys and values as operands of products of their own.
+    packed: Option<[Packed; 2]>,
 }
 
 impl Scratch {
     const fn empty() -> Self {
-        Self { k: Vec::new(), q: Vec::new(), v: Vec::new(), pattern: Vec::new() }
+        Self { k: Vec::new(), q: Vec::new(), v: Vec::new(), pattern: Vec::new(), packed: None }
     }
 
     /// Makes room for a head of `keys` keys.
     fn resize(&mut self, s: Panels, keys: usize, units: usize) {
         let queries = width(s);
-        let grow = |lines: &mut Vec<Line>, n: usize| lines.resize(lines.len().max(n), Line([0; LINE]));
         grow(&mut self.k, (keys.next_multiple_of(s.rows_of_tile) * s.steps(units)).div_ceil(LINE));
         grow(&mut self.q, s.lines(units, queries));
         grow(&mut self.v, s.lines(keys, units));
         grow(&mut self.pattern, keys * queries.next_multiple_of(LANES) / LINE);
     }
+}
+
+/// Makes room for `n` lines.
+fn grow(lines: &mut Vec<Line>, n: usize) {
+    lines.resize(lines.len().max(n), Line([0; LINE]));
 }
 
 /// Queries whose scores are kept at a time.
@@ -147,7 +160,7 @@ per_format! {
 #[inline(always)]
 unsafe fn attend<F: Format>(head: &Head<'_>, scratch: &mut Scratch) {
     let Head { q, k, v, .. } = *head;
-    let Scratch { k: left, q: right, v: values, pattern } = scratch;
+    let Scratch { k: left, q: right, v: values, pattern, .. } = scratch;
     let shape = Panels::of::<F>();
     let (keys, units) = (k.rows(), k.cols());
     let (steps, width) = (shape.steps(units), width(shape));
@@ -170,19 +183,16 @@ unsafe fn attend<F: Format>(head: &Head<'_>, scratch: &mut Scratch) {
             a: flat(left).as_ptr(),
             a_step: F::ROWS,
             b: flat(right).as_ptr(),
-            out: scores.as_mut_ptr(),
-            stride,
-            cols,
-            first: true,
-            last: Some(&scaled),
+            place: Place { out: scores.as_mut_ptr(), stride, cols, first: true, last: Some(&scaled) },
             ahead: null(),
             pace: 0,
         };
         for row in (0..keys).step_by(F::ROWS) {
             // SAFETY: the keys have a tile for every such row, and the scores have its rows.
             unsafe {
-                let (a, out) = (tile.a.add(row * steps), tile.out.add(row * stride));
-                tiles::<F>(F::ROWS.min(keys - row), cols / F::LANES, Tile { a, out, ..tile });
+                let (a, out) = (tile.a.add(row * steps), tile.place.out.add(row * stride));
+                let place = Place { out, ..tile.place };
+                tiles::<F>(F::ROWS.min(keys - row), cols / F::LANES, Tile { a, place, ..tile });
             }
         }
         if cols < stride || head.causal {
@@ -197,14 +207,7 @@ unsafe fn attend<F: Format>(head: &Head<'_>, scratch: &mut Scratch) {
             // SAFETY: the caller's; `scores` has whole rows.
             unsafe { normalise::<F>(scores.as_mut_ptr().add(col), keys, stride) };
         }
-        let tile = Tile {
-            steps: keys.div_ceil(F::DEPTH),
-            a: scores.as_ptr().cast(),
-            a_step: stride,
-            stride: head.stride,
-            last: None,
-            ..tile
-        };
+        let tile = Tile { steps: keys.div_ceil(F::DEPTH), a: scores.as_ptr().cast(), a_step: stride, ..tile };
         for row in (0..n).step_by(F::ROWS) {
             for panel in 0..units.div_ceil(shape.width()) {
                 let (start, vectors) = shape.panel(panel, keys, units);
@@ -214,9 +217,48 @@ unsafe fn attend<F: Format>(head: &Head<'_>, scratch: &mut Scratch) {
                     let (a, b) = (tile.a.add(row), flat(values).as_ptr().add(start));
                     let out = head.out.add((first + row) * head.stride + col);
                     let cols = (vectors * F::LANES).min(units - col);
-                    tiles::<F>(F::ROWS.min(n - row), vectors, Tile { a, b, out, cols, ..tile });
+                    let place = Place { out, stride: head.stride, cols, first: true, last: None };
+                    tiles::<F>(F::ROWS.min(n - row), vectors, Tile { a, b, place, ..tile });
                 }
             }
+        }
+    }
+}
+
+/// The same by the steps one at a time. Tile registers add in an order of their own, in which the scores have to be added, too, and
+/// read their left operand row after row. (On an Emerald Rapids this takes .5 to 1 of the time of [`run_head`] with pairs.)
+///
+/// # Safety
+/// As of [`run_head`].
+unsafe fn attend_by_products(level: Level, precision: Precision, head: &Head<'_>, scratch: &mut Scratch) {
+    let Head { q, k, v, .. } = *head;
+    let keys = k.rows();
+    let kept = scratch.packed.take().filter(|[k, _]| (k.level(), k.precision()) == (level, precision));
+    let empty = || [Packed::empty(level, precision), Packed::empty(level, precision)];
+    let [packed_k, packed_v] = scratch.packed.insert(kept.unwrap_or_else(empty));
+    packed_k.set(k.transposed(), false);
+    packed_v.set(v, false);
+    let factors = vec![1.0 / (k.cols() as f32).sqrt(); keys];
+    let scaled = Finish { gain: Some(&factors), ..Finish::default() };
+    grow(&mut scratch.pattern, QUERIES * keys / LINE);
+    let words = flat(&mut scratch.pattern);
+    for first in (0..q.rows()).step_by(QUERIES) {
+        let n = QUERIES.min(q.rows() - first);
+        let scores = &mut words[..n * keys];
+        // SAFETY: words and f32 are of one size, and any bits are either.
+        let scores = unsafe { from_raw_parts_mut(scores.as_mut_ptr().cast::<f32>(), n * keys) };
+        product_here(scores, keys, q.from_row(first, n), packed_k, scaled);
+        if head.causal {
+            for (i, row) in scores.chunks_exact_mut(keys).enumerate() {
+                row[keys.min(first + i + 1)..].fill(f32::NEG_INFINITY);
+            }
+        }
+        softmax(level, scores, keys);
+        let pattern = View::new(scores, n, keys, keys);
+        // SAFETY: the caller's: a row of output for every query.
+        unsafe {
+            let out = head.out.add(first * head.stride);
+            product_to(out, head.stride, pattern, packed_v, Finish::default());
         }
     }
 }
@@ -299,12 +341,47 @@ unsafe fn tiles<F: Format>(rows: usize, vectors: usize, t: Tile<'_>) {
         // SAFETY: the caller's.
         unsafe {
             let (a, b) = (t.a.add(step * t.a_step), t.b.add(step * words));
-            let last = t.last.filter(|_| step + now == t.steps);
-            by_size::<F>(rows, vectors, &Tile { steps: now, a, b, ahead: b, first: step == 0, last, ..t });
+            let last = t.place.last.filter(|_| step + now == t.steps);
+            let place = Place { first: step == 0, last, ..t.place };
+            by_size::<F>(rows, vectors, &Tile { steps: now, a, b, place, ahead: b, ..t });
         }
         step += now;
         if step >= t.steps {
             break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Head, Heads, Panels, Scratch, attend_by_products, attention};
+    use crate::{Level, Precision, View};
+
+    #[test]
+    fn attention_by_products_is_the_same_at_every_level() {
+        let values = |n: usize, seed: usize| -> Vec<f32> {
+            (0..n).map(|i| ((i * 37 + seed) % 101) as f32 / 50.0 - 1.0).collect()
+        };
+        for (queries, keys, units, causal) in
+            [(1, 1, 1, false), (70, 70, 17, true), (130, 33, 64, false), (5, 1_100, 3, false)]
+        {
+            let (q, k, v) = (values(queries * units, 1), values(keys * units, 2), values(keys * units, 3));
+            let of = |x, tokens| View::new(x, tokens, units, units);
+            for level in Level::ALL.into_iter().filter(|level| level.is_supported()) {
+                for precision in Precision::ALL {
+                    let h = Heads { sequences: 1, queries, keys, heads: 1, units, causal };
+                    let (mut by_tiles, mut by_products) = (vec![7.0; q.len()], vec![7.0; q.len()]);
+                    attention(level, precision, h, (&q, &k, &v), &mut by_tiles);
+                    let mut scratch = Scratch::empty();
+                    scratch.resize(Panels::at(level, precision), keys, units);
+                    let (out, stride) = (by_products.as_mut_ptr(), units);
+                    let head = Head { q: of(&q, queries), k: of(&k, keys), v: of(&v, keys), causal, out, stride };
+                    // SAFETY: the level was asked for, and the output is as large as the queries.
+                    unsafe { attend_by_products(level, precision, &head, &mut scratch) };
+                    let bits = |x: &[f32]| -> Vec<u32> { x.iter().map(|x| x.to_bits()).collect() };
+                    assert_eq!(bits(&by_tiles), bits(&by_products), "{level} {precision}, {h:?}");
+                }
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::packed::{LINE, Line, Packed, flat};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::ptr::null;
+use std::slice::from_raw_parts_mut;
 
 /// The most steps that are made before sums are added to those of the steps before.
 pub(crate) const STEPS: usize = 1024;
@@ -71,7 +72,18 @@ pub(crate) fn with_left(run: impl FnOnce(&mut [u32])) {
     LEFT.set(left);
 }
 
-/// A tile's place and operands.
+/// Where the sums of a tile go, and what becomes of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) out: *mut f32,
+    pub(crate) stride: usize,
+    /// Columns of the output that the tile covers.
+    pub(crate) cols: usize,
+    pub(crate) first: bool,
+    pub(crate) last: Option<&'a Last>,
+}
+
+/// A tile's operands and place.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<'a> {
     pub(crate) steps: usize,
@@ -79,12 +91,7 @@ pub(crate) struct Tile<'a> {
     pub(crate) a: *const u32,
     pub(crate) a_step: usize,
     pub(crate) b: *const u32,
-    pub(crate) out: *mut f32,
-    pub(crate) stride: usize,
-    /// Columns of the output that the tile covers.
-    pub(crate) cols: usize,
-    pub(crate) first: bool,
-    pub(crate) last: Option<&'a Last>,
+    pub(crate) place: Place<'a>,
     /// What is read of the right operand by the tiles that come next, and how many words of it go by in [`UNROLLED`] steps.
     pub(crate) ahead: *const u32,
     pub(crate) pace: usize,
@@ -140,34 +147,17 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
                         gain: pointer(t.finish.gain, col),
                         add: pointer(t.finish.add, offset + col),
                     };
-                    let place = Tile {
-                        steps: now,
-                        a: left.as_ptr().add((row - t.rows.start) * now),
-                        a_step: F::ROWS,
-                        b,
+                    let place = Place {
                         out: t.out.pointer().add(offset + col),
                         stride: t.stride,
                         cols,
                         first: step == 0,
                         last: (step + now == steps).then_some(&last),
-                        ahead,
-                        pace,
                     };
-                    by_size::<F>(n, vectors, &place);
+                    let a = left.as_ptr().add((row - t.rows.start) * now);
+                    by_size::<F>(n, vectors, &Tile { steps: now, a, a_step: F::ROWS, b, place, ahead, pace });
                     // Here and not in the tile, of which there are 24 kinds, for the sake of the compiler.
-                    if place.last.is_some()
-                        && let Some(activation) = last.activation
-                    {
-                        for i in 0..n {
-                            let out = std::slice::from_raw_parts_mut(place.out.add(i * t.stride), cols);
-                            match F::SET {
-                                set::AVX512 => activate_row::<f32, { set::AVX512 }>(activation, out),
-                                set::FUSED => activate_row::<f32, { set::FUSED }>(activation, out),
-                                _ => activate_row::<f32, { set::PLAIN }>(activation, out),
-                            }
-                            finish_activated(&last, i * t.stride, out);
-                        }
-                    }
+                    activate::<F>(&place, n);
                     ahead = ahead.wrapping_add(now / UNROLLED * pace);
                     row += n;
                 }
@@ -182,7 +172,7 @@ pub(crate) unsafe fn block<F: Format>(t: &Block<'_>, left: &mut [u32]) {
 
 /// Where the value `at` is; null where there are none.
 #[inline(always)]
-fn pointer(values: Option<&[f32]>, at: usize) -> *const f32 {
+pub(crate) fn pointer(values: Option<&[f32]>, at: usize) -> *const f32 {
     match values {
         Some(values) => values[at..].as_ptr(),
         None => null(),
@@ -237,10 +227,10 @@ pub(crate) unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_
     // SAFETY: the caller's: `a` has `steps` times as many words as a tile has rows, `b` as many vectors, the output M rows.
     unsafe {
         // Where the sums will go, and what will be added to them.
-        for from in [t.out.cast_const(), t.last.map_or(null(), |last| last.add)] {
+        for from in [t.place.out.cast_const(), t.place.last.map_or(null(), |last| last.add)] {
             if !from.is_null() {
                 for i in 0..M {
-                    let from = from.wrapping_add(i * t.stride);
+                    let from = from.wrapping_add(i * t.place.stride);
                     (0..V * F::LANES).step_by(LINE).for_each(|col| F::prefetch::<true>(from.wrapping_add(col).cast()));
                 }
             }
@@ -261,8 +251,8 @@ pub(crate) unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_
         for u in 0..t.steps % UNROLLED {
             step::<F, M, V>(a.add(u * t.a_step), b.add(u * V * words), &mut sums);
         }
-        if t.cols == V * F::LANES {
-            return store::<F, M, V>(t, sums);
+        if t.place.cols == V * F::LANES {
+            return store::<F, M, V>(&t.place, 0, sums);
         }
         // The loops over sums are short and of known lengths. A longer one would not be unrolled, and what is walked by a loop
         // cannot be a register: every sum would then be kept in memory, in the loop above, too.
@@ -273,20 +263,26 @@ pub(crate) unsafe fn tile<F: Format, const M: usize, const V: usize>(t: &Tile<'_
             }
         }
         for (i, row) in rows.iter().enumerate() {
-            store_some(t, i, &row[..t.cols], t.out.add(i * t.stride));
+            store_some(&t.place, i, 0, &row[..t.place.cols]);
         }
     }
 }
 
-/// The sums of a tile to their place. One thing is done to all of them before the next, so that they stay in registers.
+/// The sums of a tile, or of its rows from `row` on, to their place. One thing is done to all of them before the next, so that they
+/// stay in registers.
 #[inline(always)]
-unsafe fn store<F: Format, const M: usize, const V: usize>(t: &Tile<'_>, mut sums: [[F::V; V]; M]) {
+pub(crate) unsafe fn store<F: Format, const M: usize, const V: usize>(
+    t: &Place<'_>,
+    row: usize,
+    mut sums: [[F::V; V]; M],
+) {
     // SAFETY: the caller's.
     unsafe {
+        let out = t.out.add(row * t.stride);
         if !t.first {
             for (i, sums) in sums.iter_mut().enumerate() {
                 for (j, v) in sums.iter_mut().enumerate() {
-                    *v = F::add(F::load(t.out.add(i * t.stride + j * F::LANES)), *v);
+                    *v = F::add(F::load(out.add(i * t.stride + j * F::LANES)), *v);
                 }
             }
         }
@@ -306,28 +302,29 @@ unsafe fn store<F: Format, const M: usize, const V: usize>(t: &Tile<'_>, mut sum
             if last.activation.is_none() && !last.add.is_null() {
                 for (i, sums) in sums.iter_mut().enumerate() {
                     for (j, v) in sums.iter_mut().enumerate() {
-                        *v = F::add(F::load(last.add.add(i * t.stride + j * F::LANES)), *v);
+                        *v = F::add(F::load(last.add.add((row + i) * t.stride + j * F::LANES)), *v);
                     }
                 }
             }
         }
         for (i, sums) in sums.iter().enumerate() {
             for (j, v) in sums.iter().enumerate() {
-                F::store(t.out.add(i * t.stride + j * F::LANES), *v);
+                F::store(out.add(i * t.stride + j * F::LANES), *v);
             }
         }
     }
 }
 
-/// What is left of a panel that is cut short, value by value and in the same order.
+/// What is left of a panel that is cut short, from column `first` of it on, value by value and in the same order.
 #[inline(always)]
-unsafe fn store_some(t: &Tile<'_>, row: usize, sums: &[f32], out: *mut f32) {
-    for (col, sum) in sums.iter().enumerate() {
+pub(crate) unsafe fn store_some(t: &Place<'_>, row: usize, first: usize, sums: &[f32]) {
+    for (col, sum) in (first..).zip(sums) {
         // SAFETY: the caller's.
         unsafe {
+            let out = t.out.add(row * t.stride + col);
             let mut v = *sum;
             if !t.first {
-                v += out.add(col).read();
+                v += out.read();
             }
             if let Some(last) = t.last {
                 if !last.bias.is_null() {
@@ -342,7 +339,29 @@ unsafe fn store_some(t: &Tile<'_>, row: usize, sums: &[f32], out: *mut f32) {
                     }
                 }
             }
-            out.add(col).write(v);
+            out.write(v);
+        }
+    }
+}
+
+/// The activation of some rows of a tile whose sums are in their place, and what follows it.
+///
+/// # Safety
+/// As of a tile.
+#[inline(always)]
+pub(crate) unsafe fn activate<F: Format>(t: &Place<'_>, rows: usize) {
+    let Some(last) = t.last else { return };
+    let Some(activation) = last.activation else { return };
+    for i in 0..rows {
+        // SAFETY: the caller's.
+        unsafe {
+            let out = from_raw_parts_mut(t.out.add(i * t.stride), t.cols);
+            match F::SET {
+                set::AVX512 => activate_row::<f32, { set::AVX512 }>(activation, out),
+                set::FUSED => activate_row::<f32, { set::FUSED }>(activation, out),
+                _ => activate_row::<f32, { set::PLAIN }>(activation, out),
+            }
+            finish_activated(last, i * t.stride, out);
         }
     }
 }

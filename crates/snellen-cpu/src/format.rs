@@ -14,7 +14,8 @@ use std::str::FromStr;
 pub enum Precision {
     /// As they are.
     F32,
-    /// `bf16`: 8 significant bits, to nearest and ties to even.
+    /// `bf16`: 8 significant bits, to nearest and ties to even. Subnormal operands, sums and results count as zero on the levels that
+    /// have instructions for it, `avx512-bf16` and `amx-bf16`.
     Bf16,
 }
 
@@ -458,11 +459,11 @@ macro_rules! per_format {
                     #[cfg(target_arch = "x86_64")]
                     (Level::Avx2, Precision::Bf16) => avx2_bf16($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    (Level::Avx512 | Level::Avx512Bf16, Precision::F32) => avx512($($arg),*),
+                    (Level::Avx512 | Level::Avx512Bf16 | Level::AmxBf16, Precision::F32) => avx512($($arg),*),
                     #[cfg(target_arch = "x86_64")]
                     (Level::Avx512, Precision::Bf16) => avx512_bf16($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    (Level::Avx512Bf16, Precision::Bf16) => avx512_pairs($($arg),*),
+                    (Level::Avx512Bf16 | Level::AmxBf16, Precision::Bf16) => avx512_pairs($($arg),*),
                     #[cfg(not(target_arch = "x86_64"))]
                     _ => unreachable!("a level of another processor"),
                 }

@@ -18,6 +18,8 @@ pub enum Level {
     Avx512,
     /// `avx512-bf16`: the same with dot products of bf16 pairs.
     Avx512Bf16,
+    /// `amx-bf16`: the same with tile registers for bf16, on Linux. In f32 it is `avx512`.
+    AmxBf16,
 }
 
 /// What [`Level::use_for_all`] set; 0 for nothing, else one more than the level.
@@ -25,7 +27,7 @@ static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
 impl Level {
     /// Every level, from the plainest.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16];
+    pub const ALL: [Self; 5] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::AmxBf16];
 
     /// Whether this processor can run it.
     pub fn is_supported(self) -> bool {
@@ -39,6 +41,7 @@ impl Level {
                 Self::Avx2 => avx2,
                 Self::Avx512 => avx512,
                 Self::Avx512Bf16 => avx512 && has!("avx512bf16"),
+                Self::AmxBf16 => avx512 && has!("avx512bf16") && crate::amx::is_permitted(),
             }
         }
         #[cfg(not(all(target_arch = "x86_64", not(miri))))]
@@ -82,6 +85,7 @@ impl Level {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Bf16 => "avx512-bf16",
+            Self::AmxBf16 => "amx-bf16",
         }
     }
 }
@@ -149,7 +153,9 @@ macro_rules! per_level {
                 $crate::Level::Avx2 => unsafe { avx2($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::Level::Avx512 | $crate::Level::Avx512Bf16 => unsafe { avx512($($arg),*) },
+                $crate::Level::Avx512 | $crate::Level::Avx512Bf16 | $crate::Level::AmxBf16 => unsafe {
+                    avx512($($arg),*)
+                },
                 _ => plain::<$($f,)? { $crate::level::set::ALWAYS }>($($arg),*),
             }
         }

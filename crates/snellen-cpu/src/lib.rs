@@ -17,6 +17,8 @@
 #![allow(clippy::inline_always)]
 
 mod activation;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod block;
 #[cfg(test)]
@@ -30,6 +32,8 @@ mod product;
 mod real;
 pub mod resample;
 pub mod rows;
+#[cfg(any(target_arch = "x86_64", test))]
+mod tiles;
 mod view;
 mod words;
 

@@ -6,6 +6,8 @@
 #[cfg(target_arch = "x86_64")]
 use crate::format::{Avx2, Avx512, Avx512Pairs};
 use crate::format::{Format, Portable, Precision, per_format, to_bf16};
+#[cfg(any(target_arch = "x86_64", test))]
+use crate::tiles::{SIDE as SIDE_OF_TILES, Tiles};
 use crate::words::{VALUES, weave, word_of};
 use crate::{Level, View};
 use rayon::prelude::*;
@@ -48,6 +50,12 @@ impl Panels {
         Self { lanes: F::LANES, vectors: F::VECTORS, depth: F::DEPTH, words, halves: F::HALVES, rows_of_tile: F::ROWS }
     }
 
+    /// Of a format with tile registers.
+    #[cfg(any(target_arch = "x86_64", test))]
+    pub(crate) fn of_tiles<F: Tiles>() -> Self {
+        Self { rows_of_tile: SIDE_OF_TILES, ..Self::of::<F>() }
+    }
+
     pub(crate) fn at(level: Level, precision: Precision) -> Self {
         match (level, precision) {
             (Level::Portable, Precision::F32) => Self::of::<Portable<false>>(),
@@ -57,11 +65,13 @@ impl Panels {
             #[cfg(target_arch = "x86_64")]
             (Level::Avx2, Precision::Bf16) => Self::of::<Avx2<true>>(),
             #[cfg(target_arch = "x86_64")]
-            (Level::Avx512 | Level::Avx512Bf16, Precision::F32) => Self::of::<Avx512<false>>(),
+            (Level::Avx512 | Level::Avx512Bf16 | Level::AmxBf16, Precision::F32) => Self::of::<Avx512<false>>(),
             #[cfg(target_arch = "x86_64")]
             (Level::Avx512, Precision::Bf16) => Self::of::<Avx512<true>>(),
             #[cfg(target_arch = "x86_64")]
             (Level::Avx512Bf16, Precision::Bf16) => Self::of::<Avx512Pairs>(),
+            #[cfg(target_arch = "x86_64")]
+            (Level::AmxBf16, Precision::Bf16) => Self::of_tiles::<Avx512Pairs>(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("a level of another processor"),
         }

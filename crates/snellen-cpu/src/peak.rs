@@ -2,6 +2,8 @@
 
 use crate::Level;
 #[cfg(target_arch = "x86_64")]
+use crate::amx;
+#[cfg(target_arch = "x86_64")]
 use crate::format::{Avx2, Avx512, Avx512Pairs};
 use crate::format::{Format, Portable, Precision};
 use std::hint::black_box;
@@ -22,13 +24,15 @@ const STEPS: usize = 8_000_000;
 /// If this processor cannot run `level`.
 pub fn peak(level: Level, precision: Precision, threads: usize, rounds: usize) -> f64 {
     assert!(level.is_supported(), "this processor cannot run {level}");
-    let (lanes, depth) = match (level, precision) {
-        (Level::Portable | Level::Avx2, _) => (8, 1),
-        (Level::Avx512Bf16, Precision::Bf16) => (16, 2),
-        _ => (16, 1),
+    let products_of_step = match (level, precision) {
+        (Level::Portable, _) => 8 * PLAIN_CHAINS,
+        (Level::Avx2, _) => 8 * CHAINS,
+        (Level::Avx512Bf16, Precision::Bf16) => 16 * 2 * CHAINS,
+        #[cfg(target_arch = "x86_64")]
+        (Level::AmxBf16, Precision::Bf16) => amx::PRODUCTS_OF_STEP,
+        _ => 16 * CHAINS,
     };
-    let chains = if level == Level::Portable { PLAIN_CHAINS } else { CHAINS };
-    let operations = (2 * lanes * depth * chains * STEPS * threads) as f64;
+    let operations = (2 * products_of_step * STEPS * threads) as f64;
     let together = Barrier::new(threads);
     let once = || {
         let slowest = std::thread::scope(|scope| {
@@ -72,7 +76,12 @@ unsafe fn run(level: Level, precision: Precision) -> f32 {
             #[cfg(target_arch = "x86_64")]
             (Level::Avx512Bf16, Precision::Bf16) => pairs(),
             #[cfg(target_arch = "x86_64")]
-            (Level::Avx512 | Level::Avx512Bf16, _) => avx512(),
+            (Level::AmxBf16, Precision::Bf16) => {
+                amx::chains(STEPS);
+                0.0
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512 | Level::Avx512Bf16 | Level::AmxBf16, _) => avx512(),
             _ => chains::<Portable<false>, PLAIN_CHAINS>(),
         }
     }

@@ -118,7 +118,13 @@ fn check(out: &[f32], stride: usize, a: View<'_, f32>, b: &Packed, finish: &Fini
 /// As [`block()`] says; that the processor has the instructions was checked when the operand was packed.
 unsafe fn run(task: &Block<'_>) {
     // SAFETY: the caller's.
-    with_left(|left| unsafe { run_with(task.b.level, task.b.precision, task, left) });
+    with_left(|left| unsafe {
+        match (task.b.level, task.b.precision) {
+            #[cfg(target_arch = "x86_64")]
+            (Level::AmxBf16, Precision::Bf16) => crate::amx::block(task, left),
+            (level, precision) => run_with(level, precision, task, left),
+        }
+    });
 }
 
 per_format! {

@@ -36,7 +36,7 @@ fn usage_errors() {
         ("bench-engine --dtype f64", "expected f32 or bf16, got `f64`"),
         (
             "scenes --kind toy --out x --engine-level mmx",
-            "expected one of portable, avx2, avx512, avx512-bf16, got `mmx`",
+            "expected one of portable, avx2, avx512, avx512-bf16, amx-bf16, got `mmx`",
         ),
         ("bench-engine --batch 8,0", "'0' for '--batch <BATCH>'"),
         ("bench-engine --train --model lab", "'--train' cannot be used with '--model <NAMES|DIRS>'"),
