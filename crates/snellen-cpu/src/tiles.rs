@@ -13,6 +13,7 @@ use crate::block::{Block, Last, Place, ROWS, STEPS, activate, pointer, store, st
 use crate::format::Format;
 use crate::packed::{LINE, Line, WIDEST};
 use std::ops::Range;
+use std::ptr::null;
 
 /// Rows and columns of the sums of four tiles.
 pub(crate) const SIDE: usize = 2 * LINE;
@@ -132,6 +133,7 @@ pub(crate) unsafe fn block_by_tiles<F: Tiles>(t: &Block<'_>, left: &mut [u32]) {
                             first: step == 0,
                             last: (step + now == steps).then_some(&last),
                         };
+                        ask_for::<F>(&place, n);
                         F::multiply_tiles(&operands, &mut sums);
                         finish::<F>(&place, &sums.0[..n]);
                     }
@@ -173,6 +175,20 @@ fn pack<F: Format>(a: View<'_, f32>, rows: Range<usize>, cols: Range<usize>, lef
             let to = &mut to[i % SIDE * LINE..][..LINE];
             // SAFETY: the caller has the instructions of `F`; there are as many values as make a line, and a line.
             unsafe { F::store(to.as_mut_ptr().cast(), F::words(from.as_ptr())) };
+        }
+    }
+}
+
+/// Asks for where the sums of `rows` will go, and for what will be added to them.
+#[inline(always)]
+fn ask_for<F: Format>(place: &Place<'_>, rows: usize) {
+    for from in [place.out.cast_const(), place.last.map_or(null(), |last| last.add)] {
+        if !from.is_null() {
+            for i in 0..rows {
+                let from = from.wrapping_add(i * place.stride);
+                F::prefetch::<false>(from.cast());
+                F::prefetch::<false>(from.wrapping_add(LINE).cast());
+            }
         }
     }
 }
