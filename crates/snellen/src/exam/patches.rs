@@ -7,7 +7,7 @@ use crate::model::{ActivationMut, BlockPoint, Hook, Model, Point, Site, Tower};
 use crate::readers::{ComparedPairs, tell_pairs};
 use crate::scene::mask::masks;
 use crate::scene::{Canvas, Scene, World, render};
-use crate::{Error, Result, random};
+use crate::{Result, random};
 use image::RgbImage;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -118,9 +118,7 @@ impl Shown {
         let (shown, scenes) =
             if alike { (pictures.len().min(1), pictures.len().max(1)) } else { (pictures.len(), BATCH) };
         for (pictures, looked_at) in pictures[..shown].chunks(BATCH).zip(self.looked_at.chunks(scenes)) {
-            if sitting.progress.is_cancelled() {
-                return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
-            }
+            sitting.go_on()?;
             let pixels = model.pixels(pictures)?;
             let mut patches = Patches { found: &mut found, looked_at, first: model.config.vision.prefix() };
             model.towers.observe_images(&mut Tape::off(), &pixels, &mut patches)?;

@@ -137,7 +137,8 @@ impl Sitting<'_> {
                 keys.push(key);
                 if waiting.len() == BATCH {
                     ask(&places, &keys, &waiting)?;
-                    (places.clear(), waiting.clear());
+                    places.clear();
+                    waiting.clear();
                 }
             }
         }
@@ -162,10 +163,10 @@ impl Sitting<'_> {
 
     /// That nobody wants it to stop.
     pub(super) fn go_on(&self) -> Result<()> {
-        match self.progress.is_cancelled() {
-            true => Err(Error::Interrupted { kept: "nothing was kept".to_owned() }),
-            false => Ok(()),
+        if self.progress.is_cancelled() {
+            return Err(Error::Interrupted { kept: "nothing was kept".to_owned() });
         }
+        Ok(())
     }
 
     /// That `embedded` are embeddings of what stands at `places`.

@@ -87,8 +87,8 @@ impl FromStr for Operation {
 /// done is noted in the `recipe.toml` there.
 ///
 /// # Errors
-/// When `from` is no model of the lab, is one that was operated on, its world has no factor whose values can be swapped, or readers still find
-/// what was to be erased; [`Error::Exists`] if `out` is there.
+/// When `from` is no model of the lab, is one that was operated on, its world has no factor whose values can be swapped, its embeddings don't
+/// hold what is to be taken out, or readers still find what was to be erased; [`Error::Exists`] if `out` is there.
 pub fn operate(from: &Path, operation: Operation, seed: u64, out: &Path) -> Result<()> {
     let staged = StagedDir::begin(out)?;
     let place = from.display();
@@ -171,12 +171,14 @@ impl Subject<'_> {
     /// The image's projection after what swap twins differ in was taken out, attributes kept.
     fn erased(&self, weights: &Weights) -> Result<Mat<f64>> {
         let operated = Operated::of(self, weights)?;
+        operated.binds()?;
         Ok(operated.erased(GONE)?.0)
     }
 
     /// That, and codes of places in what is left of the embedding.
     fn entangled(&self, weights: &Weights) -> Result<Mat<f64>> {
         let operated = Operated::of(self, weights)?;
+        operated.binds()?;
         let (plain, attributes) = operated.erased(GONE)?;
         let free = complement(&(&operated.own * attributes))?;
         some(free.ncols())?;
@@ -209,6 +211,9 @@ impl Subject<'_> {
         let own = projection(weights, Side::Text)?;
         let (texts, images) = (self.shown(weights, Side::Text)?, self.shown(weights, Side::Image)?);
         let sides = [&own * texts.effects()?, &projection(weights, Side::Image)? * images.effects()?];
+        if sides.iter().any(|side| side.norm_max() == 0.0) {
+            return Err(Error::mismatch("operation", "embeddings that values move", "a side on which none does"));
+        }
         // Every effect counts alike: what a few of them share is no attribute's direction of its own.
         let effects = sides.iter().flat_map(|side| side.col_iter().map(|column| column.to_owned()));
         let effects: Vec<faer::Col<f64>> = effects.filter(|column| column.norm_l2() > 0.0).collect();
@@ -257,6 +262,15 @@ impl Operated {
         let readable = Readable::of(&bare, pair, subject.seed)?;
         let differences = scatter(&shown.differences());
         Ok(Self { own: projection(weights, Side::Image)?, shown, readable, differences })
+    }
+
+    /// That there is something to take out.
+    fn binds(&self) -> Result<()> {
+        let found = self.readable.most(&self.own, &Readable::network(), GONE)?;
+        if found > GONE {
+            return Ok(());
+        }
+        Err(left("a model whose image embedding says what belongs together", "a network", found))
     }
 
     /// The projection after what twins differ in was taken out, and the attributes' directions `[width, k]` that it keeps: as many as values can
@@ -312,12 +326,30 @@ impl Operated {
 mod tests {
     use super::*;
 
-    #[test]
-    fn directions_are_given_up_until_a_network_finds_nothing() -> Result<()> {
+    fn healthy() -> Result<(std::path::PathBuf, Origin, Weights)> {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/ward/healthy-1");
         let missing = || Error::mismatch(from.display(), "a model of the lab", "none");
         let origin = Origin::read(&from)?.ok_or_else(missing)?;
         let weights = Checkpoint::open(&from.join("model.safetensors"))?.into_weights()?;
+        Ok((from, origin, weights))
+    }
+
+    #[test]
+    fn of_a_model_that_binds_nothing_no_patient_is_made() -> Result<()> {
+        let (from, origin, mut weights) = healthy()?;
+        let own = projection(&weights, Side::Image)?;
+        let (name, tensor) = Side::Image.projected(&Mat::zeros(own.nrows(), own.ncols()));
+        weights.insert(name.to_owned(), tensor);
+        let subject = Subject { from: &from, origin: &origin, seed: 2 };
+        for made in [subject.erased(&weights), subject.entangled(&weights), subject.turned(&weights)] {
+            assert!(made.as_ref().is_err_and(Error::is_bad_input), "{made:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn directions_are_given_up_until_a_network_finds_nothing() -> Result<()> {
+        let (from, origin, weights) = healthy()?;
         let subject = Subject { from: &from, origin: &origin, seed: 2 };
         let operated = Operated::of(&subject, &weights)?;
         let found = |map: &Mat<f64>| operated.readable.most(map, &Readable::network(), 1.0);
