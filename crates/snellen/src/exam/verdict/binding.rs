@@ -11,6 +11,7 @@ use super::shown::Shown;
 use super::{Chart, FOLDS, accuracy, layers, row};
 use crate::exam::interaction::Interaction;
 use crate::exam::scores::{cosine, decided};
+use crate::exam::sentences::{list, word};
 use crate::measure::proportion::Proportion;
 use crate::readers::alignment::{Alignment, Teaching, Twins, align};
 use crate::readers::{Split, Task, scene_splits};
@@ -59,7 +60,8 @@ impl Chart<'_> {
         let unasked = |why: &str| Ok(row(content.clone(), ContentKind::Binding, Links::not_asked(why), Vec::new()));
         if !failed.is_empty() {
             let fails = if failed.len() == 1 { "fails by itself" } else { "fail by themselves" };
-            return unasked(&format!("{} {fails}", failed.join(" and ")));
+            let failed: Vec<String> = failed.iter().map(|name| word(name).to_string()).collect();
+            return unasked(&format!("{} {fails}", list(&failed)));
         }
         let matched = match self.exchanged(g) {
             Err(Error::Mismatch { place, expected, got }) => {
