@@ -118,6 +118,8 @@ impl Sitting<'_> {
         show: impl Fn(&T) -> (Hash, P) + Sync,
         embed: impl Fn(&[P]) -> Result<Matrix>,
     ) -> Result<Matrix> {
+        // Where all is known, nothing below asks.
+        self.go_on()?;
         let (mut keys, mut met) = (Vec::with_capacity(of.len()), HashSet::new());
         let (mut places, mut waiting) = (Vec::new(), Vec::new());
         let ask = |places: &[usize], keys: &[Hash], waiting: &[P]| -> Result<()> {

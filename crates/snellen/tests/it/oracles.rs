@@ -488,3 +488,12 @@ fn nothing_is_shown_twice() {
     let shown = *alone.images.lock().unwrap();
     assert!(shown < asked * 3 / 4, "{shown} of {asked}");
 }
+
+#[test]
+fn of_one_thing_said_nothing_is_exchanged_and_that_is_said() {
+    let mut world = World::toy();
+    world.factors.remove(COLOR);
+    let report = asked(&Oracle::new(blind), &world, "binding");
+    let why = report.questions[0].left_out.as_deref();
+    assert!(why.is_some_and(|why| why.contains("nothing to exchange")), "{why:?}");
+}

@@ -63,8 +63,7 @@ impl Question for Binding {
     fn ask(&self, sitting: &Sitting<'_>) -> Result<Asked> {
         let world = sitting.world;
         if world.said().len() < 2 {
-            // With one thing said of each object, exchanged captions say the same.
-            return Ok(Asked { group: 2, ..Asked::default() });
+            return Ok(Asked::left_out("captions say one thing of each object, so that there is nothing to exchange"));
         }
         let swapped = world.swapped_factor().unwrap_or_default();
         // Everyone is shown the same twins: what training showed only splits the answers.

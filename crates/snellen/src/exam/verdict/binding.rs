@@ -70,6 +70,7 @@ impl Chart<'_> {
             matched => matched?,
         };
         let link = swapped(&matched.known, &matched.map);
+        self.sitting.go_on()?;
         let found = self.readers([f, g], &link)?;
         let links = Links {
             image_contained: found.contained,
@@ -136,6 +137,7 @@ impl Chart<'_> {
         let layers = layers(&reading, &asked.shown.layers)?;
         let mut found = Readings { contained, image, text };
         while !(last || matched.is_yes() || found.tell()) && count < self.shows.most {
+            sitting.go_on()?;
             count = (MORE * count).min(self.shows.most);
             let scenes = draw(count)?;
             last = all_drawn(&scenes, count);

@@ -154,6 +154,7 @@ impl Chart<'_> {
     }
 
     fn attribute(&self, (k, f): (usize, usize), shown: &Shown, beside: &Beside, kept: &[bool]) -> Result<VerdictRow> {
+        self.sitting.go_on()?;
         let factor = &self.sitting.world.factors[f];
         let label = |i: usize| kept[i].then_some(shown.scenes[i].objects[0].values[f] as usize);
         let rows = shown.scenes.len();
